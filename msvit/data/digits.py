@@ -1,0 +1,49 @@
+"""The embedded data set: 1,797 handwritten digits that ship with scikit-learn (UCI optdigits, 8 x 8, 16 grey levels).
+
+Split, fixed and without a random number: of each digit's images, in scikit-learn's order, every fifth is a test image;
+1,442 train and 355 test. The images stand in the order in which the writers were scanned, so both parts hold them all.
+Pixels are divided by 16, enlarged bilinearly to 12 x 12 and normalised with mean and standard deviation of the
+enlarged training images.
+"""
+
+from collections.abc import Callable
+
+import torch
+from sklearn.datasets import load_digits
+from torch import Tensor
+from torch.nn import functional
+from torch.utils.data import Dataset
+
+INPUT_SIZE = (1, 12, 12)
+CLASSES = tuple("0123456789")
+MEAN, STD = 0.3051, 0.3226  # of the enlarged training images, pixels in [0, 1]
+
+
+class Digits(Dataset[tuple[Tensor, int]]):
+    """Handwritten digits as (image `[1, 12, 12]` float32, label 0 to 9); `split` is "train" or "test".
+
+    `transform` is applied to each normalised image.
+    """
+
+    classes = CLASSES
+
+    def __init__(self, split: str, transform: Callable[[Tensor], Tensor] | None = None) -> None:
+        if split not in ("train", "test"):
+            raise ValueError(f"split must be 'train' or 'test', not {split!r}")
+        bunch = load_digits()
+        pixels = torch.from_numpy(bunch.images).float().div(16).unsqueeze(1)
+        enlarged = functional.interpolate(pixels, size=INPUT_SIZE[1:], mode="bilinear", align_corners=False)
+        labels = torch.from_numpy(bunch.target)
+        same_before = functional.one_hot(labels).cumsum(0).gather(1, labels.unsqueeze(1)).squeeze(1) - 1
+        is_test = same_before % 5 == 4  # position among the images of the same digit
+        chosen = is_test if split == "test" else ~is_test
+        self.images = ((enlarged - MEAN) / STD)[chosen]
+        self.labels = labels[chosen]
+        self.transform = transform
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def __getitem__(self, index: int) -> tuple[Tensor, int]:
+        image = self.images[index]
+        return (image if self.transform is None else self.transform(image)), int(self.labels[index])

@@ -1,0 +1,1 @@
+"""Training: recipes are data, the loop runs them."""

@@ -1,0 +1,23 @@
+"""Energy of spiking networks: profile once, price many times.
+
+`profile` needs torch and is imported when first used; everything else works from a saved profile without it.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+from msvit_energy.energy import EnergyReport, price
+from msvit_energy.errors import EnergyError
+from msvit_energy.records import Profile
+
+if TYPE_CHECKING:
+    from msvit_energy.profiler import profile
+
+__all__ = ["EnergyError", "EnergyReport", "Profile", "price", "profile"]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "profile":
+        from msvit_energy.profiler import profile
+
+        return profile
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

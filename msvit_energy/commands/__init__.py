@@ -1,0 +1,33 @@
+"""The command line: one small file per command, which parses, calls and prints."""
+
+import sys
+
+import typer
+
+from msvit_energy.commands.profile import profile
+from msvit_energy.commands.train import train
+
+app = typer.Typer(
+    name="msvit-energy",
+    help="Profile spiking transformers and price their energy.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+app.command()(profile)
+app.command()(train)
+
+
+def main() -> None:
+    """Run the command line; what a user can mend becomes one line and exit code 2, a bug keeps its traceback."""
+    try:
+        app()
+    except ValueError as error:
+        from msvit.errors import ModelError
+        from msvit_energy.errors import EnergyError
+
+        if not isinstance(error, ModelError | EnergyError):
+            raise
+        print(f"error: {error}", file=sys.stderr)
+        raise SystemExit(2) from None
