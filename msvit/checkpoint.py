@@ -106,7 +106,7 @@ def read_sidecar(path: Path) -> dict[str, Any] | None:
     try:
         content = json.loads(sidecar.read_text())
         stored_format = content["format"]
-        ModelSpec(content["model"]["name"], content["model"]["args"])
+        dict(**content["model"]["args"], name=str(content["model"]["name"]))
     except (ValueError, KeyError, TypeError) as error:
         raise ModelError(f"{sidecar} is not a checkpoint sidecar: {error!r}") from error
     if stored_format != SIDECAR_FORMAT:

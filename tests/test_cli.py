@@ -1,0 +1,214 @@
+"""The command line as a user meets it: results, files, errors."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import safetensors.torch
+import torch
+from PIL import Image
+
+import msvit
+from msvit_energy import Profile, price
+from msvit_energy.commands import main
+
+ROOT = Path(__file__).parent.parent
+FILES = {"profile.json", "energy.csv", "energy.md", "firing_rates.png"}
+
+
+@pytest.fixture(autouse=True)
+def in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def run(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
+    """Run the command line in this process; return its exit code."""
+    monkeypatch.setattr(sys, "argv", ["msvit-energy", *arguments])
+    with pytest.raises(SystemExit) as end:
+        main()
+    return int(end.value.code or 0)
+
+
+def test_profile_writes_all_files_which_agree(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(monkeypatch, "profile", "--images", "20", "--batch-size", "8", "--out", "out") == 0
+    out = Path("out")
+    assert {path.name for path in out.iterdir()} == FILES
+    assert [path.name for path in Path().iterdir()] == ["out"]  # no scratch folder is left
+    profile = Profile.load(out / "profile.json")
+    report = price(profile)
+    table = pd.read_csv(out / "energy.csv")
+    assert table.energy_pj.sum() == pytest.approx(report.total_pj, rel=1e-12)
+    assert table.sops.tolist() == pytest.approx(profile.to_frame().sops.tolist(), rel=1e-12)
+    printed = capsys.readouterr().out
+    for text in (printed, (out / "energy.md").read_text()):
+        assert f"{report.total_mj:.5g} mJ" in text
+        assert "(20 of 20)" in text or f"({profile.correct} of 20)" in text
+    with Image.open(out / "firing_rates.png") as image:
+        assert min(image.size) > 500
+    assert printed.splitlines()[-1] == str(out / "firing_rates.png")
+
+
+def test_provenance_says_how_to_measure_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    arguments = ("profile", "--images", "3", "--time-steps", "2", "--seed", "7", "--out", "out")
+    assert run(monkeypatch, *arguments) == 0
+    provenance = json.loads(Path("out/profile.json").read_text())["provenance"]
+    assert provenance["command"] == ["msvit-energy", *arguments]
+    assert provenance["model"] == {"name": "msvit_digits", "args": {"num_classes": 10, "time_steps": 2}}
+    assert provenance["data"]["split"] == "test, 3 of 355 drawn with seed 7"
+    assert len(provenance["checkpoint"]["sha256"]) == 64
+    assert provenance["versions"]["torch"] == torch.__version__.split("+")[0]
+
+
+def test_shipped_checkpoint_reaches_the_accuracy_it_claims(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert run(monkeypatch, "profile", "--out", "out") == 0
+    profile = Profile.load("out/profile.json")
+    claimed = json.loads(msvit.checkpoint.SHIPPED.with_suffix(".json").read_text())["metrics"]["test_accuracy"]
+    assert profile.labelled == 355
+    # another machine may add floats in another order and flip a spike
+    assert profile.accuracy == pytest.approx(claimed, abs=2 / 355)
+
+
+def test_noise_and_untrained_weights_are_marked_in_every_output(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(monkeypatch, "profile", "--model", "msvit_digits", "--data", "noise", "--images", "2", "--out", "o") == 0
+    for text in (capsys.readouterr().out, Path("o/energy.md").read_text(), Path("o/profile.json").read_text()):
+        assert "random noise" in text
+        assert "untrained" in text
+    assert Profile.load("o/profile.json").accuracy is None
+
+
+def test_folder_of_images_gives_accuracy_only_when_its_classes_fit(monkeypatch: pytest.MonkeyPatch) -> None:
+    for digit in range(10):
+        Path(f"ten/{digit}").mkdir(parents=True)
+        Image.new("L", (12, 12), 25 * digit).save(f"ten/{digit}/a.png")
+    assert run(monkeypatch, "profile", "--data", "ten", "--out", "o1") == 0
+    assert Profile.load("o1/profile.json").labelled == 10
+    assert run(monkeypatch, "profile", "--data", "ten/3", "--out", "o2") == 0
+    assert Profile.load("o2/profile.json").labelled == 0
+
+
+ERRORS = [
+    (["--ckpt", "gone.safetensors"], "no checkpoint at gone.safetensors"),
+    (["--ckpt", "cut.safetensors", "--model", "msvit_digits"], "cut.safetensors is damaged"),
+    (["--ckpt", "other.safetensors", "--model", "msvit_digits"], "does not fit msvit_digits: missing patch_embed1"),
+    (["--ckpt", "other.safetensors"], "no sidecar other.json"),
+    (["--model", "resnet"], "unknown model 'resnet'; models: msvit_cifar, msvit_digits"),
+    (["--data", "imagenet"], "unknown data set 'imagenet'; data sets: digits, noise"),
+    (["--protocol", "mine"], "unknown protocol 'mine'; protocols: appendix-c"),
+    (["--technology", "3nm"], "unknown technology '3nm'; technologies: 45nm-fp32"),
+    (["--data", "empty"], "no images in empty"),
+    (["--time-steps", "0"], "time steps must be at least 1, not 0"),
+    (["--batch-size", "0"], "batch size must be at least 1, not 0"),
+    (["--images", "0"], "number of images must be at least 1, not 0"),
+    (["--model", "msvit_cifar"], "the model takes 3 x 32 x 32 images, digits has 1 x 12 x 12; data that fits:"),
+    (["--device", "tpu9"], "unknown device 'tpu9'"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "message"), ERRORS)
+def test_bad_input_is_one_line_exit_code_2_and_no_file(
+    arguments: list[str], message: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("empty").mkdir()
+    safetensors.torch.save_file({"fc.weight": torch.zeros(3)}, "other.safetensors")
+    Path("cut.safetensors").write_bytes(Path("other.safetensors").read_bytes()[:-5])
+    assert run(monkeypatch, "profile", *arguments, "--out", "out") == 2
+    printed = capsys.readouterr()
+    assert printed.err.startswith("error: ")
+    assert printed.err.count("\n") == 1
+    assert message in printed.err
+    assert printed.out == ""
+    assert not Path("out").exists()
+
+
+def test_results_of_another_run_are_kept_unless_forced(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("out").mkdir()
+    Path("out/energy.csv").write_text("precious")
+    Path("out/notes.txt").write_text("mine")
+    arguments = ("profile", "--images", "2", "--out", "out")
+    assert run(monkeypatch, *arguments) == 2
+    assert "out already holds energy.csv of another run; --force replaces" in capsys.readouterr().err
+    assert Path("out/energy.csv").read_text() == "precious"
+    assert run(monkeypatch, *arguments, "--force") == 0
+    assert {path.name for path in Path("out").iterdir()} == FILES | {"notes.txt"}
+    assert Path("out/energy.csv").read_text() != "precious"
+
+
+def test_out_that_is_a_file_is_refused(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    Path("out").write_text("")
+    assert run(monkeypatch, "profile", "--out", "out") == 2
+    assert "out is a file" in capsys.readouterr().err
+
+
+def test_a_failure_while_writing_leaves_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise RuntimeError("a bug")
+
+    monkeypatch.setattr("msvit_energy.figures.save_firing_rates", fail)
+    monkeypatch.setattr(sys, "argv", ["msvit-energy", "profile", "--images", "2", "--out", "out"])
+    with pytest.raises(RuntimeError, match="a bug"):  # a bug keeps its traceback
+        main()
+    assert list(Path().iterdir()) == []
+
+
+def test_train_writes_a_checkpoint_that_profile_opens(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(monkeypatch, "train", "digits", "--epochs", "1", "--batch-size", "64", "--out", "run") == 0
+    assert {path.name for path in Path("run").iterdir()} == {"model.safetensors", "model.json", "history.csv"}
+    assert "164,346 parameters, test accuracy" in capsys.readouterr().out
+    sidecar = json.loads(Path("run/model.json").read_text())
+    assert (sidecar["recipe"]["epochs"], sidecar["recipe"]["batch_size"], sidecar["seed"]) == (1, 64, 0)
+    arguments = ("profile", "--ckpt", "run/model.safetensors", "--out", "out")
+    assert run(monkeypatch, *arguments) == 0
+    measured = Profile.load("out/profile.json").accuracy
+    assert measured == pytest.approx(sidecar["metrics"]["test_accuracy"], abs=2 / 355)
+    assert run(monkeypatch, "train", "digits", "--out", "run") == 2
+    assert "run already holds model.safetensors, model.json, history.csv" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["imagnet"], "unknown recipe 'imagnet'; recipes: digits"),
+        (["digits", "--epochs", "0"], "epochs must be at least 1, not 0"),
+        (["digits", "--batch-size", "-1"], "batch size must be at least 1, not -1"),
+    ],
+)
+def test_wrong_training_arguments_are_named(
+    arguments: list[str], message: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(monkeypatch, "train", *arguments) == 2
+    assert message in capsys.readouterr().err
+    assert not Path("runs").exists()
+
+
+@pytest.mark.parametrize(
+    "front", [[str(ROOT / "cli.py")], ["-m", "msvit_energy"]], ids=["cli.py", "python -m msvit_energy"]
+)
+def test_other_front_doors_are_the_same_program(front: list[str]) -> None:
+    script = Path(sys.executable).with_name("msvit-energy")
+    arguments = ["profile", "--images", "5"]
+    ours = subprocess.run([sys.executable, *front, *arguments], capture_output=True, text=True, check=True)
+    theirs = subprocess.run([script, *arguments], capture_output=True, text=True, check=True)
+    assert ours.stdout == theirs.stdout
+    assert "msvit_digits on digits" in ours.stdout
+
+
+def test_help_does_not_import_torch() -> None:
+    code = (
+        "import sys; sys.argv = ['msvit-energy', '--help']\n"
+        "from msvit_energy.commands import main\n"
+        "try: main()\nexcept SystemExit: print('torch' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "False"
+    assert "profile" in done.stdout
