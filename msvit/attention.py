@@ -52,30 +52,54 @@ def head_dim(dim: int, heads: int) -> int:
     return dim // heads
 
 
+# taps over the token line of each summed branch: p sees three tokens, q one (Table 3 names the combinations)
+BRANCHES = {
+    "p+q": {"q": 1, "p": 3},
+    "p+p": {"q": 3, "p": 3},
+    "q+q": {"q": 1, "p": 1},
+    "p": {"p": 3},
+    "q": {"q": 1},
+}
+
+
 class MultiScaleSpikingAttention(SpikingUnits):
     """MSSA of stages 1 and 2: a mask from column sums at two scales, q (1 tap) and p (3 taps), on the values k.
 
-    `[T, B, C, N]` -> currents for `proj_lif`, spikes `[T, B, C, N]`. p runs over the row-major token line, so it mixes
-    left and right neighbours and wraps at the ends of rows, as in the official code. The paper's V is the code's k.
+    `[T, B, C, N]` -> spikes of the same shape. p runs over the row-major token line, so it mixes left and right
+    neighbours and wraps at the ends of rows, as in the official code. The paper's V is the code's k.
+    `branches` are the ablation's combinations (BRANCHES). `sum_p=False` adds p to the mask without summing it over the
+    channels, so that the mask has one value per channel: what the official Q+Q file does.
     """
 
-    def __init__(self, dim: int, heads: int) -> None:
+    def __init__(self, dim: int, heads: int, *, branches: str = "p+q", sum_p: bool = True) -> None:
         super().__init__()
+        if branches not in BRANCHES:
+            raise ModelError(f"unknown MSSA branches {branches!r}; branches: {', '.join(BRANCHES)}")
         self.heads, self.head_dim = heads, head_dim(dim, heads)
-        self.add_unit("q", nn.Conv1d(dim, dim, 1, bias=False))
-        self.add_unit("k", nn.Conv1d(dim, dim, 1, bias=False))
-        self.add_unit("p", nn.Conv1d(dim, dim, 3, padding=1, bias=False))
-        self.q_sum, self.p_sum = ColumnSum(), ColumnSum()
+        taps = BRANCHES[branches]
+        for name in "qkp":  # the official order
+            if name == "k" or name in taps:
+                width = taps.get(name, 1)
+                self.add_unit(name, nn.Conv1d(dim, dim, width, padding=width // 2, bias=False))
+                if name != "k" and (name == "q" or sum_p):
+                    self.add_module(f"{name}_sum", ColumnSum())
+        self.units = tuple(name for name in "qkp" if name == "k" or name in taps)
         self.attn_lif = LIF()
         self.mask = SpikeMask()
         self.add_unit("proj", nn.Conv1d(dim, dim, 1))
 
     def forward(self, x: Tensor) -> Tensor:
-        q, k, p = (
-            self.spikes(name, x).unflatten(2, (self.heads, self.head_dim)) for name in "qkp"
-        )  # each [T, B, heads, d, N]
-        attend = self.attn_lif(self.q_sum(q) + self.p_sum(p))  # [T, B, heads, 1, N]
-        return self.spikes("proj", self.mask(attend, k).flatten(2, 3))
+        spikes = {
+            name: self.spikes(name, x).unflatten(2, (self.heads, self.head_dim)) for name in self.units
+        }  # each [T, B, heads, d, N]
+        scores = [self.score(name, spikes[name]) for name in self.units if name != "k"]
+        attend = self.attn_lif(sum(scores[1:], scores[0]))  # [T, B, heads, 1, N]
+        return self.spikes("proj", self.mask(attend, spikes["k"]).flatten(2, 3))
+
+    def score(self, name: str, spikes: Tensor) -> Tensor:
+        """A branch's part of the attention score: its column sum, or its spikes where it is not summed."""
+        column_sum = self._modules.get(f"{name}_sum")
+        return spikes if column_sum is None else column_sum(spikes)
 
 
 class SpikingSelfAttention(SpikingUnits):

@@ -1,25 +1,25 @@
 """Checkpoints: safetensors weights beside a readable JSON sidecar of the same name.
 
 The sidecar says which model the weights belong to (registry name and arguments), how they were made (recipe, seed,
-metrics, versions) and makes the pair self-contained: `load_checkpoint(path)` needs nothing else. A bare state dict
-(.pth, .pt) can be opened too when its model is named. Nothing is ever unpickled freely.
+metrics, versions) and makes the pair self-contained: `load_checkpoint(path)` needs nothing else. Files without one,
+official training checkpoints among them, open too: their model is found from their own arguments or from keys and
+shapes. Nothing is ever unpickled freely.
 """
 
 import json
-import pickle
 from collections.abc import Mapping
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-import safetensors
 import safetensors.torch
 import torch
-from torch import Tensor
 
 from msvit.classifier import ModelSpec, SpikingClassifier
 from msvit.errors import ModelError
-from msvit.registry import create_model
+from msvit.identify import identify, misfit, shape_arguments, skeleton, summary
+from msvit.registry import create_model, list_models
+from msvit.stored import Stored, read_stored
 
 SIDECAR_FORMAT = 1
 SHIPPED = Path(__file__).parent / "checkpoints" / "msvit_digits.safetensors"
@@ -64,38 +64,54 @@ def _replace(path: Path, content: bytes) -> None:
     temporary.replace(path)
 
 
+class Opened(NamedTuple):
+    """A model opened from a file, and what had to be found out to build it, in words."""
+
+    model: SpikingClassifier
+    notes: tuple[str, ...]
+
+
 def load_checkpoint(
-    path: str | Path, *, model: str | None = None, time_steps: int | None = None, device: str | torch.device = "cpu"
+    path: str | Path,
+    *,
+    model: str | None = None,
+    time_steps: int | None = None,
+    device: str | torch.device = "cpu",
+    ema: bool = False,
 ) -> SpikingClassifier:
-    """Open a checkpoint and return its model in evaluation mode.
+    """Open a checkpoint and return its model in evaluation mode; `open_checkpoint` also says what was inferred.
 
-    `model` names the architecture of a file without a sidecar, `time_steps` replaces the stored T. A missing, damaged
-    or foreign file raises ModelError; keys and shapes must fit exactly.
+    `model` names the architecture where the file does not, `time_steps` replaces the stored T, `ema` takes the moving
+    average of a training checkpoint. A missing, damaged or foreign file raises ModelError; keys and shapes must fit
+    exactly.
     """
+    return open_checkpoint(path, model=model, time_steps=time_steps, device=device, ema=ema).model
+
+
+def open_checkpoint(
+    path: str | Path,
+    *,
+    model: str | None = None,
+    time_steps: int | None = None,
+    device: str | torch.device = "cpu",
+    ema: bool = False,
+) -> Opened:
+    """As `load_checkpoint`. What the caller says wins over the sidecar, that over the file's own arguments, those over
+    what keys and shapes suggest."""
     path = Path(path)
-    weights = read_weights(path)
-    spec = _spec(path, model)
+    stored = read_stored(path, ema=ema)
+    notes = [f"weights from its {stored.place!r}"] if stored.place else []
+    spec = _sidecar_spec(path, model)
+    if spec is None:
+        spec, inferred = _inferred_spec(path, stored, model, time_steps)
+        notes += inferred
     args = spec.args | ({} if time_steps is None else {"time_steps": time_steps})
+    problems = misfit(stored.weights, skeleton(spec.name, args))
+    if problems:
+        raise ModelError(f"{path} does not fit {spec.name}: {summary(problems)}")
     built = create_model(spec.name, **args)
-    _check_fit(path, spec.name, weights, built.state_dict())
-    built.load_state_dict(weights)
-    return built.to(device).eval()
-
-
-def read_weights(path: Path) -> dict[str, Tensor]:
-    """The state dict in a file: safetensors, or a torch file read with `weights_only=True`."""
-    if not path.is_file():
-        raise ModelError(f"no checkpoint at {path}")
-    try:
-        if path.suffix == ".safetensors":
-            return safetensors.torch.load_file(path)
-        weights = torch.load(path, map_location="cpu", weights_only=True)
-    except (safetensors.SafetensorError, pickle.UnpicklingError, RuntimeError, EOFError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise ModelError(f"{path} is damaged or not a checkpoint of plain tensors: {reason}") from error
-    if not isinstance(weights, dict) or not all(isinstance(value, Tensor) for value in weights.values()):
-        raise ModelError(f"{path} does not hold a plain state dict of tensors")
-    return weights
+    built.load_state_dict(stored.weights)
+    return Opened(built.to(device).eval(), tuple(notes))
 
 
 def read_sidecar(path: Path) -> dict[str, Any] | None:
@@ -114,23 +130,35 @@ def read_sidecar(path: Path) -> dict[str, Any] | None:
     return dict(content)
 
 
-def _spec(path: Path, name: str | None) -> ModelSpec:
+def _sidecar_spec(path: Path, name: str | None) -> ModelSpec | None:
+    """What the sidecar says, unless there is none or the caller names another model."""
     sidecar = read_sidecar(path)
-    if sidecar is not None and name in (None, sidecar["model"]["name"]):
-        return ModelSpec(sidecar["model"]["name"], sidecar["model"]["args"])
-    if name is None:
-        raise ModelError(f"{path} has no sidecar {path.with_suffix('.json').name} beside it; name its model (--model)")
-    return ModelSpec(name, {})
+    if sidecar is None or name not in (None, sidecar["model"]["name"]):
+        return None
+    return ModelSpec(sidecar["model"]["name"], sidecar["model"]["args"])
 
 
-def _check_fit(path: Path, name: str, weights: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> None:
-    problems = [f"missing {key}" for key in expected if key not in weights]
-    problems += [f"unknown {key}" for key in weights if key not in expected]
-    problems += [
-        f"{key} is {tuple(weights[key].shape)}, not {tuple(expected[key].shape)}"
-        for key in expected
-        if key in weights and weights[key].shape != expected[key].shape
-    ]
-    if problems:
-        more = f" and {len(problems) - 4} more" if len(problems) > 4 else ""
-        raise ModelError(f"{path} does not fit {name}: {'; '.join(problems[:4])}{more}")
+def _inferred_spec(path: Path, stored: Stored, name: str | None, time_steps: int | None) -> tuple[ModelSpec, list[str]]:
+    """Model and arguments from the caller's name, the file's arguments, and keys and shapes; with notes."""
+    notes = []
+    said = stored.model_name
+    if name is not None:
+        args = shape_arguments(name, stored.weights)
+    elif said in list_models():
+        name, args = said, shape_arguments(said, stored.weights)
+        notes.append(f"model {name} (the file says so)")
+    else:
+        try:
+            name, args = identify(stored.weights)
+        except ModelError as error:
+            raise ModelError(f"{path}: {error}") from error
+        notes.append(f"model {name} (from keys and shapes" + (f"; the file calls it {said!r})" if said else ")"))
+    notes += [f"{argument} {value} (from shapes)" for argument, value in args.items()]
+    own = {"time_steps": stored.time_steps, "img_size": stored.img_size}
+    for argument, value in own.items():
+        if value is not None:
+            args[argument] = value
+            notes.append(f"{argument} {value} (from the file's arguments)")
+    if stored.time_steps is None and time_steps is None:
+        notes.append("T is the model's default; the file does not say it")
+    return ModelSpec(name, args), notes

@@ -25,16 +25,13 @@ class SpikingClassifier(nn.Module):
     total_stride: int
     spec: ModelSpec
 
-    def __init__(self, *, img_size: int, in_chans: int, num_classes: int, time_steps: int) -> None:
+    def __init__(self, *, img_size: int | tuple[int, int], in_chans: int, num_classes: int, time_steps: int) -> None:
         super().__init__()
-        self.img_size, self.in_chans, self.num_classes = img_size, in_chans, num_classes
+        height, width = (img_size, img_size) if isinstance(img_size, int) else img_size
+        self.input_size = (in_chans, height, width)  # what it was built for; other sizes work too
+        self.in_chans, self.num_classes = in_chans, num_classes
         self.time_steps = time_steps
         self.spec = ModelSpec()
-
-    @property
-    def input_size(self) -> tuple[int, int, int]:
-        """Channels, height and width the model was built for."""
-        return self.in_chans, self.img_size, self.img_size
 
     @property
     def time_steps(self) -> int:

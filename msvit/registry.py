@@ -16,10 +16,9 @@ Builder = Callable[..., SpikingClassifier]
 
 @dataclass(frozen=True)
 class Entry:
-    """A registered model: its builder, the input it was made for (C, H, W) and where it was published."""
+    """A registered model: its builder and where it was published."""
 
     build: Builder
-    input_size: tuple[int, int, int]
     source: str
 
 
@@ -29,7 +28,7 @@ _ENTRIES: dict[str, Entry] = {}
 _TIMM_ONLY = ("pretrained_cfg", "pretrained_cfg_overlay", "cache_dir")
 
 
-def register(*, input_size: tuple[int, int, int], source: str) -> Callable[[Builder], Builder]:
+def register(source: str) -> Callable[[Builder], Builder]:
     """Decorator: register a builder under its own name, here and with timm (`timm.create_model(name)`).
 
     The built model carries `spec`, the ModelSpec that builds it again.
@@ -49,7 +48,7 @@ def register(*, input_size: tuple[int, int, int], source: str) -> Callable[[Buil
         build_with_spec.__name__, build_with_spec.__module__ = name, build.__module__
         build_with_spec.__doc__ = build.__doc__
         timm.models.register_model(build_with_spec)
-        _ENTRIES[name] = Entry(build_with_spec, input_size, source)
+        _ENTRIES[name] = Entry(build_with_spec, source)
         return build_with_spec
 
     return decorate

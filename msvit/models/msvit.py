@@ -7,6 +7,7 @@ Names of parameters are those of the official state dicts.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from torch import Tensor, nn
@@ -45,6 +46,20 @@ class PatchEmbedding(SpikingUnits):
         return y + self.spikes("proj_res", x)
 
 
+def first_embedding(in_chans: int, dim: int, *, early_pools: bool) -> PatchEmbedding:
+    """The embedding of the input: stride 4 with pools, else 1."""
+    half = dim // 2
+    if early_pools:
+        units = [("proj", in_chans, half, True), ("proj1", half, dim, True), ("proj2", dim, dim, False)]
+        return PatchEmbedding(units, stride=2, stem=True)
+    return PatchEmbedding([("proj", in_chans, half, False), ("proj1", half, dim, False)], stride=1, stem=True)
+
+
+def later_embedding(dim_in: int, dim: int, *, early_pools: bool) -> PatchEmbedding:
+    """An embedding between stages: stride 2, pooled before its first neuron (early) or before its last."""
+    return PatchEmbedding([("proj3", dim_in, dim, early_pools), ("proj4", dim, dim, not early_pools)], stride=2)
+
+
 class Block(nn.Module):
     """x + attention(x), then x + MLP(x) (equations 1 and 2); attention sees tokens `[T, B, C, N]`, row-major."""
 
@@ -60,51 +75,76 @@ class Block(nn.Module):
         return x + self.mlp(x)
 
 
+@dataclass(frozen=True)
+class Layout:
+    """What differs between the official ImageNet and CIFAR files: where the pools stand, and names."""
+
+    early_pools: bool  # ImageNet: before the first neuron of an embedding, total stride 16; CIFAR: before the last, 4
+    ssa: str
+    mlp: tuple[str, str]
+
+
+LAYOUTS = {
+    "imagenet": Layout(early_pools=True, ssa="attn", mlp=("fc1", "fc2")),
+    "cifar": Layout(early_pools=False, ssa="ssa", mlp=("mlp1", "mlp2")),
+}
+ATTENTIONS = ("mssa", "ssa")
+
+
 class MSViT(SpikingClassifier):
-    """MSViT in its CIFAR layout: strides 1, 2, 2; widths C/4 (first convolution), C/2, C/2, C.
+    """MSViT: three stages of a patch embedding and blocks, then the head.
 
-    Input: images `[B, C, H, W]`, repeated over `time_steps`, or event frames `[B, T, C, H, W]`. Output: `[B, classes]`.
-    `depths` and `num_heads` are given per stage. `merge_time_and_batch` reproduces the official stage-3 neuron that
-    runs over time and batch as one axis (see SpikingSelfAttention). Wrong arguments or inputs raise ModelError.
+    Input: images `[B, C, H, W]` of any size from the total stride up, repeated over `time_steps`, or event frames
+    `[B, T, C, H, W]`. Output: `[B, classes]`. `embed_dims`, `depths`, `num_heads` and `attention` ("mssa" or "ssa") are
+    given per stage, `branches` for all or per stage; the first convolution has half the first width. `layout` is
+    "imagenet" (strides 4, 2, 2) or "cifar" (1, 2, 2). `branches` and `sum_p` are MSSA's, `merge_time_and_batch` SSA's
+    (the official neuron that runs over time and batch as one axis). Wrong arguments or inputs raise ModelError.
     """
-
-    total_stride = 4
 
     def __init__(
         self,
         *,
-        img_size: int = 32,
+        layout: str = "cifar",
+        img_size: int | tuple[int, int] = 32,
         in_chans: int = 3,
         num_classes: int = 10,
-        embed_dim: int = 384,
-        depths: tuple[int, int, int] = (1, 1, 2),
-        num_heads: tuple[int, int, int] = (8, 8, 8),
+        embed_dims: Sequence[int] = (192, 192, 384),
+        depths: Sequence[int] = (1, 1, 2),
+        num_heads: Sequence[int] = (8, 8, 8),
         mlp_ratio: int = 4,
-        time_steps: int = 4,
+        attention: Sequence[str] = ("mssa", "mssa", "ssa"),
+        branches: str | Sequence[str] = "p+q",
+        sum_p: bool = True,
         merge_time_and_batch: bool = False,
+        time_steps: int = 4,
     ) -> None:
         super().__init__(img_size=img_size, in_chans=in_chans, num_classes=num_classes, time_steps=time_steps)
-        if embed_dim % 4:
-            raise ModelError(f"embed_dim {embed_dim} is not a multiple of 4")
-        quarter, half, full = embed_dim // 4, embed_dim // 2, embed_dim
+        if layout not in LAYOUTS:
+            raise ModelError(f"unknown layout {layout!r}; layouts: {', '.join(LAYOUTS)}")
+        if wrong := set(attention) - set(ATTENTIONS):
+            raise ModelError(f"unknown attention {min(wrong)!r}; attentions: {', '.join(ATTENTIONS)}")
+        branches = (branches,) * 3 if isinstance(branches, str) else branches
+        per_stage = {"embed_dims": embed_dims, "depths": depths, "num_heads": num_heads, "attention": attention}
+        for name, values in (per_stage | {"branches": branches}).items():
+            if len(values) != 3:
+                raise ModelError(f"{name} must have 3 entries, one per stage, not {len(values)}")
+        form = LAYOUTS[layout]
+        self.total_stride = 16 if form.early_pools else 4
 
-        self.patch_embed1 = PatchEmbedding(
-            [("proj", in_chans, quarter, False), ("proj1", quarter, half, False)], stride=1, stem=True
+        def block(stage: int) -> Block:
+            dim, heads = embed_dims[stage], num_heads[stage]
+            mlp = SpikingMLP(dim, mlp_ratio, form.mlp)
+            if attention[stage] == "mssa":
+                return Block(MultiScaleSpikingAttention(dim, heads, branches=branches[stage], sum_p=sum_p), mlp, "tssa")
+            return Block(SpikingSelfAttention(dim, heads, merge_time_and_batch=merge_time_and_batch), mlp, form.ssa)
+
+        self.patch_embed1 = first_embedding(in_chans, embed_dims[0], early_pools=form.early_pools)
+        self.patch_embed2 = later_embedding(embed_dims[0], embed_dims[1], early_pools=form.early_pools)
+        self.patch_embed3 = later_embedding(embed_dims[1], embed_dims[2], early_pools=form.early_pools)
+        self.stage1, self.stage2, self.stage3 = (
+            nn.ModuleList(block(stage) for _ in range(depths[stage])) for stage in range(3)
         )
-        self.patch_embed2 = PatchEmbedding([("proj3", half, half, False), ("proj4", half, half, True)], stride=2)
-        self.patch_embed3 = PatchEmbedding([("proj3", half, full, False), ("proj4", full, full, True)], stride=2)
-
-        def mssa(dim: int, heads: int) -> Block:
-            mlp = SpikingMLP(dim, mlp_ratio, ("mlp1", "mlp2"))
-            return Block(MultiScaleSpikingAttention(dim, heads), mlp, "tssa")
-
-        def ssa(dim: int, heads: int) -> Block:
-            attention = SpikingSelfAttention(dim, heads, merge_time_and_batch=merge_time_and_batch)
-            return Block(attention, SpikingMLP(dim, mlp_ratio, ("mlp1", "mlp2")), "ssa")
-
-        self.stage1 = nn.ModuleList(mssa(half, num_heads[0]) for _ in range(depths[0]))
-        self.stage2 = nn.ModuleList(mssa(half, num_heads[1]) for _ in range(depths[1]))
-        self.stage3 = nn.ModuleList(ssa(full, num_heads[2]) for _ in range(depths[2]))
+        full = embed_dims[2]
         self.head = nn.Linear(full, num_classes)
         nn.init.trunc_normal_(self.head.weight, std=0.02)
         nn.init.zeros_(self.head.bias)
@@ -127,20 +167,84 @@ class MSViT(SpikingClassifier):
         return self.head(x.mean(0))
 
 
-@register(input_size=(3, 32, 32), source="Hua et al., IJCAI 2025")
+PAPER = "Hua et al., IJCAI 2025"
+
+
+def imagenet_args(width: int, heads: int) -> dict[str, Any]:
+    """The official ImageNet configurations differ in width and heads only: 10 blocks, 224 x 224, T = 4."""
+    return {
+        "layout": "imagenet",
+        "img_size": 224,
+        "num_classes": 1000,
+        "embed_dims": (width // 2, width // 2, width),
+        "depths": (1, 2, 7),
+        "num_heads": (heads, heads, heads),
+    }
+
+
+@register(PAPER)
+def msvit_10_384(**kwargs: Any) -> MSViT:
+    """ImageNet, width 384, 6 heads; 17,686,216 parameters."""
+    return MSViT(**imagenet_args(384, 6) | kwargs)
+
+
+@register(PAPER)
+def msvit_10_512(**kwargs: Any) -> MSViT:
+    """ImageNet, width 512, 8 heads; 31,232,616 parameters (the paper prints 30.23 M, a slip of a digit)."""
+    return MSViT(**imagenet_args(512, 8) | kwargs)
+
+
+@register(PAPER)
+def msvit_10_768(**kwargs: Any) -> MSViT:
+    """ImageNet, width 768, 12 heads; 69,802,408 parameters."""
+    return MSViT(**imagenet_args(768, 12) | kwargs)
+
+
+@register(PAPER)
 def msvit_cifar(**kwargs: Any) -> MSViT:
     """The official CIFAR configuration: width 384, depths 1, 1, 2, 8 heads in every stage, T = 4."""
     return MSViT(**kwargs)
 
 
-@register(input_size=(1, 12, 12), source="this project")
+@register(PAPER)
+def msvit_cifar_qq(**kwargs: Any) -> MSViT:
+    """The official CIFAR100 file: not the paper's MSViT but its Q+Q ablation, with a P that is not summed."""
+    defaults: dict[str, Any] = {"num_classes": 100, "branches": "q+q", "sum_p": False}
+    return MSViT(**defaults | kwargs)
+
+
+@register(PAPER)
+def msvit_dvs(**kwargs: Any) -> MSViT:
+    """Event frames `[B, T, 2, 128, 128]`, T = 16; 1,674,122 parameters with 10 classes (published: 1.67 M).
+
+    This model was never released. From the paper: three stages with strides 4, 2, 2, blocks 0, 1, 1, maximum embedding
+    256, C_0 = 2 channels (positive, negative; the text also names their sum as a third, `in_chans=3`), T = 10 or 16.
+    Ours, where the paper is silent: the ImageNet files' embeddings (their strides are the paper's); widths 128, 256
+    in stages 2 and 3 (halved as everywhere), and in stage 1, which has no block, 40: with 128 as in the other sizes the
+    count is 2.0 M, and 40 is the only multiple of 8 that rounds to 1.67 M; MLP ratio 1 and 16 heads as in QKFormer's
+    event model, from which the official code descends.
+    """
+    defaults: dict[str, Any] = {
+        "layout": "imagenet",
+        "img_size": 128,
+        "in_chans": 2,
+        "embed_dims": (40, 128, 256),
+        "depths": (0, 1, 1),
+        "num_heads": (8, 16, 16),
+        "mlp_ratio": 1,
+        "time_steps": 16,
+    }
+    return MSViT(**defaults | kwargs)
+
+
+@register("this project")
 def msvit_digits(**kwargs: Any) -> MSViT:
-    """A small MSViT of the same layout for 12 x 12 grey-scale digits: width 64, one block per stage, 4 heads."""
-    small: dict[str, Any] = {
+    """A small MSViT of the CIFAR layout for 12 x 12 grey-scale digits: width 64, one block per stage, 4 heads."""
+    defaults: dict[str, Any] = {
         "img_size": 12,
         "in_chans": 1,
-        "embed_dim": 64,
+        "embed_dims": (32, 32, 64),
         "depths": (1, 1, 1),
         "num_heads": (4, 4, 4),
     }
-    return MSViT(**small | kwargs)
+    return MSViT(**defaults | kwargs)

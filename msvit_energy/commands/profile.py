@@ -20,8 +20,10 @@ def profile(
         Path | None, typer.Option(help="Checkpoint (.safetensors with its .json, or a state dict).")
     ] = None,
     model: Annotated[str | None, typer.Option(help="Model name, for a checkpoint that does not say it.")] = None,
+    ema: Annotated[bool, typer.Option("--ema", help="The moving average of a training checkpoint's weights.")] = False,
     data: Annotated[str, typer.Option(help="digits, noise, or a folder of images.")] = "digits",
     images: Annotated[int | None, typer.Option(help="Random subset of that many images.")] = None,
+    input_size: Annotated[str | None, typer.Option(help="N or HxW, if not the model's own.")] = None,
     batch_size: Annotated[int, typer.Option(help="Images per forward.")] = 32,
     time_steps: Annotated[int | None, typer.Option(help="T, if not the checkpoint's own.")] = None,
     protocol: Annotated[str, typer.Option(help="Accounting protocol.")] = "appendix-c",
@@ -46,7 +48,9 @@ def profile(
     get_protocol(protocol), get_technology(technology)  # before minutes of measuring
     if out is not None:
         check_free(out, FILES, force)
-    measured = measure(ckpt, model, data, images, batch_size, time_steps, seed, device)
+    network, origin, warnings = open_model(ckpt, model, ema, time_steps, seed, device)
+    size = (network.input_size[0], *parse_size(input_size)) if input_size else network.input_size
+    measured = measure(network, size, data, images, batch_size, seed, origin, warnings)
     report = price(measured, protocol, technology)
     console = Console() if sys.stdout.isatty() else Console(width=WIDTH_OF_A_FILE)
     console.print(terminal(measured, report))
@@ -56,17 +60,27 @@ def profile(
             console.print(str(out / name), soft_wrap=True)
 
 
+def parse_size(text: str) -> tuple[int, int]:
+    """Height and width from "288" or "288x384"; EnergyError otherwise."""
+    from msvit_energy.errors import EnergyError
+
+    parts = text.split("x")
+    if not all(part.isdigit() and int(part) > 0 for part in parts) or len(parts) > 2:
+        raise EnergyError(f"input size must be N or HxW, such as 288 or 288x384, not {text!r}")
+    return int(parts[0]), int(parts[-1])
+
+
 def measure(
-    ckpt: Path | None,
-    model: str | None,
+    network: "SpikingClassifier",
+    size: tuple[int, int, int],
     data: str,
     images: int | None,
     batch_size: int,
-    time_steps: int | None,
     seed: int,
-    device: str,
+    origin: dict[str, Any],
+    warnings: list[str],
 ) -> "Profile":
-    """Open model and data, profile with a progress bar."""
+    """Open the data, profile with a progress bar."""
     from torch.utils.data import DataLoader
 
     import msvit_energy
@@ -76,8 +90,7 @@ def measure(
 
     if batch_size < 1:
         raise EnergyError(f"batch size must be at least 1, not {batch_size}")
-    network, origin, warnings = open_model(ckpt, model, time_steps, seed, device)
-    source = open_data(data, network.input_size, images=images, seed=seed)
+    source = open_data(data, size, images=images, seed=seed)
     labels_fit = source.classes == network.num_classes
     loader = DataLoader(source.dataset, batch_size)
     batches = (tuple(batch) if labels_fit else batch[0] for batch in loader)
@@ -91,13 +104,13 @@ def measure(
 
 
 def open_model(
-    ckpt: Path | None, name: str | None, time_steps: int | None, seed: int, device: str
+    ckpt: Path | None, name: str | None, ema: bool, time_steps: int | None, seed: int, device: str
 ) -> tuple["SpikingClassifier", dict[str, Any], list[str]]:
-    """The model to profile, its part of the provenance, and warnings about it."""
+    """The model to profile, its part of the provenance, and warnings about it. Says on stderr what it inferred."""
     import torch
 
     import msvit
-    from msvit.checkpoint import SHIPPED
+    from msvit.checkpoint import SHIPPED, open_checkpoint
     from msvit_energy.commands.device import choose
     from msvit_energy.provenance import sha256
 
@@ -109,8 +122,10 @@ def open_model(
         warnings = ["the weights are untrained: rates and energy mean nothing for a trained network"]
     else:
         path = ckpt or SHIPPED
-        network = msvit.load_checkpoint(path, model=name, time_steps=time_steps, device=place)
-        origin = {"checkpoint": {"file": path.name, "sha256": sha256(path)}}
+        network, notes = open_checkpoint(path, model=name, time_steps=time_steps, device=place, ema=ema)
+        for note in notes:
+            print(f"{path.name}: {note}", file=sys.stderr)
+        origin = {"checkpoint": {"file": path.name, "sha256": sha256(path), "ema": ema, "inferred": list(notes)}}
         warnings = []
     origin["model"] = {"name": network.spec.name, "args": network.spec.args}
     return network, origin | {"device": place}, warnings
