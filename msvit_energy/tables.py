@@ -1,6 +1,6 @@
 """Tables of a priced profile: rows once, rendered for the terminal, Markdown and CSV. Takes records only, no torch."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Literal
 
 import pandas as pd
@@ -90,10 +90,9 @@ def terminal(profile: Profile, report: EnergyReport) -> Group:
 def markdown(profile: Profile, report: EnergyReport) -> str:
     """The same table and summary as Markdown."""
     notes = [f"> **Warning:** {note}\n" for note in profile.warnings()]
-    cells = [COLUMNS, tuple("---:" if column in _NUMBERS else "---" for column in COLUMNS), *rows(profile, report)]
-    table = [_markdown_row(row) for row in cells]
+    table = markdown_table(COLUMNS, rows(profile, report), right=_NUMBERS)
     lines = [f"- {label}: {value}" for label, value in summary(profile, report)]
-    return "\n".join([f"# {title(profile)}", "", *notes, *table, "", *lines, ""])
+    return "\n".join([f"# {title(profile)}", "", *notes, table, "", *lines, ""])
 
 
 def title(profile: Profile) -> str:
@@ -122,5 +121,9 @@ def _accuracy(profile: Profile) -> str:
     return f", accuracy {profile.accuracy:.2%} ({profile.correct} of {profile.labelled})"
 
 
-def _markdown_row(cells: Sequence[str]) -> str:
-    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+def markdown_table(header: Sequence[str], body: Sequence[Sequence[str]], right: Collection[str] = ()) -> str:
+    """A Markdown table; the columns named in `right` are set flush right."""
+    rule = ["---:" if column in right else "---" for column in header]
+    return "\n".join(
+        "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |" for cells in (header, rule, *body)
+    )

@@ -4,7 +4,9 @@ import sys
 
 import typer
 
+from msvit_energy.commands.precision import precision
 from msvit_energy.commands.profile import profile
+from msvit_energy.commands.table3 import table3
 from msvit_energy.commands.train import train
 
 app = typer.Typer(
@@ -17,6 +19,8 @@ app = typer.Typer(
 )
 app.command()(profile)
 app.command()(train)
+app.command()(table3)
+app.command()(precision)
 
 
 def main() -> None:
