@@ -49,8 +49,8 @@ class Tally:
     def add(self, run: int, values: Tensor) -> None:
         """Count `values`, `[runs, images, elements]`, as runs `run`, `run + 1`, ... of these images."""
         low, high = (bound.item() for bound in torch.aminmax(values))
-        if math.isnan(low) or math.isnan(high):
-            raise ValueError("nan")
+        if not (math.isfinite(low) and math.isfinite(high)):
+            raise EnergyError(f"values from {low} to {high}")
         whole = low >= 0 and bool((values == values.floor()).all())
         self.kind = max(self.kind, 2 if not whole else int(high > 1))
         self.maximum = max(self.maximum, high)
@@ -213,8 +213,8 @@ class Recorder:
         steps = self._by_step(name, value.detach(), rank)
         try:
             tally.add(first, steps)
-        except ValueError as error:
-            raise EnergyError(f"{name} received NaN: the weights or the input are damaged") from error
+        except EnergyError as error:
+            raise EnergyError(f"{name}: {error}; the weights or the input are damaged") from None
         self._runs[name] = first + steps.shape[0]
 
     def _by_step(self, name: str, value: Tensor, rank: int | None) -> Tensor:

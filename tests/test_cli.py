@@ -1,6 +1,8 @@
 """The command line as a user meets it: results, files, errors."""
 
+import argparse
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -91,6 +93,30 @@ def test_folder_of_images_gives_accuracy_only_when_its_classes_fit(monkeypatch: 
     assert Profile.load("o1/profile.json").labelled == 10
     assert run(monkeypatch, "profile", "--data", "ten/3", "--out", "o2") == 0
     assert Profile.load("o2/profile.json").labelled == 0
+    for digit in range(3, 10):
+        shutil.rmtree(f"ten/{digit}")
+    assert run(monkeypatch, "profile", "--data", "ten", "--out", "o3") == 0
+    assert Profile.load("o3/profile.json").labelled == 0  # three classes are not the model's ten
+
+
+def test_official_training_file_is_profiled_and_what_was_inferred_is_said(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    state = {f"module.{key}": value for key, value in msvit.create_model("msvit_digits").state_dict().items()}
+    arguments = argparse.Namespace(model="MSFormer", time_step=2)
+    torch.save({"state_dict": state, "args": arguments, "epoch": 1}, "official.pth")
+    assert run(monkeypatch, "profile", "--ckpt", "official.pth", "--images", "3", "--out", "out") == 0
+    said = capsys.readouterr().err
+    assert "official.pth: model msvit_digits (from keys and shapes; the file calls it 'MSFormer')" in said
+    assert "official.pth: time_steps 2 (from the file's arguments)" in said
+    assert Profile.load("out/profile.json").time_steps == 2
+
+
+def test_input_size_changes_the_tokens(monkeypatch: pytest.MonkeyPatch) -> None:
+    arguments = ("profile", "--model", "msvit_digits", "--data", "noise", "--images", "1", "--out", "out")
+    assert run(monkeypatch, *arguments, "--input-size", "16x24") == 0
+    macs = Profile.load("out/profile.json").to_frame().set_index("layer").macs_per_step
+    assert macs["stage3.0.ssa.q_conv"] == 64 * 64 * (4 * 6)
 
 
 ERRORS = [
@@ -108,6 +134,9 @@ ERRORS = [
     (["--batch-size", "0"], "batch size must be at least 1, not 0"),
     (["--images", "0"], "number of images must be at least 1, not 0"),
     (["--model", "msvit_cifar"], "the model takes 3 x 32 x 32 images, digits has 1 x 12 x 12; data that fits:"),
+    (["--input-size", "2", "--model", "msvit_digits", "--data", "noise"], "input of 2 x 2 is smaller than"),
+    (["--model", "msvit_dvs", "--data", "empty"], "the model takes 2 channels; images have 1 (grey) or 3 (RGB)"),
+    (["--ema"], "is a plain state dict; it holds no separate EMA weights"),
     (["--device", "tpu9"], "unknown device 'tpu9'"),
 ]
 
@@ -167,6 +196,7 @@ def test_train_writes_a_checkpoint_that_profile_opens(
     assert {path.name for path in Path("run").iterdir()} == {"model.safetensors", "model.json", "history.csv"}
     assert "164,346 parameters, test accuracy" in capsys.readouterr().out
     sidecar = json.loads(Path("run/model.json").read_text())
+    assert sidecar["metrics"]["train_loss"] < 2.28  # a network that learns nothing stays at ln 10 = 2.303
     assert (sidecar["recipe"]["epochs"], sidecar["recipe"]["batch_size"], sidecar["seed"]) == (1, 64, 0)
     arguments = ("profile", "--ckpt", "run/model.safetensors", "--out", "out")
     assert run(monkeypatch, *arguments) == 0

@@ -86,6 +86,8 @@ def test_what_does_not_fit_is_named(tmp_path: Path) -> None:
         open_data(str(tmp_path), (3, 8, 8))
     with pytest.raises(ModelError, match="at least 1, not 0"):
         open_data("digits", digits.INPUT_SIZE, images=0)
+    with pytest.raises(ModelError, match=r"takes 2 channels; images have 1 \(grey\) or 3 \(RGB\)"):
+        open_data(str(tmp_path), (2, 8, 8))
     (tmp_path / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\nnothing")
     with pytest.raises(ModelError, match=r"cannot read image .*broken.png"):
         open_data(str(tmp_path), (3, 8, 8)).dataset[0]

@@ -19,9 +19,10 @@ def test_threshold_is_reached_at_equality() -> None:
     assert LIF()(torch.tensor([[2.0 - 1e-6]])).item() == 0
 
 
-def test_every_call_starts_from_rest() -> None:
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])  # the last by SpikingJelly's loop
+def test_every_call_starts_from_rest(dtype: torch.dtype) -> None:
     lif = LIF()
-    current = torch.full((1, 3), 1.9)
+    current = torch.full((1, 3), 1.9, dtype=dtype)
     assert torch.equal(lif(current), lif(current))  # a kept membrane of 0.95 would fire at once
 
 

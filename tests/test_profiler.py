@@ -247,6 +247,7 @@ def test_single_step_models_called_once_per_step_are_counted() -> None:
     assert looped.neurons == stepped.neurons
     assert looped.to_frame().set_index("layer").sops["linear"] == 18
     assert looped.to_frame().set_index("layer").runs_per_image["conv"] == 4
+    assert looped.overhead_totals()["neuron_update"] == stepped.overhead_totals()["neuron_update"] == 4 * (2 + 3)
 
 
 def test_a_product_in_a_bare_function_call_is_reported_as_uncounted() -> None:
@@ -339,8 +340,9 @@ def test_wrong_time_steps_nan_and_no_images_are_named(small_model: SpikingClassi
         msvit_energy.profile(small_model, [torch.zeros(1, 1, 12, 12)], time_steps=0)
     with pytest.raises(EnergyError, match="is time_steps = 3 right"):
         msvit_energy.profile(HandModel(), [torch.zeros(1, 1, 2, 2)], time_steps=3)
-    with pytest.raises(EnergyError, match=r"patch_embed1.proj_conv received NaN"):
-        msvit_energy.profile(small_model, [torch.full((1, 1, 12, 12), torch.nan)])
+    for bad in (torch.nan, torch.inf):
+        with pytest.raises(EnergyError, match=rf"patch_embed1.proj_conv: values from {bad} to {bad}; the weights or"):
+            msvit_energy.profile(small_model, [torch.full((1, 1, 12, 12), bad)])
 
 
 def test_profile_json_is_plain_data(small_model: SpikingClassifier, tmp_path: Path) -> None:

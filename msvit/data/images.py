@@ -13,6 +13,7 @@ from torchvision.transforms import InterpolationMode, v2
 from msvit.errors import ModelError
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+MODES = {1: "L", 3: "RGB"}
 UNKNOWN = -1  # label of an image without a class
 
 
@@ -25,11 +26,13 @@ class ImageFolder(Dataset[tuple[Tensor, int]]):
 
     def __init__(self, folder: Path, input_size: tuple[int, int, int]) -> None:
         channels, height, width = input_size
+        if channels not in MODES:
+            raise ModelError(f"the model takes {channels} channels; images have 1 (grey) or 3 (RGB)")
         self.classes = tuple(sorted(path.name for path in folder.iterdir() if path.is_dir()))
         self.files = _image_files(folder, self.classes)
         if not self.files:
             raise ModelError(f"no images in {folder}; expected {', '.join(IMG_EXTENSIONS)} in it or in class folders")
-        self.mode = {1: "L", 3: "RGB"}[channels]
+        self.mode = MODES[channels]
         self.transform = v2.Compose(
             [
                 v2.Resize(max(height, width), InterpolationMode.BICUBIC),
