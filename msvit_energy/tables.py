@@ -1,7 +1,8 @@
 """Tables of a priced profile: rows once, rendered for the terminal, Markdown and CSV. Takes records only, no torch."""
 
+import math
 from collections.abc import Collection, Sequence
-from typing import Literal
+from itertools import groupby
 
 import pandas as pd
 from rich.box import SIMPLE_HEAD
@@ -12,7 +13,7 @@ from rich.text import Text
 from msvit_energy.energy import PJ_PER_MJ, EnergyReport
 from msvit_energy.records import Profile
 
-COLUMNS = ("stage", "layer", "operator", "input", "rate", "MACs", "SOPs", "energy (mJ)", "share")
+COLUMNS = ("stage", "layer", "operator", "input", "rate", "MACs", "SOPs", "mJ", "share")
 _NUMBERS = COLUMNS[4:]
 
 
@@ -36,7 +37,7 @@ def rows(profile: Profile, report: EnergyReport) -> list[tuple[str, ...]]:
                 f"{operator.driver.rate:.4f}",
                 count(operator.macs_per_step),
                 count(row.operations.acs) if row.operations.acs else "-",
-                f"{row.energy_pj / PJ_PER_MJ:.6f}" if counted else "not in sum",
+                f"{row.energy_pj / PJ_PER_MJ:.6f}" if counted else "-",
                 f"{report.share(row):.1%}" if counted else "-",
             )
         )
@@ -69,19 +70,23 @@ def summary(profile: Profile, report: EnergyReport) -> list[tuple[str, str]]:
 
 
 def terminal(profile: Profile, report: EnergyReport) -> Group:
-    """Everything for a terminal: warnings first, the table grouped by stage, the summary."""
-    table = Table(title=title(profile), title_justify="left", header_style="bold", box=SIMPLE_HEAD, pad_edge=False)
-    for column in COLUMNS:
-        justify: Literal["right", "left"] = "right" if column in _NUMBERS else "left"
-        # where the terminal is narrow only the layer's name gives way: a cut number is a wrong number
-        table.add_column(column, justify=justify, no_wrap=column != "layer", overflow="fold")
-    previous = None
-    for cells in rows(profile, report):
-        if previous not in (None, cells[0]):
-            table.add_section()
-        stage, layer, *rest = cells
-        table.add_row("" if stage == previous else stage, layer.removeprefix(f"{stage}."), *rest)
-        previous = stage
+    """Everything for a terminal of 80 columns or more: warnings, the table with a sum for each stage, the summary."""
+    table = Table(
+        title=Text(title(profile)), title_justify="left", header_style="bold", box=SIMPLE_HEAD, padding=(0, 1, 0, 0)
+    )
+    table.add_column("stage, layer", overflow="fold")  # where space is short a name gives way, never a number
+    for column in COLUMNS[2:]:
+        table.add_column(column, justify="right" if column in _NUMBERS else "left", no_wrap=True)
+    for stage, group in groupby(zip(rows(profile, report), report.rows, strict=True), key=lambda pair: pair[0][0]):
+        members = list(group)
+        acs = sum(row.operations.acs for _, row in members)
+        energy = sum(row.energy_pj for _, row in members)
+        share = sum(report.share(row) for _, row in members)
+        sums = (count(acs), f"{energy / PJ_PER_MJ:.6f}", f"{share:.1%}")
+        table.add_row(*map(Text, (stage, "", "", "", "", *sums)), style="bold")
+        for (_, layer, *cells), _ in members:
+            table.add_row(*map(Text, (" " + layer.removeprefix(f"{stage}."), *cells)))
+        table.add_section()
     warnings = [Text(f"warning: {note}", style="bold red") for note in profile.warnings()]
     lines = [Text.assemble((f"{label}: ", "bold"), value) for label, value in summary(profile, report)]
     return Group(*warnings, table, *lines)
@@ -103,11 +108,12 @@ def title(profile: Profile) -> str:
 
 
 def count(number: float) -> str:
-    """An operation count with a unit: 3,840, 2.65 M, 1.05 G."""
-    for size, unit in ((1e9, "G"), (1e6, "M")):
-        if number >= size:
-            return f"{number / size:.2f} {unit}"
-    return f"{number:,.0f}"
+    """An operation count to three digits with a unit: 640, 20.7 k, 2.65 M, 1.05 G. Files hold the exact numbers."""
+    for size, unit in ((1e9, " G"), (1e6, " M"), (1e3, " k")):
+        if round(number / size, 3) >= 1:
+            digits = 2 - min(2, int(math.log10(number / size)))
+            return f"{number / size:.{digits}f}{unit}"
+    return f"{number:.0f}"
 
 
 def millijoule(energy: float) -> str:
