@@ -71,7 +71,9 @@ class MultiScaleSpikingAttention(SpikingUnits):
     channels, so that the mask has one value per channel: what the official Q+Q file does.
     """
 
-    def __init__(self, dim: int, heads: int, *, branches: str = "p+q", sum_p: bool = True) -> None:
+    def __init__(
+        self, dim: int, heads: int, *, branches: str = "p+q", sum_p: bool = True, attn_threshold: float = 1.0
+    ) -> None:
         super().__init__()
         if branches not in BRANCHES:
             raise ModelError(f"unknown MSSA branches {branches!r}; branches: {', '.join(BRANCHES)}")
@@ -84,7 +86,7 @@ class MultiScaleSpikingAttention(SpikingUnits):
                 if name != "k" and (name == "q" or sum_p):
                     self.add_module(f"{name}_sum", ColumnSum())
         self.units = tuple(name for name in "qkp" if name == "k" or name in taps)
-        self.attn_lif = LIF()
+        self.attn_lif = LIF(v_threshold=attn_threshold)
         self.mask = SpikeMask()
         self.add_unit("proj", nn.Conv1d(dim, dim, 1))
 
@@ -112,7 +114,9 @@ class SpikingSelfAttention(SpikingUnits):
 
     scale = 0.125  # constant in the official code, whatever the head's width
 
-    def __init__(self, dim: int, heads: int, *, merge_time_and_batch: bool = False) -> None:
+    def __init__(
+        self, dim: int, heads: int, *, merge_time_and_batch: bool = False, attn_threshold: float = 1.0
+    ) -> None:
         super().__init__()
         self.heads, self.head_dim = heads, head_dim(dim, heads)
         self.merge_time_and_batch = merge_time_and_batch
@@ -120,7 +124,7 @@ class SpikingSelfAttention(SpikingUnits):
             self.add_unit(name, nn.Conv1d(dim, dim, 1, bias=False))
         self.kv = Matmul(spike_operands=(0, 1))
         self.qkv = Matmul(spike_operands=(0,))
-        self.attn_lif = LIF()
+        self.attn_lif = LIF(v_threshold=attn_threshold)
         self.add_unit("proj", nn.Conv1d(dim, dim, 1))
 
     def forward(self, x: Tensor) -> Tensor:

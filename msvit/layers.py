@@ -66,3 +66,12 @@ class SpikingMLP(SpikingUnits):
         for name in self.names:
             x = self.spikes(name, x)
         return x
+
+
+def linear_head(dim: int, num_classes: int, *, bias: bool = True) -> nn.Linear:
+    """The classifier, initialised as the official files do: truncated normal 0.02, bias 0."""
+    head = nn.Linear(dim, num_classes, bias=bias)
+    nn.init.trunc_normal_(head.weight, std=0.02)
+    if bias:
+        nn.init.zeros_(head.bias)
+    return head

@@ -11,6 +11,9 @@ from torch import Tensor, nn
 
 DATA = Path(__file__).parent / "data"
 
+# parameters that the official forward never uses, by family
+UNUSED: dict[str, tuple[str, ...]] = {}
+
 
 def read(name: str) -> dict[str, Any]:
     """A JSON file of tests/data, such as "msvit/cifar10.parity.json"."""

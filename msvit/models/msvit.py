@@ -1,171 +1,14 @@
 """MSViT (Hua et al., IJCAI 2025, arXiv 2505.14719): a three-stage spiking vision transformer.
 
-Read top to bottom. An image is repeated over T; each patch embedding (SPEMSF, section 3.1.4) halves or keeps the
-resolution; blocks with MSSA (stages 1, 2) or SSA (stage 3) and a spiking MLP follow; the mean over tokens and time
-feeds one linear layer. Residual sums are not thresholded: the stream between blocks holds small integers.
-Names of parameters are those of the official state dicts.
+An image is repeated over T; each patch embedding (SPEMSF, section 3.1.4) halves or keeps the resolution; blocks with
+MSSA (stages 1, 2) or SSA (stage 3) and a spiking MLP follow; the mean over tokens and time feeds one linear layer.
+The body is `msvit/hierarchy.py`, the attentions `msvit/attention.py`; this file says which sizes exist.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
-from torch import Tensor, nn
-
-from msvit.attention import MultiScaleSpikingAttention, SpikingSelfAttention
-from msvit.classifier import SpikingClassifier
-from msvit.errors import ModelError
-from msvit.layers import SpikingMLP, SpikingUnits
+from msvit.hierarchy import HierarchicalTransformer
 from msvit.registry import register
-
-
-class PatchEmbedding(SpikingUnits):
-    """SPEMSF: two branches, each ending in a neuron, added (equation 3): values 0, 1, 2.
-
-    `main` lists the 3x3 units of branch G as (name, in, out, pool); branch F is one 1x1 convolution of stride `stride`.
-    With `stem` a unit of the same form comes first and both branches start from its spikes.
-    `[T, B, C_in, H, W]` -> `[T, B, C_out, H / s, W / s]`.
-    """
-
-    def __init__(self, main: Sequence[tuple[str, int, int, bool]], stride: int, *, stem: bool = False) -> None:
-        super().__init__()
-        for name, width_in, width_out, pool in main:
-            self.add_unit(name, nn.Conv2d(width_in, width_out, 3, padding=1, bias=False), pool=pool)
-        names = [unit[0] for unit in main]
-        self.stem = names.pop(0) if stem else None
-        self.main = names
-        first, last = main[1 if stem else 0], main[-1]
-        self.add_unit("proj_res", nn.Conv2d(first[1], last[2], 1, stride=stride, bias=False))
-
-    def forward(self, x: Tensor) -> Tensor:
-        if self.stem is not None:
-            x = self.spikes(self.stem, x)
-        y = x
-        for name in self.main:
-            y = self.spikes(name, y)
-        return y + self.spikes("proj_res", x)
-
-
-def first_embedding(in_chans: int, dim: int, *, early_pools: bool) -> PatchEmbedding:
-    """The embedding of the input: stride 4 with pools, else 1."""
-    half = dim // 2
-    if early_pools:
-        units = [("proj", in_chans, half, True), ("proj1", half, dim, True), ("proj2", dim, dim, False)]
-        return PatchEmbedding(units, stride=2, stem=True)
-    return PatchEmbedding([("proj", in_chans, half, False), ("proj1", half, dim, False)], stride=1, stem=True)
-
-
-def later_embedding(dim_in: int, dim: int, *, early_pools: bool) -> PatchEmbedding:
-    """An embedding between stages: stride 2, pooled before its first neuron (early) or before its last."""
-    return PatchEmbedding([("proj3", dim_in, dim, early_pools), ("proj4", dim, dim, not early_pools)], stride=2)
-
-
-class Block(nn.Module):
-    """x + attention(x), then x + MLP(x) (equations 1 and 2); attention sees tokens `[T, B, C, N]`, row-major."""
-
-    def __init__(self, attention: nn.Module, mlp: SpikingMLP, attention_name: str) -> None:
-        super().__init__()
-        self.attention_name = attention_name
-        self.add_module(attention_name, attention)
-        self.mlp = mlp
-
-    def forward(self, x: Tensor) -> Tensor:
-        attention = self.get_submodule(self.attention_name)
-        x = x + attention(x.flatten(3)).unflatten(3, x.shape[3:])  # [T, B, C, H, W]
-        return x + self.mlp(x)
-
-
-@dataclass(frozen=True)
-class Layout:
-    """What differs between the official ImageNet and CIFAR files: where the pools stand, and names."""
-
-    early_pools: bool  # ImageNet: before the first neuron of an embedding, total stride 16; CIFAR: before the last, 4
-    ssa: str
-    mlp: tuple[str, str]
-
-
-LAYOUTS = {
-    "imagenet": Layout(early_pools=True, ssa="attn", mlp=("fc1", "fc2")),
-    "cifar": Layout(early_pools=False, ssa="ssa", mlp=("mlp1", "mlp2")),
-}
-ATTENTIONS = ("mssa", "ssa")
-
-
-class MSViT(SpikingClassifier):
-    """MSViT: three stages of a patch embedding and blocks, then the head.
-
-    Input: images `[B, C, H, W]` of any size from the total stride up, repeated over `time_steps`, or event frames
-    `[B, T, C, H, W]`. Output: `[B, classes]`. `embed_dims`, `depths`, `num_heads` and `attention` ("mssa" or "ssa") are
-    given per stage, `branches` for all or per stage; the first convolution has half the first width. `layout` is
-    "imagenet" (strides 4, 2, 2) or "cifar" (1, 2, 2). `branches` and `sum_p` are MSSA's, `merge_time_and_batch` SSA's
-    (the official neuron that runs over time and batch as one axis). Wrong arguments or inputs raise ModelError.
-    """
-
-    def __init__(
-        self,
-        *,
-        layout: str = "cifar",
-        img_size: int | tuple[int, int] = 32,
-        in_chans: int = 3,
-        num_classes: int = 10,
-        embed_dims: Sequence[int] = (192, 192, 384),
-        depths: Sequence[int] = (1, 1, 2),
-        num_heads: Sequence[int] = (8, 8, 8),
-        mlp_ratio: int = 4,
-        attention: Sequence[str] = ("mssa", "mssa", "ssa"),
-        branches: str | Sequence[str] = "p+q",
-        sum_p: bool = True,
-        merge_time_and_batch: bool = False,
-        time_steps: int = 4,
-    ) -> None:
-        super().__init__(img_size=img_size, in_chans=in_chans, num_classes=num_classes, time_steps=time_steps)
-        if layout not in LAYOUTS:
-            raise ModelError(f"unknown layout {layout!r}; layouts: {', '.join(LAYOUTS)}")
-        if wrong := set(attention) - set(ATTENTIONS):
-            raise ModelError(f"unknown attention {min(wrong)!r}; attentions: {', '.join(ATTENTIONS)}")
-        branches = (branches,) * 3 if isinstance(branches, str) else branches
-        per_stage = {"embed_dims": embed_dims, "depths": depths, "num_heads": num_heads, "attention": attention}
-        for name, values in (per_stage | {"branches": branches}).items():
-            if len(values) != 3:
-                raise ModelError(f"{name} must have 3 entries, one per stage, not {len(values)}")
-        form = LAYOUTS[layout]
-        self.total_stride = 16 if form.early_pools else 4
-
-        def block(stage: int) -> Block:
-            dim, heads = embed_dims[stage], num_heads[stage]
-            mlp = SpikingMLP(dim, mlp_ratio, form.mlp)
-            if attention[stage] == "mssa":
-                return Block(MultiScaleSpikingAttention(dim, heads, branches=branches[stage], sum_p=sum_p), mlp, "tssa")
-            return Block(SpikingSelfAttention(dim, heads, merge_time_and_batch=merge_time_and_batch), mlp, form.ssa)
-
-        self.patch_embed1 = first_embedding(in_chans, embed_dims[0], early_pools=form.early_pools)
-        self.patch_embed2 = later_embedding(embed_dims[0], embed_dims[1], early_pools=form.early_pools)
-        self.patch_embed3 = later_embedding(embed_dims[1], embed_dims[2], early_pools=form.early_pools)
-        self.stage1, self.stage2, self.stage3 = (
-            nn.ModuleList(block(stage) for _ in range(depths[stage])) for stage in range(3)
-        )
-        full = embed_dims[2]
-        self.head = nn.Linear(full, num_classes)
-        nn.init.trunc_normal_(self.head.weight, std=0.02)
-        nn.init.zeros_(self.head.bias)
-
-    def forward_features(self, x: Tensor) -> Tensor:
-        """Images or frames -> the residual stream after stage 3, `[T, B, C, H, W]`."""
-        x = self.frames(x)
-        for embed, stage in (
-            (self.patch_embed1, self.stage1),
-            (self.patch_embed2, self.stage2),
-            (self.patch_embed3, self.stage3),
-        ):
-            x = embed(x)
-            for block in stage:
-                x = block(x)
-        return x
-
-    def forward(self, x: Tensor) -> Tensor:
-        x = self.forward_features(x).flatten(3).mean(3)  # [T, B, C]
-        return self.head(x.mean(0))
-
 
 PAPER = "Hua et al., IJCAI 2025"
 
@@ -183,38 +26,38 @@ def imagenet_args(width: int, heads: int) -> dict[str, Any]:
 
 
 @register(PAPER)
-def msvit_10_384(**kwargs: Any) -> MSViT:
+def msvit_10_384(**kwargs: Any) -> HierarchicalTransformer:
     """ImageNet, width 384, 6 heads; 17,686,216 parameters."""
-    return MSViT(**imagenet_args(384, 6) | kwargs)
+    return HierarchicalTransformer(**imagenet_args(384, 6) | kwargs)
 
 
 @register(PAPER)
-def msvit_10_512(**kwargs: Any) -> MSViT:
+def msvit_10_512(**kwargs: Any) -> HierarchicalTransformer:
     """ImageNet, width 512, 8 heads; 31,232,616 parameters (the paper prints 30.23 M, a slip of a digit)."""
-    return MSViT(**imagenet_args(512, 8) | kwargs)
+    return HierarchicalTransformer(**imagenet_args(512, 8) | kwargs)
 
 
 @register(PAPER)
-def msvit_10_768(**kwargs: Any) -> MSViT:
+def msvit_10_768(**kwargs: Any) -> HierarchicalTransformer:
     """ImageNet, width 768, 12 heads; 69,802,408 parameters."""
-    return MSViT(**imagenet_args(768, 12) | kwargs)
+    return HierarchicalTransformer(**imagenet_args(768, 12) | kwargs)
 
 
 @register(PAPER)
-def msvit_cifar(**kwargs: Any) -> MSViT:
+def msvit_cifar(**kwargs: Any) -> HierarchicalTransformer:
     """The official CIFAR configuration: width 384, depths 1, 1, 2, 8 heads in every stage, T = 4."""
-    return MSViT(**kwargs)
+    return HierarchicalTransformer(**kwargs)
 
 
 @register(PAPER)
-def msvit_cifar_qq(**kwargs: Any) -> MSViT:
+def msvit_cifar_qq(**kwargs: Any) -> HierarchicalTransformer:
     """The official CIFAR100 file: not the paper's MSViT but its Q+Q ablation, with a P that is not summed."""
     defaults: dict[str, Any] = {"num_classes": 100, "branches": "q+q", "sum_p": False}
-    return MSViT(**defaults | kwargs)
+    return HierarchicalTransformer(**defaults | kwargs)
 
 
 @register(PAPER)
-def msvit_dvs(**kwargs: Any) -> MSViT:
+def msvit_dvs(**kwargs: Any) -> HierarchicalTransformer:
     """Event frames `[B, T, 2, 128, 128]`, T = 16; 1,674,122 parameters with 10 classes (published: 1.67 M).
 
     This model was never released. From the paper: three stages with strides 4, 2, 2, blocks 0, 1, 1, maximum embedding
@@ -234,11 +77,11 @@ def msvit_dvs(**kwargs: Any) -> MSViT:
         "mlp_ratio": 1,
         "time_steps": 16,
     }
-    return MSViT(**defaults | kwargs)
+    return HierarchicalTransformer(**defaults | kwargs)
 
 
 @register("this project")
-def msvit_digits(**kwargs: Any) -> MSViT:
+def msvit_digits(**kwargs: Any) -> HierarchicalTransformer:
     """A small MSViT of the CIFAR layout for 12 x 12 grey-scale digits: width 64, one block per stage, 4 heads."""
     defaults: dict[str, Any] = {
         "img_size": 12,
@@ -247,4 +90,4 @@ def msvit_digits(**kwargs: Any) -> MSViT:
         "depths": (1, 1, 1),
         "num_heads": (4, 4, 4),
     }
-    return MSViT(**defaults | kwargs)
+    return HierarchicalTransformer(**defaults | kwargs)

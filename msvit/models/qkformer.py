@@ -1,0 +1,112 @@
+"""QKFormer (Zhou et al., NeurIPS 2024, arXiv 2403.16552): the ancestor of MSViT.
+
+What differs from MSViT: token QK attention, a mask from the column sums of q alone, on k, in all stages but the last;
+widths C/4, C/2, C; threshold 0.5 at the neuron after an attention; event models with two stages.
+"""
+
+from typing import Any
+
+from torch import Tensor, nn
+
+from msvit.attention import MultiScaleSpikingAttention, SpikingSelfAttention
+from msvit.classifier import SpikingClassifier
+from msvit.hierarchy import Block, HierarchicalTransformer, PatchEmbedding
+from msvit.layers import SpikingMLP, linear_head
+from msvit.registry import register
+
+PAPER = "Zhou et al., NeurIPS 2024"
+ATTN_THRESHOLD = 0.5
+QK: dict[str, Any] = {"branches": "q", "attn_threshold": ATTN_THRESHOLD}
+
+
+def imagenet_args(width: int, heads: int) -> dict[str, Any]:
+    """The official ImageNet configurations differ in width and heads only."""
+    return QK | {
+        "layout": "imagenet",
+        "img_size": 224,
+        "num_classes": 1000,
+        "embed_dims": (width // 4, width // 2, width),
+        "depths": (1, 2, 7),
+        "num_heads": (heads, heads, heads),
+    }
+
+
+@register(PAPER)
+def qkformer_10_384(**kwargs: Any) -> HierarchicalTransformer:
+    """ImageNet, width 384, 6 heads; 16,473,688 parameters."""
+    return HierarchicalTransformer(**imagenet_args(384, 6) | kwargs)
+
+
+@register(PAPER)
+def qkformer_10_512(**kwargs: Any) -> HierarchicalTransformer:
+    """ImageNet, width 512, 8 heads; 29,079,336 parameters."""
+    return HierarchicalTransformer(**imagenet_args(512, 8) | kwargs)
+
+
+@register(PAPER)
+def qkformer_10_768(**kwargs: Any) -> HierarchicalTransformer:
+    """ImageNet, width 768, 12 heads; 64,962,760 parameters."""
+    return HierarchicalTransformer(**imagenet_args(768, 12) | kwargs)
+
+
+@register(PAPER)
+def qkformer_cifar(**kwargs: Any) -> HierarchicalTransformer:
+    """CIFAR, width 384, depths 1, 1, 2, 8 heads in every stage, T = 4."""
+    return HierarchicalTransformer(**QK | {"embed_dims": (96, 192, 384)} | kwargs)
+
+
+class QKFormerEvent(SpikingClassifier):
+    """The event-camera models: an embedding of stride 8, one QK block, one of stride 2, one SSA block, head.
+
+    Event frames `[B, T, 2, H, W]`; `dim` is the last width, the first stage has half of it.
+    """
+
+    total_stride = 16
+
+    def __init__(
+        self,
+        *,
+        img_size: int | tuple[int, int] = 128,
+        in_chans: int = 2,
+        num_classes: int = 10,
+        dim: int = 256,
+        num_heads: int = 16,
+        mlp_ratio: int = 1,
+        merge_time_and_batch: bool = False,
+        time_steps: int = 16,
+    ) -> None:
+        super().__init__(img_size=img_size, in_chans=in_chans, num_classes=num_classes, time_steps=time_steps)
+        half = dim // 2
+        widths = (half // 8, half // 4, half // 2, half)
+        first = [("proj", in_chans, widths[0], False)]
+        first += [(f"proj{n}", widths[n - 1], widths[n], True) for n in (1, 2, 3)]
+        self.patch_embed1 = PatchEmbedding(first, stride=4, stem=2)
+        qk = MultiScaleSpikingAttention(half, num_heads, branches="q", attn_threshold=ATTN_THRESHOLD)
+        ssa = SpikingSelfAttention(
+            dim, num_heads, merge_time_and_batch=merge_time_and_batch, attn_threshold=ATTN_THRESHOLD
+        )
+        names = ("mlp1", "mlp2")
+        self.stage1 = nn.ModuleList([Block(qk, SpikingMLP(half, mlp_ratio, names), "tssa")])
+        self.patch_embed2 = PatchEmbedding([("proj", half, dim, False), ("proj4", dim, dim, True)], stride=2)
+        self.stage2 = nn.ModuleList([Block(ssa, SpikingMLP(dim, mlp_ratio, names), "ssa")])
+        self.head = linear_head(dim, num_classes)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.patch_embed1(self.frames(x))
+        x = self.stage1[0](x)
+        x = self.patch_embed2(x)
+        x = self.stage2[0](x)  # [T, B, C, H, W]
+        return self.head(x.flatten(3).mean(3).mean(0))
+
+
+@register(PAPER)
+def qkformer_dvs(**kwargs: Any) -> QKFormerEvent:
+    """CIFAR10-DVS, T = 16; 1,504,138 parameters."""
+    return QKFormerEvent(**kwargs)
+
+
+@register(PAPER)
+def qkformer_gesture(**kwargs: Any) -> QKFormerEvent:
+    """DVS128 Gesture, 11 classes, MLP ratio 4: 1,999,371 parameters (the paper prints 1.50 M for both)."""
+    defaults: dict[str, Any] = {"num_classes": 11, "mlp_ratio": 4}
+    return QKFormerEvent(**defaults | kwargs)
