@@ -8,7 +8,7 @@ a profiler hooks it like any layer and need not guess.
 from torch import Tensor, nn
 
 from msvit.errors import ModelError
-from msvit.layers import SpikingUnits
+from msvit.layers import SpikingUnits, pointwise
 from msvit.neuron import LIF
 
 
@@ -25,8 +25,27 @@ class Matmul(nn.Module):
         return left @ right
 
 
+class SpikeProduct(nn.Module):
+    """q k^T v of three spike tensors `[..., N, d]`, as two products in the order that `qk_first` says."""
+
+    def __init__(self, *, qk_first: bool = False) -> None:
+        super().__init__()
+        self.qk_first = qk_first
+        if qk_first:
+            self.qk, self.qkv = Matmul(spike_operands=(0, 1)), Matmul(spike_operands=(1,))
+        else:
+            self.kv, self.qkv = Matmul(spike_operands=(0, 1)), Matmul(spike_operands=(0,))
+
+    def forward(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        if self.qk_first:
+            return self.qkv(self.qk(q, k.transpose(-1, -2)), v)
+        return self.qkv(q, self.kv(k.transpose(-1, -2), v))
+
+
 class ColumnSum(nn.Module):
-    """SUM_c of equation 8: additions over the channels of each head, `[T, B, heads, d, N]` -> `[T, B, heads, 1, N]`."""
+    """Additions over the fourth axis, which is kept: SUM_c of equation 8 over the channels of each head,
+    `[T, B, heads, d, N]` -> `[T, B, heads, 1, N]`, or a sum over tokens of `[T, B, heads, N, d]`.
+    """
 
     activation_op = "column_sum"
     spike_operands = (0,)
@@ -50,6 +69,16 @@ def head_dim(dim: int, heads: int) -> int:
     if dim % heads:
         raise ModelError(f"{dim} channels do not divide into {heads} heads; the width must be a multiple of the heads")
     return dim // heads
+
+
+def tokens_by_head(x: Tensor, heads: int) -> Tensor:
+    """`[T, B, C, N]` -> `[T, B, heads, N, d]`; heads split the channels in order."""
+    return x.unflatten(2, (heads, -1)).transpose(-1, -2)
+
+
+def channels_first(x: Tensor) -> Tensor:
+    """`[T, B, heads, N, d]` -> `[T, B, C, N]`, the inverse of `tokens_by_head`."""
+    return x.transpose(-1, -2).flatten(2, 3)
 
 
 # taps over the token line of each summed branch: p sees three tokens, q one (Table 3 names the combinations)
@@ -105,34 +134,40 @@ class MultiScaleSpikingAttention(SpikingUnits):
 
 
 class SpikingSelfAttention(SpikingUnits):
-    """SSA of stage 3: q (k^T v) * 0.125 per head, without softmax; k^T v first, d x d instead of N x N.
+    """SSA: q k^T v times a constant per head, without softmax.
 
-    `[T, B, C, N]` -> spikes of the same shape. The official code lets `proj_lif` run over time and batch as one axis,
-    so that a sample's result depends on the samples before it; `merge_time_and_batch=True` reproduces that. By default
-    every sample is computed as the official code computes it alone (batch of 1).
+    `[T, B, C, N]` -> spikes of the same shape. `qk_first` multiplies q k^T (N x N) first, else k^T v (d x d): the same
+    values by other work. `kind` is that of the point-wise synapses ("conv1d" without bias on q, k, v, or "linear" with).
+    MSViT's and QKFormer's official code lets `proj_lif` run over time and batch as one axis, so that a sample's result
+    depends on the samples before it; `merge_time_and_batch=True` reproduces that. By default every sample is computed
+    as the official code computes it alone (batch of 1).
     """
 
-    scale = 0.125  # constant in the official code, whatever the head's width
-
     def __init__(
-        self, dim: int, heads: int, *, merge_time_and_batch: bool = False, attn_threshold: float = 1.0
+        self,
+        dim: int,
+        heads: int,
+        *,
+        kind: str = "conv1d",
+        scale: float = 0.125,  # in most official files a constant, whatever the head's width
+        qk_first: bool = False,
+        merge_time_and_batch: bool = False,
+        attn_threshold: float = 1.0,
     ) -> None:
         super().__init__()
-        self.heads, self.head_dim = heads, head_dim(dim, heads)
-        self.merge_time_and_batch = merge_time_and_batch
+        head_dim(dim, heads)
+        self.heads = heads
+        self.scale, self.merge_time_and_batch = scale, merge_time_and_batch
         for name in "qkv":
-            self.add_unit(name, nn.Conv1d(dim, dim, 1, bias=False))
-        self.kv = Matmul(spike_operands=(0, 1))
-        self.qkv = Matmul(spike_operands=(0,))
+            self.add_unit(name, pointwise(kind, dim, dim, bias=kind == "linear"))
+        self.product = SpikeProduct(qk_first=qk_first)
         self.attn_lif = LIF(v_threshold=attn_threshold)
-        self.add_unit("proj", nn.Conv1d(dim, dim, 1))
+        self.add_unit("proj", pointwise(kind, dim, dim))
 
     def forward(self, x: Tensor) -> Tensor:
-        q, k, v = (
-            self.spikes(name, x).unflatten(2, (self.heads, self.head_dim)).transpose(-1, -2) for name in "qkv"
-        )  # each [T, B, heads, N, d]
-        y = self.qkv(q, self.kv(k.transpose(-1, -2), v)) * self.scale  # [T, B, heads, N, d]
-        y = self.attn_lif(y.transpose(-1, -2).flatten(2, 3))  # [T, B, C, N], head-major channels
+        q, k, v = (tokens_by_head(self.spikes(name, x), self.heads) for name in "qkv")
+        y = self.product(q, k, v) * self.scale  # [T, B, heads, N, d]
+        y = self.attn_lif(channels_first(y))  # [T, B, C, N], head-major channels
         y = self.currents("proj", y)
         if self.merge_time_and_batch:
             return self.fire("proj", y.flatten(0, 1)).unflatten(0, y.shape[:2])

@@ -4,7 +4,13 @@ from torch import Tensor, nn
 
 from msvit.neuron import LIF
 
-_BATCH_NORM = {nn.Conv1d: nn.BatchNorm1d, nn.Conv2d: nn.BatchNorm2d}
+Synapses = nn.Conv1d | nn.Conv2d | nn.Linear
+# part of a unit's official name, batch norm over its outputs
+_KINDS = {
+    nn.Conv1d: ("conv", nn.BatchNorm1d),
+    nn.Conv2d: ("conv", nn.BatchNorm2d),
+    nn.Linear: ("linear", nn.BatchNorm1d),
+}
 
 
 def over_time(module: nn.Module, x: Tensor) -> Tensor:
@@ -20,26 +26,47 @@ def over_time(module: nn.Module, x: Tensor) -> Tensor:
 
 
 class SpikingUnits(nn.Module):
-    """Base of modules made of convolution, batch norm, (max pool), LIF units.
+    """Base of modules made of synapses (convolution or linear), batch norm, (max pool), LIF units.
 
     The official state dicts name them flatly, `q_conv`, `q_bn`, `q_lif`, and those names are kept.
     """
 
-    def add_unit(self, name: str, conv: nn.Conv1d | nn.Conv2d, *, pool: bool = False) -> None:
-        """Register `name_conv`, `name_bn`, `name_maxpool` (3x3, stride 2, on real numbers) and `name_lif`."""
-        self.add_module(f"{name}_conv", conv)
-        self.add_module(f"{name}_bn", _BATCH_NORM[type(conv)](conv.out_channels))
+    def add_unit(self, name: str, synapses: Synapses, *, pool: bool = False) -> None:
+        """Register `name_conv` (or `name_linear`), `name_bn`, `name_maxpool` (on real numbers) and `name_lif`."""
+        self._add_synapses(name, synapses)
         if pool:
-            self.add_module(f"{name}_maxpool", nn.MaxPool2d(kernel_size=3, stride=2, padding=1))
+            self.add_module(f"{name}_maxpool", max_pool())
         self.add_module(f"{name}_lif", LIF())
+
+    def add_preactivated(self, name: str, synapses: Synapses, *, pool: bool = False, tau: float = 2.0) -> None:
+        """The same the other way round: `name_lif`, `name_maxpool` (on spikes), `name_conv`, `name_bn`."""
+        self.add_module(f"{name}_lif", LIF(tau=tau))
+        if pool:
+            self.add_module(f"{name}_maxpool", max_pool())
+        self._add_synapses(name, synapses)
+
+    def _add_synapses(self, name: str, synapses: Synapses) -> None:
+        part, batch_norm = _KINDS[type(synapses)]
+        width = synapses.out_features if isinstance(synapses, nn.Linear) else synapses.out_channels
+        self.add_module(f"{name}_{part}", synapses)
+        self.add_module(f"{name}_bn", batch_norm(width))
+
+    def through(self, x: Tensor, *names: str) -> Tensor:
+        """Pass `[T, B, C, ...]` through submodules by name, in order; linear layers work on the channel axis."""
+        for name in names:
+            module = self.get_submodule(name)
+            if isinstance(module, LIF):
+                x = module(x)
+            elif isinstance(module, nn.Linear):
+                x = over_time(module, x.transpose(2, 3)).transpose(2, 3)
+            else:
+                x = over_time(module, x)
+        return x
 
     def currents(self, name: str, x: Tensor) -> Tensor:
         """What the unit's neurons receive: `[T, B, C_in, ...]` -> `[T, B, C_out, ...]`, real numbers."""
-        for part in ("conv", "bn", "maxpool"):
-            module = self._modules.get(f"{name}_{part}")
-            if module is not None:
-                x = over_time(module, x)
-        return x
+        parts = (f"{name}_{part}" for part in ("conv", "linear", "bn", "maxpool"))
+        return self.through(x, *(part for part in parts if part in self._modules))
 
     def fire(self, name: str, currents: Tensor) -> Tensor:
         """The unit's neurons: `[T, ...]` -> spikes of the same shape."""
@@ -49,29 +76,72 @@ class SpikingUnits(nn.Module):
         """The whole unit: `[T, B, C_in, ...]` -> `[T, B, C_out, ...]`, values in {0, 1}."""
         return self.fire(name, self.currents(name, x))
 
+    def preactivated(self, name: str, x: Tensor) -> Tensor:
+        """A pre-activation unit: membranes `[T, B, C_in, ...]` -> `[T, B, C_out, ...]`, both real numbers."""
+        parts = (f"{name}_{part}" for part in ("lif", "maxpool", "conv", "bn"))
+        return self.through(x, *(part for part in parts if part in self._modules))
+
+
+def max_pool() -> nn.MaxPool2d:
+    """The pool of all families: 3 x 3, stride 2."""
+    return nn.MaxPool2d(kernel_size=3, stride=2, padding=1)
+
+
+def pointwise(kind: str, dim_in: int, dim_out: int, *, bias: bool = True) -> Synapses:
+    """Synapses from channel to channel of one token: "conv1d", "conv2d" or "linear", which differ in layout only."""
+    if kind == "linear":
+        layer = nn.Linear(dim_in, dim_out, bias=bias)
+        nn.init.trunc_normal_(layer.weight, std=0.02)
+        if bias:
+            nn.init.zeros_(layer.bias)
+        return layer
+    convolution = nn.Conv1d if kind == "conv1d" else nn.Conv2d
+    return convolution(dim_in, dim_out, 1, bias=bias)
+
 
 class SpikingMLP(SpikingUnits):
-    """Channel mixer: conv1x1 (times `ratio`) and conv1x1 back, each followed by batch norm and LIF.
+    """Channel mixer: point-wise synapses to `ratio` times the width and back, each followed by batch norm and LIF.
 
-    `[T, B, C, H, W]` -> spikes of the same shape. `names` are the official names of the two units.
+    `[T, B, C, H, W]` -> spikes of the same shape. `names` are the official names of the two units, `kind` as in
+    `pointwise`.
     """
 
-    def __init__(self, dim: int, ratio: int, names: tuple[str, str]) -> None:
+    def __init__(self, dim: int, ratio: int, names: tuple[str, str], *, kind: str = "conv2d") -> None:
+        super().__init__()
+        self.names, self.on_tokens = names, kind != "conv2d"
+        self.add_unit(names[0], pointwise(kind, dim, dim * ratio))
+        self.add_unit(names[1], pointwise(kind, dim * ratio, dim))
+
+    def forward(self, x: Tensor) -> Tensor:
+        size = x.shape[3:]
+        if self.on_tokens:
+            x = x.flatten(3)
+        for name in self.names:
+            x = self.spikes(name, x)
+        return x.unflatten(3, size) if self.on_tokens else x
+
+
+class PreActivationMLP(SpikingUnits):
+    """Channel mixer of the membrane-shortcut families: LIF-conv1x1-BN twice, real numbers in and out.
+
+    `[T, B, C, H, W]` -> the same shape; `names` are the official names of the two units.
+    """
+
+    def __init__(self, dim: int, ratio: int, names: tuple[str, str], *, kind: str = "conv2d", tau: float = 2.0) -> None:
         super().__init__()
         self.names = names
-        self.add_unit(names[0], nn.Conv2d(dim, dim * ratio, kernel_size=1))
-        self.add_unit(names[1], nn.Conv2d(dim * ratio, dim, kernel_size=1))
+        self.add_preactivated(names[0], pointwise(kind, dim, dim * ratio), tau=tau)
+        self.add_preactivated(names[1], pointwise(kind, dim * ratio, dim), tau=tau)
 
     def forward(self, x: Tensor) -> Tensor:
         for name in self.names:
-            x = self.spikes(name, x)
+            x = self.preactivated(name, x)
         return x
 
 
-def linear_head(dim: int, num_classes: int, *, bias: bool = True) -> nn.Linear:
+def linear_head(dim: int, num_classes: int) -> nn.Linear:
     """The classifier, initialised as the official files do: truncated normal 0.02, bias 0."""
-    head = nn.Linear(dim, num_classes, bias=bias)
+    head = nn.Linear(dim, num_classes)
     nn.init.trunc_normal_(head.weight, std=0.02)
-    if bias:
-        nn.init.zeros_(head.bias)
+    nn.init.zeros_(head.bias)
     return head

@@ -81,6 +81,8 @@ def _observe(
             inputs = inputs.to(anchor.device, anchor.dtype if inputs.is_floating_point() else None)
             recorder.start_batch(len(inputs))
             logits = model(inputs)
+            if logits.dim() == 3:  # [T, B, classes], as models trained with TET give
+                logits = logits.mean(0)
             if labels is not None and (labels >= 0).any():
                 known = labels >= 0
                 labelled += int(known.sum())

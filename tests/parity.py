@@ -12,7 +12,11 @@ from torch import Tensor, nn
 DATA = Path(__file__).parent / "data"
 
 # parameters that the official forward never uses, by family
-UNUSED: dict[str, tuple[str, ...]] = {}
+UNUSED: dict[str, tuple[str, ...]] = {
+    "spikformer": ("norm", "pos_embed"),
+    "spikingformer": ("norm",),
+    "sdt": ("talking_heads",),
+}
 
 
 def read(name: str) -> dict[str, Any]:

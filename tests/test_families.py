@@ -36,6 +36,26 @@ OFFICIAL = [
     Official("qkformer/cifar100", "qkformer_cifar", {"num_classes": 100}),
     Official("qkformer/cifar10dvs", "qkformer_dvs", {}),
     Official("qkformer/dvs128gesture", "qkformer_gesture", {}),
+    Official("spikformer/imagenet_8_384", "spikformer_8_384", {}),
+    Official("spikformer/imagenet_8_512", "spikformer_8_512", {}),
+    Official("spikformer/imagenet_8_768", "spikformer_8_768", {}),
+    Official("spikformer/cifar10_4_384", "spikformer_cifar", {}),
+    Official("spikformer/cifar10dvs", "spikformer_dvs", {}),
+    Official("spikingformer/imagenet_8_384", "spikingformer_8_384", {}),
+    Official("spikingformer/imagenet_8_512", "spikingformer_8_512", {}),
+    Official("spikingformer/imagenet_8_768", "spikingformer_8_768", {}),
+    Official("spikingformer/cifar10_4_384", "spikingformer_cifar", {}),
+    Official("spikingformer/cifar10dvs", "spikingformer_dvs", {}),
+    Official("sdt/imagenet_8_384", "sdt_8_384", {}),
+    Official("sdt/imagenet_8_512", "sdt_8_512", {}),
+    Official("sdt/imagenet_8_768", "sdt_8_768", {}),
+    Official("sdt/imagenet_10_512", "sdt_10_512", {}),
+    Official("sdt/imagenet_10_384", "sdt_10_512", {"dim": 384}),
+    Official("sdt/imagenet_6_512", "sdt_6_512", {}),
+    Official("sdt/cifar10_2_512", "sdt_cifar", {}),
+    Official("sdt/cifar10_2_256", "sdt_cifar_2_256", {}),
+    Official("sdt/cifar10dvs_2_256", "sdt_dvs", {}),
+    Official("sdt/gesture_2_256", "sdt_gesture", {}),
 ]
 VECTORS = [
     Official("msvit/cifar10", "msvit_cifar", {}),
@@ -43,6 +63,9 @@ VECTORS = [
     Official("msvit/imagenet_10_384", "msvit_10_384", {}),
     Official("qkformer/cifar10", "qkformer_cifar", {}),
     Official("qkformer/cifar10_batch2", "qkformer_cifar", {"merge_time_and_batch": True}),
+    Official("spikformer/cifar10_4_384", "spikformer_cifar", {}),
+    Official("spikingformer/cifar10_4_384", "spikingformer_cifar", {}),
+    Official("sdt/cifar10_2_512", "sdt_cifar", {}),
 ]
 
 
@@ -121,7 +144,14 @@ def test_nothing_is_uncounted_and_rows_add_up(vector: Run) -> None:
     assert vector.profile.to_frame().macs_per_step.sum() == vector.profile.macs_per_step
 
 
-FAMILIES = ["msvit_digits", "qkformer_cifar", "qkformer_dvs"]
+FAMILIES = [
+    "msvit_digits",
+    "qkformer_cifar",
+    "qkformer_dvs",
+    "spikformer_cifar",
+    "spikingformer_cifar",
+    "sdt_cifar_2_256",
+]
 
 
 @pytest.mark.parametrize("name", FAMILIES)

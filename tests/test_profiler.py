@@ -64,8 +64,8 @@ def hand_macs() -> Iterator[tuple[str, int]]:
             yield f"{block}.{attention}.{name}_conv", width * tokens * width * taps
         yield f"{block}.{attention}.proj_conv", width * tokens * width
         if attention == "ssa":
-            yield f"{block}.ssa.kv", 8 * tokens * 48 * 48
-            yield f"{block}.ssa.qkv", 8 * tokens * 48 * 48
+            yield f"{block}.ssa.product.kv", 8 * tokens * 48 * 48
+            yield f"{block}.ssa.product.qkv", 8 * tokens * 48 * 48
         yield f"{block}.mlp.mlp1_conv", 4 * width * tokens * width
         yield f"{block}.mlp.mlp2_conv", width * tokens * 4 * width
     yield "head", 384 * 10

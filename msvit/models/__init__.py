@@ -2,3 +2,6 @@
 
 from msvit.models import msvit as msvit
 from msvit.models import qkformer as qkformer
+from msvit.models import sdt as sdt
+from msvit.models import spikformer as spikformer
+from msvit.models import spikingformer as spikingformer
