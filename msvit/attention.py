@@ -137,7 +137,7 @@ class SpikingSelfAttention(SpikingUnits):
     """SSA: q k^T v times a constant per head, without softmax.
 
     `[T, B, C, N]` -> spikes of the same shape. `qk_first` multiplies q k^T (N x N) first, else k^T v (d x d): the same
-    values by other work. `kind` is that of the point-wise synapses ("conv1d" without bias on q, k, v, or "linear" with).
+    values by other work. `kind` is that of the point-wise synapses: "conv1d" without bias on q, k, v, "linear" with.
     MSViT's and QKFormer's official code lets `proj_lif` run over time and batch as one axis, so that a sample's result
     depends on the samples before it; `merge_time_and_batch=True` reproduces that. By default every sample is computed
     as the official code computes it alone (batch of 1).

@@ -1,6 +1,8 @@
 """Which registered model do these weights belong to? Answered from keys and shapes alone."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import torch
@@ -15,39 +17,61 @@ Shapes = Mapping[str, torch.Size]
 def identify(weights: Mapping[str, Tensor]) -> tuple[str, dict[str, Any]]:
     """Name and arguments (classes, input channels) of the one registered model that fits.
 
-    Several that fit are named in a ModelError, so that the user can choose; if none does, the nearest is.
+    Of several, the one that departs from its defaults in the fewest arguments. Where that leaves more than one, they
+    are named in a ModelError, so that the user can choose; if none fits, the nearest is named.
     """
-    found = {name: shape_arguments(name, weights) for name in list_models()}
-    misfits = {name: misfit(weights, skeleton(name, args)) for name, args in found.items()}
-    fitting = [name for name, problems in misfits.items() if not problems]
-    if len(fitting) > 1:
-        raise ModelError(f"the weights fit several models: {', '.join(fitting)}; name one (--model)")
+    names = list_models()
+    fitting = {}
+    for name in names:
+        if outline(name).shapes.keys() == weights.keys():  # else building it once more would be in vain
+            args = shape_arguments(name, weights)
+            if not misfit(weights, skeleton(name, args)):
+                fitting[name] = args
     if not fitting:
-        nearest = min(misfits, key=lambda name: len(misfits[name]))
-        raise ModelError(f"the weights fit no registered model; nearest is {nearest}: {summary(misfits[nearest])}")
-    return fitting[0], found[fitting[0]]
+        problems = {name: misfit(weights, outline(name).shapes) for name in names}
+        nearest = min(names, key=lambda name: len(problems[name]))
+        raise ModelError(f"the weights fit no registered model; nearest is {nearest}: {summary(problems[nearest])}")
+    fewest = min(map(len, fitting.values()))
+    closest = [name for name, args in fitting.items() if len(args) == fewest]
+    if len(closest) > 1:
+        raise ModelError(f"the weights fit several models: {', '.join(closest)}; name one (--model)")
+    return closest[0], fitting[closest[0]]
+
+
+@dataclass(frozen=True)
+class Outline:
+    """A model with its default arguments: shapes, and where classes and input channels can be read off."""
+
+    shapes: Shapes
+    read_off: tuple[tuple[str, str, int, int], ...]  # argument, key, axis, default
+
+
+@lru_cache
+def outline(name: str) -> Outline:
+    """The outline of a registered model, built without memory, once."""
+    with torch.device("meta"):
+        model = create_model(name)
+    layers = list(model.named_modules())
+    head = [(f"{key}.weight", 0) for key, module in layers if isinstance(module, nn.Linear)][-1:]
+    entrance = [(f"{key}.weight", 1) for key, module in layers if isinstance(module, nn.Conv2d)][:1]
+    read_off = [("num_classes", *place, model.num_classes) for place in head]
+    read_off += [("in_chans", *place, model.in_chans) for place in entrance]
+    return Outline({key: value.shape for key, value in model.state_dict().items()}, tuple(read_off))
 
 
 def shape_arguments(name: str, weights: Mapping[str, Tensor]) -> dict[str, Any]:
     """Arguments of a model that can be read off the shapes of its last linear layer and first convolution."""
-    with torch.device("meta"):
-        model = create_model(name)
-    layers = list(model.named_modules())
-    head = [key for key, module in layers if isinstance(module, nn.Linear)][-1:]
-    entrance = [key for key, module in layers if isinstance(module, nn.Conv2d)][:1]
-    arguments = {}
-    for argument, keys, axis, default in (
-        ("num_classes", head, 0, model.num_classes),
-        ("in_chans", entrance, 1, model.in_chans),
-    ):
-        weight = weights.get(f"{keys[0]}.weight") if keys else None
-        if weight is not None and weight.dim() > axis and weight.shape[axis] != default:
-            arguments[argument] = weight.shape[axis]
-    return arguments
+    return {
+        argument: weights[key].shape[axis]
+        for argument, key, axis, default in outline(name).read_off
+        if key in weights and weights[key].dim() > axis and weights[key].shape[axis] != default
+    }
 
 
 def skeleton(name: str, args: Mapping[str, Any]) -> Shapes:
     """Keys and shapes of a model's state dict, built without memory."""
+    if not args:
+        return outline(name).shapes
     with torch.device("meta"):
         model = create_model(name, **args)
     return {key: value.shape for key, value in model.state_dict().items()}

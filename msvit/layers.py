@@ -129,14 +129,17 @@ class PreActivationMLP(SpikingUnits):
 
     def __init__(self, dim: int, ratio: int, names: tuple[str, str], *, kind: str = "conv2d", tau: float = 2.0) -> None:
         super().__init__()
-        self.names = names
+        self.names, self.on_tokens = names, kind != "conv2d"
         self.add_preactivated(names[0], pointwise(kind, dim, dim * ratio), tau=tau)
         self.add_preactivated(names[1], pointwise(kind, dim * ratio, dim), tau=tau)
 
     def forward(self, x: Tensor) -> Tensor:
+        size = x.shape[3:]
+        if self.on_tokens:
+            x = x.flatten(3)
         for name in self.names:
             x = self.preactivated(name, x)
-        return x
+        return x.unflatten(3, size) if self.on_tokens else x
 
 
 def linear_head(dim: int, num_classes: int) -> nn.Linear:

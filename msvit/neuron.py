@@ -32,7 +32,7 @@ class LIF(neuron.LIFNode):
 
     def forward(self, x: Tensor) -> Tensor:
         tracing = torch.jit.is_tracing()  # type: ignore[attr-defined]
-        if x.device.type == "cpu" and x.dtype in (torch.float32, torch.float64) and not tracing:
+        if x.device.type in ("cpu", "meta") and x.dtype in (torch.float32, torch.float64) and not tracing:
             return lif(x, self.tau, self.v_threshold)
         self.reset()
         spikes = super().forward(x)
@@ -52,9 +52,9 @@ def _charge_and_fire(x: Tensor, tau: float, v_threshold: float, *, keep: bool = 
 
     The order of roundings is SpikingJelly's, so that no spike differs.
     """
-    spikes = torch.empty(x.shape, dtype=x.dtype)
-    membranes = torch.empty(x.shape if keep else (1, *x.shape[1:]), dtype=x.dtype)
-    v = torch.zeros(x.shape[1:], dtype=x.dtype)
+    spikes = torch.empty(x.shape, dtype=x.dtype, device=x.device)
+    membranes = torch.empty(x.shape if keep else (1, *x.shape[1:]), dtype=x.dtype, device=x.device)
+    v = torch.zeros(x.shape[1:], dtype=x.dtype, device=x.device)
     for t in range(x.shape[0]):
         h = membranes[t if keep else 0]
         torch.sub(x[t], v, out=h).div_(tau).add_(v)
@@ -79,7 +79,7 @@ class _LIF(torch.autograd.Function):
         (from_spikes,) = gradients
         soft = membranes.sub(ctx.v_threshold).mul_(ALPHA).sigmoid_()
         gradient = torch.ops.aten.sigmoid_backward(from_spikes, soft)  # times ALPHA: what h receives from its spike
-        from_later = torch.zeros(gradient.shape[1:], dtype=gradient.dtype)  # what v[t] receives from h[t+1]
+        from_later = torch.zeros_like(gradient[0])  # what v[t] receives from h[t+1]
         for t in reversed(range(gradient.shape[0])):
             from_later.addcmul_(from_later, spikes[t], value=-1)
             h = gradient[t].mul_(ALPHA).add_(from_later).div_(ctx.tau)

@@ -21,6 +21,11 @@ class Entry:
     build: Builder
     source: str
 
+    @property
+    def family(self) -> str:
+        """The file in `msvit/models/` that the model comes from."""
+        return self.build.__module__.rpartition(".")[2]
+
 
 _ENTRIES: dict[str, Entry] = {}
 
@@ -35,23 +40,28 @@ def register(source: str) -> Callable[[Builder], Builder]:
     """
 
     def decorate(build: Builder) -> Builder:
-        name = build.__name__
-
-        def build_with_spec(pretrained: bool = False, **kwargs: Any) -> SpikingClassifier:
-            if pretrained:
-                raise ModelError(f"no downloadable weights exist for {name}; use msvit.load_checkpoint(path)")
-            args = {key: value for key, value in kwargs.items() if key not in _TIMM_ONLY}
-            model = build(**args)
-            model.spec = ModelSpec(name, args)
-            return model
-
-        build_with_spec.__name__, build_with_spec.__module__ = name, build.__module__
-        build_with_spec.__doc__ = build.__doc__
-        timm.models.register_model(build_with_spec)
-        _ENTRIES[name] = Entry(build_with_spec, source)
-        return build_with_spec
+        registered = add_entry(build.__name__, build, source)
+        timm.models.register_model(registered)
+        return registered
 
     return decorate
+
+
+def add_entry(name: str, build: Builder, source: str) -> Builder:
+    """Enter a builder into this package's list; returns it wrapped so that what it builds carries its ModelSpec."""
+
+    def build_with_spec(pretrained: bool = False, **kwargs: Any) -> SpikingClassifier:
+        if pretrained:
+            raise ModelError(f"no downloadable weights exist for {name}; use msvit.load_checkpoint(path)")
+        args = {key: value for key, value in kwargs.items() if key not in _TIMM_ONLY}
+        model = build(**args)
+        model.spec = ModelSpec(name, args)
+        return model
+
+    build_with_spec.__name__, build_with_spec.__module__ = name, build.__module__
+    build_with_spec.__doc__ = build.__doc__
+    _ENTRIES[name] = Entry(build_with_spec, source)
+    return build_with_spec
 
 
 def list_models(pattern: str = "*") -> list[str]:

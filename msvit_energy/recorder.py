@@ -228,6 +228,8 @@ class Recorder:
             return value.reshape(steps, batch, -1)
         if shape[:1] == (batch,):
             return value.reshape(1, batch, -1)
+        if shape and shape[0] % (steps * batch) == 0:  # parts of each image in a row, such as windows of attention
+            return value.reshape(steps, batch, -1)
         raise EnergyError(
             f"{name}: a tensor of shape {shape} has neither T*B = {steps * batch} nor T, B = {steps}, {batch} nor "
             f"B = {batch} in front; is time_steps = {steps} right?"

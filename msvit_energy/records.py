@@ -135,8 +135,9 @@ class Profile:
 
     @property
     def macs_per_step(self) -> float:
-        """Dense MACs of one pass at one time step, all operators."""
-        return sum(operator.macs_per_step for operator in self.operators)
+        """Dense MACs of one pass at one time step: all operators, and what sits in modules that were not measured."""
+        elsewhere = sum(self.uncounted.values()) / self.time_steps if self.uncounted else 0
+        return sum(operator.macs_per_step for operator in self.operators) + elsewhere
 
     @property
     def firing_rate(self) -> float | None:

@@ -119,13 +119,42 @@ def test_input_size_changes_the_tokens(monkeypatch: pytest.MonkeyPatch) -> None:
     assert macs["stage3.0.ssa.q_conv"] == 64 * 64 * (4 * 6)
 
 
+def test_models_lists_what_is_registered(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(monkeypatch, "models", "*cifar*", "--json") == 0
+    listed = {row["name"]: row for row in json.loads(capsys.readouterr().out)}
+    assert set(listed) == set(msvit.list_models("*cifar*"))
+    facts = json.loads((ROOT / "tests/data/spikformer/cifar10_4_384.flops.json").read_text())
+    row = listed["spikformer_cifar"]
+    assert row["parameters"] == facts["params"]
+    assert row["macs_per_step"] == facts["macs_conv_linear_total"] + facts["macs_matmul_total"]
+    assert (row["family"], row["input_size"], row["time_steps"]) == ("spikformer", [3, 32, 32], 4)
+    assert run(monkeypatch, "models", "msvit_digits") == 0
+    assert "164,346" in capsys.readouterr().out
+    assert run(monkeypatch, "models", "bert*") == 2
+    assert "no model matches 'bert*'; models: " in capsys.readouterr().err
+
+
+def test_artificial_network_is_profiled_and_its_unseen_attention_reported(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ("profile", "--model", "swin_tiny_patch4_window7_224", "--data", "noise", "--images", "1", "--out", "o")
+    assert run(monkeypatch, *arguments) == 0
+    assert "3.1% of the dense MACs are in modules not measured" in capsys.readouterr().out
+    assert not Path("o/firing_rates.png").exists()
+    profile = Profile.load("o/profile.json")
+    assert profile.macs_per_step / 1e9 == pytest.approx(4.4906, abs=5e-5)
+    assert price(profile).ann_mj == pytest.approx(20.66, abs=5e-3)
+    assert run(monkeypatch, "profile", "--model", "deit_base_patch16_224", "--time-steps", "4", "--data", "noise") == 2
+    assert "is not a spiking network: time steps must be 1, not 4" in capsys.readouterr().err
+
+
 ERRORS = [
     (["--ckpt", "gone.safetensors"], "no checkpoint at gone.safetensors"),
     (["--ckpt", "cut.safetensors", "--model", "msvit_digits"], "cut.safetensors is damaged"),
     (["--ckpt", "other.safetensors", "--model", "msvit_digits"], "does not fit msvit_digits: missing patch_embed1"),
-    (["--ckpt", "other.safetensors"], "other.safetensors: the weights fit no registered model; nearest is msvit"),
+    (["--ckpt", "other.safetensors"], "other.safetensors: the weights fit no registered model; nearest is "),
     (["--input-size", "12x"], "input size must be N or HxW, such as 288 or 288x384, not '12x'"),
-    (["--model", "resnet"], "unknown model 'resnet'; models: msvit_10_384, "),
+    (["--model", "resnet"], "unknown model 'resnet'; models: deit_base_patch16_224, msvit_10_384, "),
     (["--data", "imagenet"], "unknown data set 'imagenet'; data sets: digits, noise"),
     (["--protocol", "mine"], "unknown protocol 'mine'; protocols: appendix-c"),
     (["--technology", "3nm"], "unknown technology '3nm'; technologies: 45nm-fp32"),

@@ -11,7 +11,7 @@ import msvit
 import msvit_energy
 from msvit.attention import Matmul
 from msvit_energy import Profile
-from msvit_energy.dense import count_macs
+from msvit_energy.dense import count_macs, macs_from_shapes
 
 
 class Official(NamedTuple):
@@ -56,6 +56,14 @@ OFFICIAL = [
     Official("sdt/cifar10_2_256", "sdt_cifar_2_256", {}),
     Official("sdt/cifar10dvs_2_256", "sdt_dvs", {}),
     Official("sdt/gesture_2_256", "sdt_gesture", {}),
+    Official("sdtv2/imagenet_15m", "sdtv2_15m", {}),
+    Official("sdtv2/imagenet_31m", "sdtv2_31m", {}),
+    Official("sdtv2/imagenet_55m", "sdtv2_55m", {}),
+    Official("sdtv2/imagenet_124m", "sdtv2_55m", {"dims": (192, 384, 768, 960)}),
+    Official("spikingresformer/imagenet_ti", "spikingresformer_ti", {}),
+    Official("spikingresformer/imagenet_s", "spikingresformer_s", {}),
+    Official("spikingresformer/imagenet_m", "spikingresformer_m", {}),
+    Official("spikingresformer/imagenet_l", "spikingresformer_l", {}),
 ]
 VECTORS = [
     Official("msvit/cifar10", "msvit_cifar", {}),
@@ -66,6 +74,7 @@ VECTORS = [
     Official("spikformer/cifar10_4_384", "spikformer_cifar", {}),
     Official("spikingformer/cifar10_4_384", "spikingformer_cifar", {}),
     Official("sdt/cifar10_2_512", "sdt_cifar", {}),
+    Official("sdtv2/imagenet_15m", "sdtv2_15m", {}),
 ]
 
 
@@ -96,6 +105,39 @@ def test_dense_macs_per_layer_are_the_recorded_ones(official: Official) -> None:
     )
     for owner, macs in facts["macs_matmul_by_module"].items():
         assert sum(counted.by_layer[name] for name in products if name.startswith(f"{owner}.") or name == owner) == macs
+
+
+@pytest.mark.parametrize("official", OFFICIAL, ids=by_config)
+def test_macs_from_shapes_alone_are_the_same_total(official: Official) -> None:
+    facts = parity.read(f"{official.config}.flops.json")
+    with torch.device("meta"):
+        model = msvit.create_model(official.name, **official.args)
+    assert macs_from_shapes(model) == facts["macs_conv_linear_total"] + facts["macs_matmul_total"]
+
+
+ANN_GMACS = {  # convolutions, linear layers and attention products, not normalisation
+    "deit_base_patch16_224": 17.5638,
+    "vit_base_patch16_384": 55.4844,
+    "swin_tiny_patch4_window7_224": 4.4906,
+    "swin_small_patch4_window7_224": 8.7409,
+    "swin_base_patch4_window7_224": 15.4309,
+    "swin_base_patch4_window12_384": 47.0831,
+}
+
+
+@pytest.mark.parametrize("name", ANN_GMACS)
+def test_macs_of_artificial_networks_include_fused_attention(name: str) -> None:
+    with torch.device("meta"):
+        model = msvit.create_model(name)
+    assert macs_from_shapes(model) / 1e9 == pytest.approx(ANN_GMACS[name], abs=5e-5)
+
+
+@pytest.mark.parametrize("name", ["deit_base_patch16_224", "swin_tiny_patch4_window7_224"])
+def test_fvcore_with_the_fused_attention_handler_agrees(name: str) -> None:
+    model = msvit.create_model(name).eval()
+    counted = count_macs(model, torch.zeros(1, *model.input_size), [], [])
+    assert sum(counted.elsewhere.values()) / 1e9 == pytest.approx(ANN_GMACS[name], abs=5e-5)
+    assert "aten::scaled_dot_product_attention" not in counted.untracked
 
 
 class Run(NamedTuple):

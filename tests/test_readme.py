@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from msvit_energy.commands.models import describe
+
 README = (Path(__file__).parent.parent / "README.md").read_text()
 SET_UP = ("make", "pip")  # what .ci/run executes
 
@@ -20,7 +22,7 @@ def blocks(language: str) -> list[str]:
 def test_commands_of_the_readme_run(tmp_path: Path) -> None:
     lines = [line for block in blocks("bash") for line in block.splitlines()]
     commands = [shlex.split(line) for line in lines if not line.startswith(SET_UP)]
-    assert len(commands) == 5
+    assert len(commands) == 6
     for program, *arguments in commands:
         if arguments[0] == "train":
             arguments += ["--epochs", "1", "--batch-size", "64"]  # minutes otherwise
@@ -48,3 +50,13 @@ def test_table_shown_in_the_readme_is_what_the_command_prints(tmp_path: Path) ->
 
     assert len(shown.splitlines()) > 10
     assert bare(shown) - {"#", ""} <= bare(printed)
+
+
+def test_models_listed_in_the_readme_are_what_the_command_counts() -> None:
+    rows = re.findall(r"^\| `(\w+)` \| ([\d,]+) \| ([\dx]+) \| (\d+) \| ([\d.]+) \|", README, flags=re.MULTILINE)
+    assert len(rows) > 20
+    for name, *cells in rows:
+        row = describe(name)
+        size = "x".join(map(str, row["input_size"]))
+        counted = [f"{row['parameters']:,}", size, str(row["time_steps"]), f"{row['macs_per_step'] / 1e9:.4f}"]
+        assert cells == counted, name

@@ -1,7 +1,10 @@
 """Model families; importing this package registers them."""
 
+from msvit.models import ann as ann
 from msvit.models import msvit as msvit
 from msvit.models import qkformer as qkformer
 from msvit.models import sdt as sdt
+from msvit.models import sdtv2 as sdtv2
 from msvit.models import spikformer as spikformer
 from msvit.models import spikingformer as spikingformer
+from msvit.models import spikingresformer as spikingresformer

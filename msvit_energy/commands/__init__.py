@@ -4,6 +4,7 @@ import sys
 
 import typer
 
+from msvit_energy.commands.models import models
 from msvit_energy.commands.precision import precision
 from msvit_energy.commands.profile import profile
 from msvit_energy.commands.table3 import table3
@@ -19,6 +20,7 @@ app = typer.Typer(
 )
 app.command()(profile)
 app.command()(train)
+app.command()(models)
 app.command()(table3)
 app.command()(precision)
 

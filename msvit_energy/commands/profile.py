@@ -57,7 +57,8 @@ def profile(
     if out is not None:
         write(measured, report, out)
         for name in FILES:
-            console.print(str(out / name), soft_wrap=True)
+            if (out / name).exists():  # a model without spiking neurons has no firing rates
+                console.print(str(out / name), soft_wrap=True)
 
 
 def parse_size(text: str) -> tuple[int, int]:
@@ -156,4 +157,5 @@ def write(measured: "Profile", report: "EnergyReport", out: Path) -> None:
         measured.save(folder / "profile.json")
         energy_csv(measured, report).to_csv(folder / "energy.csv", index=False)
         (folder / "energy.md").write_text(markdown(measured, report))
-        save_firing_rates(measured, folder / "firing_rates.png")
+        if measured.neurons:
+            save_firing_rates(measured, folder / "firing_rates.png")

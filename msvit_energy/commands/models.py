@@ -1,0 +1,77 @@
+"""`msvit-energy models`: every registered model with its size and cost."""
+
+import json
+from typing import Annotated, Any
+
+import typer
+
+
+def models(
+    pattern: Annotated[str, typer.Argument(help="Shell pattern of names.")] = "*",
+    as_json: Annotated[bool, typer.Option("--json", help="A list of objects.")] = False,
+) -> None:
+    """List models: name, family, parameters, input, T, dense GMACs of one time step, source."""
+    from rich.box import SIMPLE_HEAD
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    from msvit_energy.commands.progress import progress_bar
+
+    rows = []
+    wanted = names(pattern)
+    with progress_bar("counting", len(wanted)) as advance:
+        for name in wanted:
+            rows.append(describe(name))
+            advance(1)
+    if as_json:
+        print(json.dumps(rows, indent=1))
+        return
+    table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    for column in ("name", "family", "parameters", "input", "T", "GMACs", "source"):
+        table.add_column(column, justify="right" if column in ("parameters", "T", "GMACs") else "left")
+    for row in rows:
+        cells = (
+            row["name"],
+            row["family"],
+            f"{row['parameters']:,}",
+            "x".join(map(str, row["input_size"])),
+            str(row["time_steps"]),
+            f"{row['macs_per_step'] / 1e9:.4f}",
+            row["source"],
+        )
+        table.add_row(*map(Text, cells))
+    Console(width=None if Console().is_terminal else 120).print(table)
+
+
+def names(pattern: str) -> list[str]:
+    """Names that match; EnergyError when none does."""
+    import msvit
+    from msvit_energy.errors import EnergyError
+
+    found = msvit.list_models(pattern)
+    if not found:
+        raise EnergyError(f"no model matches {pattern!r}; models: {', '.join(msvit.list_models())}")
+    return found
+
+
+def describe(name: str) -> dict[str, Any]:
+    """One row; parameters and MACs are counted on a model without memory."""
+    import torch
+
+    import msvit
+    from msvit.registry import entry
+    from msvit_energy.dense import macs_from_shapes
+
+    registered = entry(name)
+    with torch.device("meta"):
+        model = msvit.create_model(name)
+    return {
+        "name": name,
+        "family": registered.family,
+        "parameters": sum(parameter.numel() for parameter in model.parameters()),
+        "input_size": list(model.input_size),
+        "time_steps": model.time_steps,
+        "macs_per_step": macs_from_shapes(model),
+        "source": registered.source,
+    }
