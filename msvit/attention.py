@@ -94,7 +94,7 @@ BRANCHES = {
 class MultiScaleSpikingAttention(SpikingUnits):
     """MSSA of stages 1 and 2: a mask from column sums at two scales, q (1 tap) and p (3 taps), on the values k.
 
-    `[T, B, C, N]` -> spikes of the same shape. p runs over the row-major token line, so it mixes left and right
+    `[T, B, C, H, W]` -> spikes of the same shape. p runs over the row-major token line, so it mixes left and right
     neighbours and wraps at the ends of rows, as in the official code. The paper's V is the code's k.
     `branches` are the ablation's combinations (BRANCHES). `sum_p=False` adds p to the mask without summing it over the
     channels, so that the mask has one value per channel: what the official Q+Q file does.
@@ -120,12 +120,13 @@ class MultiScaleSpikingAttention(SpikingUnits):
         self.add_unit("proj", nn.Conv1d(dim, dim, 1))
 
     def forward(self, x: Tensor) -> Tensor:
+        tokens = x.flatten(3)  # row-major
         spikes = {
-            name: self.spikes(name, x).unflatten(2, (self.heads, self.head_dim)) for name in self.units
+            name: self.spikes(name, tokens).unflatten(2, (self.heads, self.head_dim)) for name in self.units
         }  # each [T, B, heads, d, N]
         scores = [self.score(name, spikes[name]) for name in self.units if name != "k"]
         attend = self.attn_lif(sum(scores[1:], scores[0]))  # [T, B, heads, 1, N]
-        return self.spikes("proj", self.mask(attend, spikes["k"]).flatten(2, 3))
+        return self.spikes("proj", self.mask(attend, spikes["k"]).flatten(2, 3)).unflatten(3, x.shape[3:])
 
     def score(self, name: str, spikes: Tensor) -> Tensor:
         """A branch's part of the attention score: its column sum, or its spikes where it is not summed."""
@@ -136,8 +137,8 @@ class MultiScaleSpikingAttention(SpikingUnits):
 class SpikingSelfAttention(SpikingUnits):
     """SSA: q k^T v times a constant per head, without softmax.
 
-    `[T, B, C, N]` -> spikes of the same shape. `qk_first` multiplies q k^T (N x N) first, else k^T v (d x d): the same
-    values by other work. `kind` is that of the point-wise synapses: "conv1d" without bias on q, k, v, "linear" with.
+    `[T, B, C, H, W]` -> spikes of the same shape. `qk_first` multiplies q k^T (N x N) first, else k^T v (d x d): the
+    same values by other work. `kind` is that of the point-wise synapses: "conv1d" (q, k, v without bias) or "linear".
     MSViT's and QKFormer's official code lets `proj_lif` run over time and batch as one axis, so that a sample's result
     depends on the samples before it; `merge_time_and_batch=True` reproduces that. By default every sample is computed
     as the official code computes it alone (batch of 1).
@@ -165,10 +166,12 @@ class SpikingSelfAttention(SpikingUnits):
         self.add_unit("proj", pointwise(kind, dim, dim))
 
     def forward(self, x: Tensor) -> Tensor:
-        q, k, v = (tokens_by_head(self.spikes(name, x), self.heads) for name in "qkv")
+        q, k, v = (tokens_by_head(self.spikes(name, x.flatten(3)), self.heads) for name in "qkv")
         y = self.product(q, k, v) * self.scale  # [T, B, heads, N, d]
         y = self.attn_lif(channels_first(y))  # [T, B, C, N], head-major channels
         y = self.currents("proj", y)
         if self.merge_time_and_batch:
-            return self.fire("proj", y.flatten(0, 1)).unflatten(0, y.shape[:2])
-        return self.fire("proj", y)
+            y = self.fire("proj", y.flatten(0, 1)).unflatten(0, y.shape[:2])
+        else:
+            y = self.fire("proj", y)
+        return y.unflatten(3, x.shape[3:])

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from msvit.attention import MultiScaleSpikingAttention, SpikingSelfAttention
 from msvit.classifier import SpikingClassifier
 from msvit.errors import ModelError
-from msvit.layers import SpikingMLP, SpikingUnits, linear_head
+from msvit.layers import ResidualBlock, SpikingMLP, SpikingUnits, linear_head
 
 
 class PatchEmbedding(SpikingUnits):
@@ -51,21 +51,6 @@ def first_embedding(in_chans: int, dim: int, *, early_pools: bool) -> PatchEmbed
 def later_embedding(dim_in: int, dim: int, *, early_pools: bool) -> PatchEmbedding:
     """An embedding between stages: stride 2, pooled before its first neuron (early) or before its last."""
     return PatchEmbedding([("proj3", dim_in, dim, early_pools), ("proj4", dim, dim, not early_pools)], stride=2)
-
-
-class Block(nn.Module):
-    """x + attention(x), then x + MLP(x) (equations 1 and 2); attention sees tokens `[T, B, C, N]`, row-major."""
-
-    def __init__(self, attention: nn.Module, mlp: SpikingMLP, attention_name: str) -> None:
-        super().__init__()
-        self.attention_name = attention_name
-        self.add_module(attention_name, attention)
-        self.mlp = mlp
-
-    def forward(self, x: Tensor) -> Tensor:
-        attention = self.get_submodule(self.attention_name)
-        x = x + attention(x.flatten(3)).unflatten(3, x.shape[3:])  # [T, B, C, H, W]
-        return x + self.mlp(x)
 
 
 @dataclass(frozen=True)
@@ -126,18 +111,18 @@ class HierarchicalTransformer(SpikingClassifier):
         form = LAYOUTS[layout]
         self.total_stride = 16 if form.early_pools else 4
 
-        def block(stage: int) -> Block:
+        def block(stage: int) -> ResidualBlock:
             dim, heads = embed_dims[stage], num_heads[stage]
             mlp = SpikingMLP(dim, mlp_ratio, form.mlp)
             if attention[stage] == "mssa":
                 mssa = MultiScaleSpikingAttention(
                     dim, heads, branches=branches[stage], sum_p=sum_p, attn_threshold=attn_threshold
                 )
-                return Block(mssa, mlp, "tssa")
+                return ResidualBlock(mssa, mlp, name="tssa")
             ssa = SpikingSelfAttention(
                 dim, heads, merge_time_and_batch=merge_time_and_batch, attn_threshold=attn_threshold
             )
-            return Block(ssa, mlp, form.ssa)
+            return ResidualBlock(ssa, mlp, name=form.ssa)
 
         self.patch_embed1 = first_embedding(in_chans, embed_dims[0], early_pools=form.early_pools)
         self.patch_embed2 = later_embedding(embed_dims[0], embed_dims[1], early_pools=form.early_pools)

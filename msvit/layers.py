@@ -142,6 +142,30 @@ class PreActivationMLP(SpikingUnits):
         return x.unflatten(3, size) if self.on_tokens else x
 
 
+class ResidualBlock(nn.Module):
+    """x + attention(x), then x + MLP(x) (MSViT paper, equations 1 and 2), on `[T, B, C, H, W]`.
+
+    `name` is the attention's official name. With `norm_dim` the block has the LayerNorms `norm1` and `norm2` of the
+    official state dict, which nothing reads.
+    """
+
+    def __init__(
+        self, attention: nn.Module, mlp: nn.Module, *, name: str = "attn", norm_dim: int | None = None
+    ) -> None:
+        super().__init__()
+        self.attention_name = name
+        if norm_dim is not None:
+            self.norm1 = nn.LayerNorm(norm_dim)
+        self.add_module(name, attention)
+        if norm_dim is not None:
+            self.norm2 = nn.LayerNorm(norm_dim)
+        self.mlp = mlp
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = x + self.get_submodule(self.attention_name)(x)
+        return x + self.mlp(x)
+
+
 def linear_head(dim: int, num_classes: int) -> nn.Linear:
     """The classifier, initialised as the official files do: truncated normal 0.02, bias 0."""
     head = nn.Linear(dim, num_classes)

@@ -82,7 +82,7 @@ def test_other_and_non_square_sizes_follow_with_their_token_count(size: tuple[in
     model = msvit.create_model("msvit_10_384", time_steps=1, depths=(1, 1, 1)).eval()
     tokens: dict[str, int] = {}
     for stage in ("stage1.0.tssa", "stage2.0.tssa", "stage3.0.attn"):
-        hook = lambda _, args, stage=stage: tokens.update({stage: args[0].shape[-1]})  # noqa: E731
+        hook = lambda _, args, stage=stage: tokens.update({stage: math.prod(args[0].shape[3:])})  # noqa: E731
         model.get_submodule(stage).register_forward_pre_hook(hook)
     with torch.inference_mode():
         model(torch.randn(1, 3, *size))

@@ -10,8 +10,8 @@ from torch import Tensor, nn
 
 from msvit.attention import MultiScaleSpikingAttention, SpikingSelfAttention
 from msvit.classifier import SpikingClassifier
-from msvit.hierarchy import Block, HierarchicalTransformer, PatchEmbedding
-from msvit.layers import SpikingMLP, linear_head
+from msvit.hierarchy import HierarchicalTransformer, PatchEmbedding
+from msvit.layers import ResidualBlock, SpikingMLP, linear_head
 from msvit.registry import register
 
 PAPER = "Zhou et al., NeurIPS 2024"
@@ -86,9 +86,9 @@ class QKFormerEvent(SpikingClassifier):
             dim, num_heads, merge_time_and_batch=merge_time_and_batch, attn_threshold=ATTN_THRESHOLD
         )
         names = ("mlp1", "mlp2")
-        self.stage1 = nn.ModuleList([Block(qk, SpikingMLP(half, mlp_ratio, names), "tssa")])
+        self.stage1 = nn.ModuleList([ResidualBlock(qk, SpikingMLP(half, mlp_ratio, names), name="tssa")])
         self.patch_embed2 = PatchEmbedding([("proj", half, dim, False), ("proj4", dim, dim, True)], stride=2)
-        self.stage2 = nn.ModuleList([Block(ssa, SpikingMLP(dim, mlp_ratio, names), "ssa")])
+        self.stage2 = nn.ModuleList([ResidualBlock(ssa, SpikingMLP(dim, mlp_ratio, names), name="ssa")])
         self.head = linear_head(dim, num_classes)
 
     def forward(self, x: Tensor) -> Tensor:

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from msvit.attention import ColumnSum, SpikeMask, channels_first, head_dim, tokens_by_head
 from msvit.classifier import SpikingClassifier
-from msvit.layers import PreActivationMLP, SpikingUnits, max_pool, pointwise
+from msvit.layers import PreActivationMLP, ResidualBlock, SpikingUnits, max_pool, pointwise
 from msvit.neuron import LIF
 from msvit.registry import register
 
@@ -76,19 +76,6 @@ class Attention(SpikingUnits):
         return self.through(y, "proj_conv", "proj_bn")
 
 
-class Block(nn.Module):
-    """x + attention(x), then x + MLP(x), on membranes."""
-
-    def __init__(self, dim: int, heads: int, *, pooled: bool) -> None:
-        super().__init__()
-        self.attn = Attention(dim, heads, pooled=pooled)
-        self.mlp = PreActivationMLP(dim, 4, ("fc1", "fc2"))
-
-    def forward(self, x: Tensor) -> Tensor:
-        x = x + self.attn(x)
-        return x + self.mlp(x)
-
-
 class SpikeDrivenTransformer(SpikingClassifier):
     """SDT: images `[B, C, H, W]` or event frames `[B, T, C, H, W]` -> `[B, classes]`.
 
@@ -113,7 +100,10 @@ class SpikeDrivenTransformer(SpikingClassifier):
         super().__init__(img_size=img_size, in_chans=in_chans, num_classes=num_classes, time_steps=time_steps)
         self.total_stride, self.tet = 2 ** sum(pools), tet
         self.patch_embed = Embedding(in_chans, dim, pools)
-        self.block = nn.ModuleList(Block(dim, num_heads, pooled=pooled) for _ in range(depth))
+        self.block = nn.ModuleList(
+            ResidualBlock(Attention(dim, num_heads, pooled=pooled), PreActivationMLP(dim, 4, ("fc1", "fc2")))
+            for _ in range(depth)
+        )
         self.head_lif = LIF()
         self.head = nn.Linear(dim, num_classes)
         for module in self.modules():

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from msvit.attention import SpikeProduct, channels_first, head_dim, tokens_by_head
 from msvit.classifier import SpikingClassifier
-from msvit.layers import PreActivationMLP, SpikingUnits, linear_head
+from msvit.layers import PreActivationMLP, ResidualBlock, SpikingUnits, linear_head
 from msvit.neuron import LIF
 from msvit.registry import register
 
@@ -127,17 +127,9 @@ class Attention(SpikingUnits):
         return self.through(y.unflatten(3, x.shape[3:]), "proj_conv")
 
 
-class Block(nn.Module):
-    """x + attention(x), then x + MLP(x), on membranes."""
-
-    def __init__(self, dim: int, heads: int) -> None:
-        super().__init__()
-        self.attn = Attention(dim, heads)
-        self.mlp = PreActivationMLP(dim, 4, ("fc1", "fc2"), kind="conv1d")
-
-    def forward(self, x: Tensor) -> Tensor:
-        x = x + self.attn(x)
-        return x + self.mlp(x)
+def transformer_block(dim: int, heads: int) -> ResidualBlock:
+    """Attention and MLP on membranes."""
+    return ResidualBlock(Attention(dim, heads), PreActivationMLP(dim, 4, ("fc1", "fc2"), kind="conv1d"))
 
 
 class MetaSpikeFormer(SpikingClassifier):
@@ -165,9 +157,9 @@ class MetaSpikeFormer(SpikingClassifier):
         self.ConvBlock2_1 = nn.ModuleList([ConvBlock(c1)])
         self.ConvBlock2_2 = nn.ModuleList([ConvBlock(c1)])
         self.downsample3 = Downsampling(c1, c2, 3, 2)
-        self.block3 = nn.ModuleList(Block(c2, num_heads) for _ in range(6))
+        self.block3 = nn.ModuleList(transformer_block(c2, num_heads) for _ in range(6))
         self.downsample4 = Downsampling(c2, c3, 3, 1)
-        self.block4 = nn.ModuleList(Block(c3, num_heads) for _ in range(2))
+        self.block4 = nn.ModuleList(transformer_block(c3, num_heads) for _ in range(2))
         self.lif = LIF()
         self.head = linear_head(c3, num_classes)
 

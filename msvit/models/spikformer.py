@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from msvit.attention import SpikingSelfAttention
 from msvit.classifier import SpikingClassifier
-from msvit.layers import SpikingMLP, SpikingUnits, linear_head, max_pool
+from msvit.layers import ResidualBlock, SpikingMLP, SpikingUnits, linear_head, max_pool
 from msvit.neuron import LIF
 from msvit.registry import register
 
@@ -45,21 +45,6 @@ class Embedding(SpikingUnits):
         for names in self.steps:
             x = self.through(x, *names)
         return x + self.spikes("rpe", x)
-
-
-class Block(nn.Module):
-    """x + attention(x), then x + MLP(x); `norm1` and `norm2` are official parameters that nothing reads."""
-
-    def __init__(self, attention: SpikingSelfAttention, mlp: SpikingMLP, dim: int) -> None:
-        super().__init__()
-        self.norm1 = nn.LayerNorm(dim)
-        self.attn = attention
-        self.norm2 = nn.LayerNorm(dim)
-        self.mlp = mlp
-
-    def forward(self, x: Tensor) -> Tensor:
-        x = x + self.attn(x.flatten(3)).unflatten(3, x.shape[3:])  # [T, B, C, H, W]
-        return x + self.mlp(x)
 
 
 class Spikformer(SpikingClassifier):
@@ -94,11 +79,11 @@ class Spikformer(SpikingClassifier):
             tokens = self.input_size[1] * self.input_size[2] // self.total_stride**2
             self.pos_embed = nn.Parameter(torch.zeros(1, tokens, dim))
 
-        def block() -> Block:
+        def block() -> ResidualBlock:
             attention = SpikingSelfAttention(
                 dim, num_heads, kind=kind, scale=scale, qk_first=qk_first, attn_threshold=0.5
             )
-            return Block(attention, SpikingMLP(dim, 4, ("fc1", "fc2"), kind=mlp_kind), dim)
+            return ResidualBlock(attention, SpikingMLP(dim, 4, ("fc1", "fc2"), kind=mlp_kind), norm_dim=dim)
 
         self.block = nn.ModuleList(block() for _ in range(depth))
         if event:

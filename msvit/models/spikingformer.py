@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from msvit.attention import SpikeProduct, channels_first, head_dim, tokens_by_head
 from msvit.classifier import SpikingClassifier
-from msvit.layers import PreActivationMLP, SpikingUnits, linear_head, pointwise
+from msvit.layers import PreActivationMLP, ResidualBlock, SpikingUnits, linear_head, pointwise
 from msvit.neuron import LIF
 from msvit.registry import register
 
@@ -71,21 +71,6 @@ class Attention(SpikingUnits):
         return self.through(y, "proj_conv", "proj_bn").unflatten(3, x.shape[3:])
 
 
-class Block(nn.Module):
-    """x + attention(x), then x + MLP(x), on membranes; nothing reads `norm1` and `norm2`."""
-
-    def __init__(self, dim: int, heads: int, *, qk_first: bool, tau: float) -> None:
-        super().__init__()
-        self.norm1 = nn.LayerNorm(dim)
-        self.attn = Attention(dim, heads, qk_first=qk_first, tau=tau)
-        self.norm2 = nn.LayerNorm(dim)
-        self.mlp = PreActivationMLP(dim, 4, ("mlp1", "mlp2"), tau=tau)
-
-    def forward(self, x: Tensor) -> Tensor:
-        x = x + self.attn(x)
-        return x + self.mlp(x)
-
-
 class Spikingformer(SpikingClassifier):
     """Spikingformer: images `[B, C, H, W]` or event frames `[B, T, C, H, W]` -> `[B, classes]`.
 
@@ -112,7 +97,12 @@ class Spikingformer(SpikingClassifier):
         self.total_stride = 2 ** sum(pools)
         names = ("block0" if unit == "block" else "proj", *(f"{unit}{n}" for n in range(1, 5)))
         self.patch_embed = Embedding(in_chans, dim, pools, names, tau)
-        self.block = nn.ModuleList(Block(dim, num_heads, qk_first=qk_first, tau=tau) for _ in range(depth))
+
+        def block() -> ResidualBlock:
+            attention = Attention(dim, num_heads, qk_first=qk_first, tau=tau)
+            return ResidualBlock(attention, PreActivationMLP(dim, 4, ("mlp1", "mlp2"), tau=tau), norm_dim=dim)
+
+        self.block = nn.ModuleList(block() for _ in range(depth))
         self.head = linear_head(dim, num_classes)
 
     def forward(self, x: Tensor) -> Tensor:
