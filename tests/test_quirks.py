@@ -149,8 +149,16 @@ def test_dual_spike_attention_by_plain_formulas() -> None:
 
 def test_fresh_firing_rates_give_numbers_and_training_measures_them() -> None:
     attention = spikingresformer.DualSpikeAttention(8, 2, patch=2)
-    x = 3 * torch.randn(2, 3, 8, 4, 4, generator=generator())
-    assert attention.eval()(x).isfinite().all()
+    randomise(attention, gain=8)
+    x = 3 * torch.randn(2, 3, 8, 4, 4, generator=generator(), dtype=torch.float64)
+    outputs = []
+    for rate in (0.0, 1.0, 0.3):  # a rate of 0 counts as 1
+        attention.firing_rate_x.fill_(rate)
+        attention.firing_rate_attn.fill_(rate)
+        outputs.append(attention(x))
+    assert torch.equal(outputs[0], outputs[1])
+    assert not torch.equal(outputs[0], outputs[2])
+    attention.firing_rate_x.zero_()
     seen = attention.activation_in(x).unflatten(2, (2, 4)).mean(dim=(0, 1, 3, 4, 5))
     attention.train()(x)
     torch.testing.assert_close(attention.firing_rate_x.flatten(), seen)
