@@ -72,7 +72,12 @@ def summary(profile: Profile, report: EnergyReport) -> list[tuple[str, str]]:
 def terminal(profile: Profile, report: EnergyReport) -> Group:
     """Everything for a terminal of 80 columns or more: warnings, the table with a sum for each stage, the summary."""
     table = Table(
-        title=Text(title(profile)), title_justify="left", header_style="bold", box=SIMPLE_HEAD, padding=(0, 1, 0, 0)
+        title=Text(title(profile)),
+        title_justify="left",
+        header_style="bold",
+        box=SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
+        pad_edge=False,
     )
     table.add_column("stage, layer", overflow="fold")  # where space is short a name gives way, never a number
     for column in COLUMNS[2:]:
