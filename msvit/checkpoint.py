@@ -17,7 +17,7 @@ import torch
 
 from msvit.classifier import ModelSpec, SpikingClassifier
 from msvit.errors import ModelError
-from msvit.identify import identify, misfit, shape_arguments, skeleton, summary
+from msvit.identify import identify, misfit, shape_arguments, summary
 from msvit.registry import create_model, list_models
 from msvit.stored import Stored, read_stored
 
@@ -106,10 +106,10 @@ def open_checkpoint(
         spec, inferred = _inferred_spec(path, stored, model, time_steps)
         notes += inferred
     args = spec.args | ({} if time_steps is None else {"time_steps": time_steps})
-    problems = misfit(stored.weights, skeleton(spec.name, args))
+    built = create_model(spec.name, **args)
+    problems = misfit(stored.weights, {key: value.shape for key, value in built.state_dict().items()})
     if problems:
         raise ModelError(f"{path} does not fit {spec.name}: {summary(problems)}")
-    built = create_model(spec.name, **args)
     built.load_state_dict(stored.weights)
     return Opened(built.to(device).eval(), tuple(notes))
 

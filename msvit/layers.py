@@ -99,47 +99,57 @@ def pointwise(kind: str, dim_in: int, dim_out: int, *, bias: bool = True) -> Syn
     return convolution(dim_in, dim_out, 1, bias=bias)
 
 
-class SpikingMLP(SpikingUnits):
-    """Channel mixer: point-wise synapses to `ratio` times the width and back, each followed by batch norm and LIF.
+class ChannelMixer(SpikingUnits):
+    """Base of the MLPs: two units in a row, on maps `[T, B, C, H, W]`; `kind` as in `pointwise`.
 
-    `[T, B, C, H, W]` -> spikes of the same shape. `names` are the official names of the two units, `kind` as in
-    `pointwise`.
+    Point-wise synapses other than "conv2d" see the map as a line of tokens.
     """
 
-    def __init__(self, dim: int, ratio: int, names: tuple[str, str], *, kind: str = "conv2d") -> None:
+    def __init__(self, names: tuple[str, str], kind: str) -> None:
         super().__init__()
         self.names, self.on_tokens = names, kind != "conv2d"
-        self.add_unit(names[0], pointwise(kind, dim, dim * ratio))
-        self.add_unit(names[1], pointwise(kind, dim * ratio, dim))
+
+    def unit(self, name: str, x: Tensor) -> Tensor:
+        """One of the two units."""
+        raise NotImplementedError
 
     def forward(self, x: Tensor) -> Tensor:
         size = x.shape[3:]
         if self.on_tokens:
             x = x.flatten(3)
         for name in self.names:
-            x = self.spikes(name, x)
+            x = self.unit(name, x)
         return x.unflatten(3, size) if self.on_tokens else x
 
 
-class PreActivationMLP(SpikingUnits):
+class SpikingMLP(ChannelMixer):
+    """Channel mixer: point-wise synapses to `ratio` times the width and back, each followed by batch norm and LIF.
+
+    `[T, B, C, H, W]` -> spikes of the same shape. `names` are the official names of the two units.
+    """
+
+    def __init__(self, dim: int, ratio: int, names: tuple[str, str], *, kind: str = "conv2d") -> None:
+        super().__init__(names, kind)
+        self.add_unit(names[0], pointwise(kind, dim, dim * ratio))
+        self.add_unit(names[1], pointwise(kind, dim * ratio, dim))
+
+    def unit(self, name: str, x: Tensor) -> Tensor:
+        return self.spikes(name, x)
+
+
+class PreActivationMLP(ChannelMixer):
     """Channel mixer of the membrane-shortcut families: LIF-conv1x1-BN twice, real numbers in and out.
 
     `[T, B, C, H, W]` -> the same shape; `names` are the official names of the two units.
     """
 
     def __init__(self, dim: int, ratio: int, names: tuple[str, str], *, kind: str = "conv2d", tau: float = 2.0) -> None:
-        super().__init__()
-        self.names, self.on_tokens = names, kind != "conv2d"
+        super().__init__(names, kind)
         self.add_preactivated(names[0], pointwise(kind, dim, dim * ratio), tau=tau)
         self.add_preactivated(names[1], pointwise(kind, dim * ratio, dim), tau=tau)
 
-    def forward(self, x: Tensor) -> Tensor:
-        size = x.shape[3:]
-        if self.on_tokens:
-            x = x.flatten(3)
-        for name in self.names:
-            x = self.preactivated(name, x)
-        return x.unflatten(3, size) if self.on_tokens else x
+    def unit(self, name: str, x: Tensor) -> Tensor:
+        return self.preactivated(name, x)
 
 
 class ResidualBlock(nn.Module):

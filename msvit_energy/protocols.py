@@ -19,9 +19,6 @@ class Operations:
     acs: float = 0.0
     counted: bool = True
 
-    def __add__(self, other: "Operations") -> "Operations":
-        return Operations(self.macs + other.macs, self.acs + other.acs, self.counted or other.counted)
-
 
 @dataclass(frozen=True)
 class Protocol:
