@@ -1,8 +1,7 @@
 """Spiking attention: MSSA (equations 4 to 8), SSA (equations 9 to 12), and their products as modules.
 
 What combines two activations has no weights, so nothing in a list of layers shows it. Here each such operation is a
-small module that says what it does (`activation_op`) and which of its arguments carry spikes (`spike_operands`):
-a profiler hooks it like any layer and need not guess.
+small module that says what it does (`activation_op`), so that a profiler hooks it and names it like any layer.
 """
 
 from torch import Tensor, nn
@@ -13,13 +12,9 @@ from msvit.neuron import LIF
 
 
 class Matmul(nn.Module):
-    """Product of two activations, `[..., n, k] @ [..., k, m]`; `spike_operands` are the ones that carry spikes."""
+    """Product of two activations, `[..., n, k] @ [..., k, m]`."""
 
     activation_op = "matmul"
-
-    def __init__(self, spike_operands: tuple[int, ...]) -> None:
-        super().__init__()
-        self.spike_operands = spike_operands
 
     def forward(self, left: Tensor, right: Tensor) -> Tensor:
         return left @ right
@@ -32,9 +27,9 @@ class SpikeProduct(nn.Module):
         super().__init__()
         self.qk_first = qk_first
         if qk_first:
-            self.qk, self.qkv = Matmul(spike_operands=(0, 1)), Matmul(spike_operands=(1,))
+            self.qk, self.qkv = Matmul(), Matmul()
         else:
-            self.kv, self.qkv = Matmul(spike_operands=(0, 1)), Matmul(spike_operands=(0,))
+            self.kv, self.qkv = Matmul(), Matmul()
 
     def forward(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         if self.qk_first:
@@ -48,7 +43,6 @@ class ColumnSum(nn.Module):
     """
 
     activation_op = "column_sum"
-    spike_operands = (0,)
 
     def forward(self, spikes: Tensor) -> Tensor:
         return spikes.sum(dim=3, keepdim=True)
@@ -58,7 +52,6 @@ class SpikeMask(nn.Module):
     """Element-wise product of two spike tensors: one lets the other pass (equation 7)."""
 
     activation_op = "mask"
-    spike_operands = (0, 1)
 
     def forward(self, mask: Tensor, values: Tensor) -> Tensor:
         return mask * values

@@ -1,20 +1,20 @@
-"""Dense MACs of a model: layer by layer by fvcore on a traced graph, or the total from shapes alone by torch.
+"""Dense MACs of a model on a traced graph by fvcore, and the hooks' MACs held against them.
 
-All contact with the two counters is here. fvcore's unit is one multiply-accumulate, although it says "flops"; torch
-counts two per multiply-accumulate. Normalisation and pooling, which fvcore also counts, are not MACs of synapses and
-are left to the recorder's list of overheads.
+All contact with fvcore is here. Its unit is one multiply-accumulate, although it says "flops". Normalisation and
+pooling, which it also counts, are not MACs of synapses and are left to the recorder's list of overheads.
 """
 
 import math
 import warnings
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.utils.flop_counter import FlopCounterMode
+
+from msvit_energy.records import Coverage, Unknown
 
 with warnings.catch_warnings():
     # fvcore compiles an unrelated loss with torch.jit.script on import; its users cannot mend that
@@ -23,17 +23,35 @@ with warnings.catch_warnings():
 
 FUSED_ATTENTION = "scaled_dot_product_attention"
 MAC_OPERATORS = ("conv", "linear", "addmm", "mm", "bmm", "matmul", "einsum", FUSED_ATTENTION)
-VIEWS = ("aten::unflatten",)  # moves no data; fvcore knows its other relatives
+# operators of the graph without synapses, which fvcore neither counts nor ignores by itself
+FREE = frozenset(
+    f"aten::{name}{suffix}"
+    for name in (
+        # moving, selecting and making data
+        "unflatten flatten numpy_T mT mH t movedim "
+        "tile repeat roll pad constant_pad_nd im2col index index_put gather scatter where copy clone "
+        "fill zeros ones full arange empty linspace meshgrid new_zeros new_ones zeros_like ones_like unfold topk sort "
+        "masked_fill bernoulli dropout feature_dropout upsample_nearest2d upsample_bilinear2d tril triu one_hot "
+        # residual additions, scaling, averages: work per element, by convention not synaptic
+        "add sub rsub mul div neg abs pow sqrt rsqrt square mean sum var std max min amax amin maximum minimum clamp "
+        "clamp_min cumsum prod norm linalg_vector_norm reciprocal remainder floor round ceil sign lerp addcmul addcdiv "
+        "exp log erf tanh sigmoid relu gelu silu elu leaky_relu hardtanh hardswish softplus softmax log_softmax "
+        "heaviside gt ge lt le eq ne logical_and logical_or logical_not __and__ __or__ bitwise_and bitwise_not argmax "
+        # pooling, normalisation
+        "max_pool1d max_pool2d max_pool3d avg_pool1d avg_pool2d avg_pool3d adaptive_avg_pool1d adaptive_max_pool2d "
+        "adaptive_max_pool1d adaptive_avg_pool2d adaptive_avg_pool3d instance_norm group_norm layer_norm batch_norm "
+    ).split()
+    for suffix in ("", "_")
+)
 
 
 @dataclass(frozen=True)
-class DenseCount:
-    """MACs of one forward: of the layers asked for, of all other modules that have some, and what fvcore cannot count
-    outside the modules that are listed anyway (operator -> calls)."""
+class Graph:
+    """One forward as fvcore sees it: MACs of every module without its children, and operators that it cannot count
+    outside the modules that are reported anyway (operator -> calls)."""
 
-    by_layer: dict[str, int]
-    elsewhere: dict[str, int]
-    untracked: dict[str, int]
+    own_macs: dict[str, int]
+    uncountable: dict[str, int]
 
 
 def fused_attention_macs(inputs: list[Any], outputs: list[Any]) -> Counter[str]:
@@ -42,22 +60,12 @@ def fused_attention_macs(inputs: list[Any], outputs: list[Any]) -> Counter[str]:
     return Counter({FUSED_ATTENTION: math.prod(batch) * queries * keys * (width + width_out)})
 
 
-def macs_from_shapes(model: nn.Module) -> int:
-    """MACs of one image and one time step of a registered model on the meta device, whose T becomes 1."""
-    model.time_steps = 1  # type: ignore[assignment]  # torch types attributes of modules as tensors
-    image = torch.empty(1, *model.input_size, device="meta")  # type: ignore[misc]  # registered models have it
-    with FlopCounterMode(display=False) as counter, torch.no_grad():
-        model.eval()(image)
-    return int(counter.get_total_flops()) // 2
+def trace(model: nn.Module, inputs: Tensor, listed: Collection[str]) -> Graph:
+    """Trace `model` on the inputs of one image, in evaluation mode.
 
-
-def count_macs(model: nn.Module, image: Tensor, layers: Collection[str], listed: Collection[str]) -> DenseCount:
-    """Trace `model` on one image (a batch of 1, in evaluation mode) and split its MACs by module.
-
-    `layers` are the modules whose MACs are wanted, `listed` leaf modules that are reported as overhead: what fvcore
-    finds in those is not reported again.
+    `listed` are leaf modules that are reported as overhead: what fvcore finds in those is not reported again.
     """
-    analysis = FlopCountAnalysis(model, (image,))
+    analysis = FlopCountAnalysis(model, (inputs,))
     analysis.unsupported_ops_warnings(False).uncalled_modules_warnings(False).tracer_warnings("none")
     analysis.set_op_handle(f"aten::{FUSED_ATTENTION}", fused_attention_macs)
     with torch.no_grad():
@@ -69,11 +77,39 @@ def count_macs(model: nn.Module, image: Tensor, layers: Collection[str], listed:
     for name, macs in inclusive.items():
         if name:  # the parent's count includes this one
             own[name.rpartition(".")[0]] -= macs
-    untracked = Counter(analysis.unsupported_ops())
+    uncountable = Counter(analysis.unsupported_ops())
     for name in listed:
-        untracked -= analysis.unsupported_ops(name)
-    return DenseCount(
-        by_layer={name: own[name] for name in layers},
-        elsewhere={name or "(top level)": macs for name, macs in own.items() if macs and name not in layers},
-        untracked={op: calls for op, calls in untracked.items() if op not in VIEWS},
+        uncountable -= analysis.unsupported_ops(name)
+    return Graph(own, dict(uncountable))
+
+
+def reconcile(
+    graph: Graph, measured: Mapping[str, tuple[str, int]], unplaced: Mapping[str, int], calls: int = 1
+) -> Coverage:
+    """Hold the hooks' MACs (operator -> the module that runs it, MACs) against the graph's.
+
+    `unplaced` are operators that the hooks saw but whose tensors they could not assign to images. All are those of one
+    of the `calls` that an image needs.
+    """
+    by_module: Counter[str] = Counter()
+    for module, macs in measured.values():
+        by_module[module] += macs
+    unknown = [Unknown(name, calls, macs * calls) for name, macs in unplaced.items()]
+    placed = Counter(by_module)
+    for name, macs in unplaced.items():
+        placed[name.rpartition(".")[0]] += macs
+    more, less = [], []
+    for module in {**by_module, **graph.own_macs}:
+        difference = graph.own_macs.get(module, 0) - placed[module]
+        if difference > 0:
+            more.append(Unknown(module or "(top level)", calls, difference * calls))
+        elif difference < 0:
+            less.append(module or "(top level)")
+    unsized = [Unknown(op, n * calls) for op, n in sorted(graph.uncountable.items()) if op not in FREE]
+    note = f"fvcore counts fewer MACs than the hooks in {', '.join(less)}" if less else ""
+    return Coverage(
+        counted={layer: macs * calls for layer, (_, macs) in measured.items()},
+        free={op: n * calls for op, n in sorted(graph.uncountable.items()) if op in FREE},
+        unknown=(*unknown, *more, *unsized),
+        note=note,
     )

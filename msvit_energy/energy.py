@@ -1,10 +1,11 @@
 """Price: profile, protocol and technology give an EnergyReport. Energy per image, pJ inside, mJ at the edge."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from msvit_energy.counts import Amount, Uncertainty
 from msvit_energy.protocols import Operations, get_protocol
-from msvit_energy.records import Profile
+from msvit_energy.records import Operator, Overhead, Profile
 from msvit_energy.technology import Technology, get_technology
 
 if TYPE_CHECKING:
@@ -15,32 +16,43 @@ PJ_PER_MJ = 1e9
 
 @dataclass(frozen=True)
 class EnergyRow:
-    """One operator's operations and energy per image."""
+    """One entry's operations and energy per image; `counted` is False for what the protocol leaves out by rule.
+
+    `spread` is the uncertainty of `energy_pj` over images, None where it is not known.
+    """
 
     layer: str
     stage: str
-    operations: Operations
+    macs: float
+    acs: float
     energy_pj: float
+    counted: bool = True
+    spread: Uncertainty | None = None
 
 
 @dataclass(frozen=True)
 class EnergyReport:
-    """Energy of one image under one protocol and technology; every total is the sum of the rows."""
+    """Energy of one image under one protocol and technology; every total is the sum of the rows.
+
+    The first rows are the profile's operators, in its order; others that a protocol counts follow. `spread` is the
+    uncertainty of the total over images.
+    """
 
     protocol: str
     technology: Technology
     rows: tuple[EnergyRow, ...]
     macs_per_step: float  # dense, of all operators: the ANN of equal shape
+    spread: Uncertainty | None = None
 
     @property
     def macs(self) -> float:
         """Multiply-accumulates per image."""
-        return sum(row.operations.macs for row in self.rows)
+        return sum(row.macs for row in self.rows)
 
     @property
     def acs(self) -> float:
         """Accumulates per image."""
-        return sum(row.operations.acs for row in self.rows)
+        return sum(row.acs for row in self.rows)
 
     @property
     def total_pj(self) -> float:
@@ -55,36 +67,79 @@ class EnergyReport:
         """Energy of an ANN with the same layers, E_MAC x MACs (Appendix C, equation 19)."""
         return self.technology.e_mac * self.macs_per_step / PJ_PER_MJ
 
+    @property
+    def interval_mj(self) -> tuple[float, float] | None:
+        """95 % confidence interval of the total over images, None for fewer than two."""
+        if self.spread is None:
+            return None
+        low, high = self.spread.interval
+        return low / PJ_PER_MJ, high / PJ_PER_MJ
+
     def share(self, row: EnergyRow) -> float:
         """A row's part of the total, 0 when the total is 0."""
         return row.energy_pj / self.total_pj if self.total_pj else 0.0
 
     def to_frame(self) -> "pd.DataFrame":
-        """One row per operator; `counted` is False for what the protocol leaves out by rule."""
+        """One row per entry, with its standard error and 95 % confidence interval over images where known."""
         import pandas as pd
 
-        return pd.DataFrame(
-            [
+        rows = []
+        for row in self.rows:
+            low, high = row.spread.interval if row.spread else (None, None)
+            rows.append(
                 {
                     "layer": row.layer,
                     "stage": row.stage,
-                    "macs": row.operations.macs,
-                    "acs": row.operations.acs,
+                    "macs": row.macs,
+                    "acs": row.acs,
                     "energy_pj": row.energy_pj,
                     "share": self.share(row),
-                    "counted": row.operations.counted,
+                    "counted": row.counted,
+                    "standard_error_pj": row.spread.standard_error if row.spread else None,
+                    "ci95_low_pj": low,
+                    "ci95_high_pj": high,
                 }
-                for row in self.rows
-            ]
+            )
+        return pd.DataFrame(rows)
+
+
+def price(profile: Profile, protocol: str = "appendix-c", technology: str | Technology = "45nm-fp32") -> EnergyReport:
+    """Operations and energy per image of `profile`; unknown names raise EnergyError.
+
+    `protocol` may carry options, as in "appendix-c:first-layer=every-step".
+    """
+    prices = technology if isinstance(technology, Technology) else get_technology(technology)
+    choice = get_protocol(protocol)
+    counted = choice.count(profile)
+    entries: tuple[Operator | Overhead, ...] = (*profile.operators, *profile.overheads)
+    stages = {entry.layer: entry.stage for entry in entries}
+    spread = choice.protocol.spread(profile)
+    rows, total = [], Amount()
+    for layer in dict.fromkeys([*(operator.layer for operator in profile.operators), *counted]):
+        operations = counted.get(layer, Operations())
+        energy = operations.macs * prices.e_mac + operations.acs * prices.e_ac + operations.other_pj
+        total = total + energy
+        row = EnergyRow(
+            layer=layer,
+            stage=stages.get(layer, layer.split(".")[0]),
+            macs=float(operations.macs),
+            acs=float(operations.acs),
+            energy_pj=float(energy),
+            counted=layer in counted,
+            spread=spread.of(energy) if layer in counted else None,
         )
+        rows.append(row)
+    report = EnergyReport(str(choice), prices, tuple(rows), profile.macs_per_step)
+    return replace(report, spread=spread.of(Amount(report.total_pj, total.weights)))
 
 
-def price(profile: Profile, protocol: str = "appendix-c", technology: str = "45nm-fp32") -> EnergyReport:
-    """Operations and energy per image of `profile`; unknown names raise EnergyError."""
-    prices = get_technology(technology)
-    counts = get_protocol(protocol).count(profile)
-    rows = tuple(
-        EnergyRow(operator.layer, operator.stage, count, prices.e_mac * count.macs + prices.e_ac * count.acs)
-        for operator, count in zip(profile.operators, counts, strict=True)
+def integers_as_macs_mj(profile: Profile, report: EnergyReport) -> float:
+    """The total if every operator driven by integers above 1 cost E_MAC x its dense MACs, as some protocols say."""
+    dense = {
+        operator.layer: operator.macs_per_image for operator in profile.operators if operator.driver.kind == "integer"
+    }
+    prices = (
+        report.technology.e_mac * dense[row.layer] if row.counted and row.layer in dense else row.energy_pj
+        for row in report.rows
     )
-    return EnergyReport(protocol, prices, rows, profile.macs_per_step)
+    return sum(prices) / PJ_PER_MJ

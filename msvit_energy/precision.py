@@ -14,8 +14,8 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from msvit_energy.errors import EnergyError
+from msvit_energy.neurons import Resting, emitted, is_neuron
 from msvit_energy.profiler import profile
-from msvit_energy.recorder import NEURONS, reset_neurons
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ def compare_formats(model: nn.Module, batches: Iterable[Tensor]) -> Precision:
     narrow, wide = copy.deepcopy(model).float(), copy.deepcopy(model).double()
     outputs = differing = spikes = 0
     for batch in images:
-        for a, b in zip(emitted(narrow, batch.float()), emitted(wide, batch.double()), strict=True):
+        for a, b in zip(fired(narrow, batch.float()), fired(wide, batch.double()), strict=True):
             outputs, differing, spikes = outputs + b.numel(), differing + int((a != b).sum()), spikes + int(b.sum())
     if not outputs:
         raise EnergyError("there is nothing to compare: no spiking neurons, or no images")
@@ -82,19 +82,20 @@ def excite_(model: nn.Module, seed: int) -> None:
                 nn.init.normal_(bias, 0.0, 0.1, generator)
 
 
-def emitted(model: nn.Module, batch: Tensor) -> list[Tensor]:
+def fired(model: nn.Module, batch: Tensor) -> list[Tensor]:
     """What every neuron layer emits, as booleans, in the order of the calls; evaluation mode, states from rest."""
     outputs: list[Tensor] = []
     handles = [
-        module.register_forward_hook(lambda _, args, output: outputs.append(output.bool()))
+        module.register_forward_hook(lambda _, args, output: outputs.append(emitted(output).bool()))
         for module in model.modules()
-        if isinstance(module, NEURONS)
+        if is_neuron(module)
     ]
-    reset_neurons(model)
+    resting = Resting(model)
     try:
         with torch.inference_mode():
             model.eval()(batch)
     finally:
         for handle in handles:
             handle.remove()
+        resting.restore()
     return outputs

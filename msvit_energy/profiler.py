@@ -2,17 +2,41 @@
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from itertools import chain
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from msvit_energy.dense import DenseCount, count_macs
+from msvit_energy import feeding
+from msvit_energy.dense import Graph, reconcile, trace
 from msvit_energy.errors import EnergyError
-from msvit_energy.recorder import Recorder, reset_neurons, stage_of
-from msvit_energy.records import Operator, Profile
+from msvit_energy.feeding import Feed
+from msvit_energy.lemaire import estimate
+from msvit_energy.neurons import Resting
+from msvit_energy.recorder import Recorder, stage_of
+from msvit_energy.records import Coverage, Operator, Profile
 
 Batch = Tensor | tuple[Tensor, Tensor]
+
+
+@dataclass
+class Labels:
+    """How many images had a label, and how many of those were classified correctly. Labels of data with another number
+    of `classes` than the model has outputs say nothing."""
+
+    classes: int | None = None
+    known: int = 0
+    correct: int = 0
+
+    def add(self, logits: Tensor | None, labels: Tensor | None) -> None:
+        """Count one batch; labels below 0 mean unknown."""
+        if labels is None or logits is None or self.classes not in (None, logits.shape[-1]):
+            return
+        known = labels >= 0
+        self.known += int(known.sum())
+        self.correct += int((logits.argmax(-1).cpu() == labels.cpu())[known].sum())
 
 
 def profile(
@@ -20,36 +44,61 @@ def profile(
     batches: Iterable[Batch],
     *,
     time_steps: int | None = None,
+    feed: Feed = "auto",
+    classes: int | None = None,
+    lemaire: int = 0,
     provenance: Mapping[str, Any] | None = None,
     on_batch: Callable[[int], None] | None = None,
+    enough: Callable[[Profile], bool] | None = None,
 ) -> Profile:
     """Profile `model` on `batches` of images or (images, labels); labels below 0 mean unknown.
 
     `time_steps` is T; by default the model's own `time_steps`, or 1. A model that has that attribute is set to the
-    given T for the measurement. Images go to the model's device and number format. `provenance` is stored as it is;
-    `on_batch` is told the number of images after each batch. The model comes back as it was: mode, hooks, T.
+    given T for the measurement. `feed` says how the model wants T (feeding.py); "auto" finds out from the first image.
+    Images go to the model's device and number format. `classes` is the number of classes of the labels, which count
+    only if the model has as many outputs. The first `lemaire` images are also run one by one through SpikingJelly's
+    estimate after Lemaire et al. `provenance` is stored as it is; `on_batch` is told the number
+    of images after each batch; `enough`, given what was measured so far, ends the measurement when it says so. The
+    model comes back as it was: mode, hooks, T, states at rest. Works under `inference_mode` and `no_grad` alike.
     Raises EnergyError for no images, NaN inside the network, or tensors that do not fit T.
     """
     if time_steps is not None and time_steps < 1:
         raise EnergyError(f"time steps must be at least 1, not {time_steps}")
+    feeding.check(feed)
     steps = time_steps or getattr(model, "time_steps", None) or 1
+    if lemaire < 0:
+        raise EnergyError(f"the number of images to estimate after Lemaire et al. must be 0 or more, not {lemaire}")
+    labels = Labels(classes)
+    single: list[Tensor] = []
+    stream = _batches(model, batches)
+    first = next(stream, None)
+    if first is None:
+        raise EnergyError("no images to profile")
+    image = first[0][:1]
     with _measuring(model, steps):
-        with Recorder(model, steps) as recorder:
-            images, labelled, correct, sample = _observe(model, batches, recorder, on_batch)
-        dense = count_macs(model, sample, recorder.watched, recorder.listed_modules())
-        reset_neurons(model)
-    return Profile(
-        images=images,
-        time_steps=steps,
-        operators=_operators(recorder, dense),
-        neurons=recorder.neuron_layers(),
-        overheads=tuple(recorder.overheads.values()),
-        uncounted=dense.elsewhere,
-        untracked=dense.untracked,
-        labelled=labelled,
-        correct=correct,
-        provenance=dict(provenance or {}),
-    )
+        feed = feeding.detect(model, image, steps) if feed == "auto" else feed
+        with Recorder(model, steps, steps_per_call=1 if feed == "step" else steps) as recorder:
+            for inputs, known in chain([first], stream):
+                with torch.inference_mode(), recorder.batch(inputs, len(inputs)):
+                    logits = feeding.run(model, inputs, steps, feed)
+                labels.add(logits, known)
+                if len(single) < lemaire:
+                    single += inputs[: lemaire - len(single)].split(1)
+                if on_batch is not None:
+                    on_batch(len(inputs))
+                if enough is not None and enough(_profile(recorder, labels, Coverage(), provenance)):
+                    break
+        coverage = covered(model, image, recorder, feed)
+        memory = estimate(model, single, steps, feed) if single else None
+    return replace(_profile(recorder, labels, coverage, provenance), memory=memory)
+
+
+def _batches(model: nn.Module, batches: Iterable[Batch]) -> Iterator[tuple[Tensor, Tensor | None]]:
+    """Images on the model's device and in its number format, and their labels."""
+    anchor = next(model.parameters(), torch.empty(0))
+    for batch in batches:
+        inputs, labels = (batch, None) if isinstance(batch, Tensor) else batch
+        yield inputs.to(anchor.device, anchor.dtype if inputs.is_floating_point() else None), labels
 
 
 @contextmanager
@@ -69,51 +118,100 @@ def _measuring(model: nn.Module, time_steps: int) -> Iterator[None]:
             module.training = training
 
 
-def _observe(
-    model: nn.Module, batches: Iterable[Batch], recorder: Recorder, on_batch: Callable[[int], None] | None
-) -> tuple[int, int, int, Tensor]:
-    """Run every batch; return images, labelled, correct and one image to trace."""
-    anchor = next(model.parameters(), torch.empty(0))
-    images, labelled, correct, sample = 0, 0, 0, None
-    with torch.inference_mode():
-        for batch in batches:
-            inputs, labels = (batch, None) if isinstance(batch, Tensor) else batch
-            inputs = inputs.to(anchor.device, anchor.dtype if inputs.is_floating_point() else None)
-            recorder.start_batch(len(inputs))
-            logits = model(inputs)
-            if logits.dim() == 3:  # [T, B, classes], as models trained with TET give
-                logits = logits.mean(0)
-            if labels is not None and (labels >= 0).any():
-                known = labels >= 0
-                labelled += int(known.sum())
-                correct += int((logits.argmax(-1).cpu() == labels.cpu())[known].sum())
-            images += len(inputs)
-            sample = inputs[:1] if sample is None else sample
-            if on_batch is not None:
-                on_batch(len(inputs))
-    if sample is None:
-        raise EnergyError("no images to profile")
-    return images, labelled, correct, sample
+def covered(model: nn.Module, image: Tensor, recorder: Recorder, feed: Feed) -> Coverage:
+    """The hooks' MACs held against fvcore's graph of one image `[1, ...]`."""
+    steps = recorder.time_steps
+    calls = steps if feed == "step" else 1
+    measured = {
+        name: (_module_of(model, name), macs_per_image(entry.macs, recorder.images) // calls)
+        for name, entry in recorder.watched.items()
+    }
+    unplaced = {name: macs // calls for name, macs in recorder.unplaced.items()}
+    graph, refusal = _traced(model, feeding.repeated(image, steps) if feed == "sequence" else image, recorder)
+    if graph is None:
+        note = f"the dense MACs are the hooks' own: fvcore could not trace the model ({refusal})"
+        coverage = Coverage({name: macs * calls for name, (_, macs) in measured.items()}, note=note)
+    else:
+        coverage = reconcile(graph, measured, unplaced, calls)
+    idle = tuple(
+        name
+        for name, module in model.named_modules()
+        if name not in recorder.called and any(True for _ in module.parameters(recurse=False))
+    )
+    return replace(coverage, never_called=idle)
 
 
-def _operators(recorder: Recorder, dense: DenseCount) -> tuple[Operator, ...]:
-    names = list(recorder.watched)
-    convolutions = [name for name in names if recorder.watched[name].op.startswith("conv")]
-    roles = dict.fromkeys(convolutions[:1], "entrance")
-    if names and recorder.watched[names[-1]].op == "linear":
-        roles[names[-1]] = "head"
+def _traced(model: nn.Module, inputs: Tensor, recorder: Recorder) -> tuple[Graph | None, str]:
+    """The graph, or what the tracer said that could not make one."""
+    resting = Resting(model)
+    try:
+        return trace(model, inputs, recorder.listed_modules()), ""
+    except Exception as error:  # a tracer can raise anything on somebody's model
+        return None, f"{type(error).__name__}: {str(error).strip().splitlines()[0] if str(error).strip() else ''}"
+    finally:
+        resting.restore()
+
+
+def _module_of(model: nn.Module, operator: str) -> str:
+    """The module that runs an operator: itself, or for a bare function call the module that makes it."""
+    modules = dict(model.named_modules())
+    return operator if operator in modules else operator.rpartition(".")[0]
+
+
+def macs_per_image(macs: int, images: int) -> int:
+    """MACs of one image; images of several sizes have their mean, rounded."""
+    return macs // images if macs % images == 0 else round(macs / images)
+
+
+def _profile(recorder: Recorder, labels: Labels, coverage: Coverage, provenance: Mapping[str, Any] | None) -> Profile:
+    seen = Profile(
+        images=recorder.images,
+        time_steps=recorder.time_steps,
+        operators=operators_of(recorder),
+        neurons=recorder.neuron_layers(),
+        overheads=recorder.overhead_entries(),
+        coverage=coverage,
+        labelled=labels.known,
+        correct=labels.correct,
+        provenance=dict(provenance or {}),
+    )
+    return replace(seen, moments=recorder.moments.moments(seen.count_keys()))
+
+
+def skeleton(recorder: Recorder) -> Profile:
+    """What a recorder saw, MACs by the hooks alone."""
+    measured = {name: macs_per_image(entry.macs, recorder.images) for name, entry in recorder.watched.items()}
+    return _profile(recorder, Labels(), Coverage(measured), None)
+
+
+def operators_of(recorder: Recorder) -> tuple[Operator, ...]:
+    """What the recorder saw of operators, in the order of the first call."""
+    roles = _roles(recorder)
     operators = []
     for name, watched in recorder.watched.items():
-        operands = watched.operands()
+        operands = recorder.operands(name, recorder.watched)
         operators.append(
             Operator(
                 layer=name,
                 stage=stage_of(name),
                 op=watched.op,
                 role=roles.get(name, ""),
-                macs_per_image=dense.by_layer[name],
+                macs_per_image=macs_per_image(watched.macs, recorder.images),
                 runs_per_image=len(operands[0].sums),
                 operands=operands,
+                pairs=watched.pairs if watched.countable() else None,
             )
         )
     return tuple(operators)
+
+
+def _roles(recorder: Recorder) -> dict[str, str]:
+    """The entrance is the first convolution, or without any the first operator that is fed the model's input; the head
+    is a linear layer that comes last."""
+    watched = recorder.watched
+    first = [name for name, entry in watched.items() if entry.op.startswith("conv")] or [
+        name for name, entry in watched.items() if any(origin.what == "input" for origin in entry.origins.values())
+    ]
+    names = list(watched)
+    roles = {names[-1]: "head"} if names and watched[names[-1]].op == "linear" else {}
+    return roles | dict.fromkeys(first[:1], "entrance")

@@ -1,149 +1,107 @@
-"""Forward hooks that count what flows through a model.
+"""Forward hooks and a function mode that count what flows through a model.
 
 What is seen:
 - every convolution (1d, 2d, 3d, transposed) and linear layer: its input;
-- every product of activations that is a module of its own: both inputs. Such a module announces itself by
-  `activation_op` ("matmul", "mask" or "column_sum") and `spike_operands`, the positions of the arguments that carry
-  spikes. A matmul is an operator with MACs, the others are overhead;
-- every SpikingJelly neuron layer: its output per time step;
+- every product of activations that is a module of its own and says so by `activation_op` ("matmul", "mask" or
+  "column_sum"): both inputs. A matmul is an operator with MACs, the others are overhead;
+- the same operators as bare function calls inside a forward (`@`, einsum, F.conv2d, ...; calls.py has the list), named
+  after the module that calls them;
+- every neuron layer: its output per time step;
 - batch norm, pooling and biases: how many elements they touch.
-A product that is a bare function call inside a forward is not seen here; fvcore sees it and the profile lists it as
-uncounted.
-
-Sums are exact whatever the batch size and order: whole numbers are summed in float64 (exact to 2^53), the sums of real
-numbers of each image are added as fractions.
+The first forward is also followed function by function to learn where every input comes from (origins.py).
 """
 
 import math
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from fractions import Fraction
 from types import TracebackType
 from typing import Any, Self
 
-import torch
-from spikingjelly.activation_based.base import MemoryModule
-from spikingjelly.activation_based.neuron import BaseNode, SimpleBaseNode
+import numpy as np
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
-from torch.nn.modules.conv import _ConvNd
 from torch.nn.modules.pooling import _AdaptiveAvgPoolNd, _AdaptiveMaxPoolNd, _AvgPoolNd, _MaxPoolNd
+from torch.overrides import TorchFunctionMode
 
+from msvit_energy import calls
+from msvit_energy.accumulator import MomentsTally
+from msvit_energy.calls import Call
 from msvit_energy.errors import EnergyError
-from msvit_energy.records import KINDS, NeuronLayer, Operand, Overhead
+from msvit_energy.neurons import Resting, emitted, is_neuron
+from msvit_energy.origins import INPUT, OTHER, WEIGHT, Origin, Origins, merge
+from msvit_energy.records import NeuronLayer, Overhead
+from msvit_energy.tally import Tally
 
-NEURONS = (BaseNode, SimpleBaseNode)
 NORMS = (_BatchNorm, nn.LayerNorm, nn.GroupNorm)
 POOLS = (_MaxPoolNd, _AvgPoolNd, _AdaptiveAvgPoolNd, _AdaptiveMaxPoolNd)
-
-
-@dataclass
-class Tally:
-    """Running counts of one stream of values; one entry of `sums` and `nonzeros` per run."""
-
-    elements: int = 0  # per run, over all images
-    sums: list[Fraction] = field(default_factory=list)
-    nonzeros: list[int] = field(default_factory=list)
-    maximum: float = float("-inf")
-    kind: int = 0  # index into KINDS: the widest seen
-
-    def add(self, run: int, values: Tensor) -> None:
-        """Count `values`, `[runs, images, elements]`, as runs `run`, `run + 1`, ... of these images."""
-        low, high = (bound.item() for bound in torch.aminmax(values))
-        if not (math.isfinite(low) and math.isfinite(high)):
-            raise EnergyError(f"values from {low} to {high}")
-        whole = low >= 0 and bool((values == values.floor()).all())
-        self.kind = max(self.kind, 2 if not whole else int(high > 1))
-        self.maximum = max(self.maximum, high)
-        sums = values.sum(-1, dtype=torch.float64)  # [runs, images]
-        nonzeros = sums if whole and high <= 1 else torch.count_nonzero(values, dim=-1)
-        totals = sums.sum(1).tolist() if whole else [sum(map(Fraction, row), Fraction()) for row in sums.tolist()]
-        while len(self.sums) < run + len(totals):
-            self.sums.append(Fraction())
-            self.nonzeros.append(0)
-        for step, (total, nonzero) in enumerate(zip(totals, nonzeros.sum(1).tolist(), strict=True), start=run):
-            self.sums[step] += Fraction(total)
-            self.nonzeros[step] += int(nonzero)
-        if run == 0:
-            self.elements += values.shape[1] * values.shape[2]
-
-    def float_sums(self) -> tuple[float, ...]:
-        return tuple(float(total) for total in self.sums)
+Hook = Callable[..., None]
+SPIKE_COSTS = ("column_sum", "mask")  # overheads whose inputs are tallied: some protocols price them
 
 
 @dataclass
 class Watched:
-    """An operator under observation: what it is, which arguments carry spikes, one tally per observed argument."""
+    """An operator, or a column sum or mask, under observation; tallies and origins by position of the stream."""
 
     op: str
-    spike_operands: tuple[int, ...]
-    tallies: tuple[Tally, ...]
+    tallies: dict[int, Tally] = field(default_factory=dict)
+    origins: dict[int, Origin] = field(default_factory=dict)
+    macs: int = 0  # over all images
+    pairs: int | None = None
 
-    def operands(self) -> tuple[Operand, ...]:
-        return tuple(
-            Operand(
-                kind=KINDS[tally.kind],
-                carries_spikes=position in self.spike_operands,
-                elements=tally.elements,
-                sums=tally.float_sums(),
-                nonzeros=tuple(tally.nonzeros),
-                maximum=tally.maximum,
-            )
-            for position, tally in enumerate(self.tallies)
-        )
+    def countable(self) -> bool:
+        """Whether all inputs so far were whole numbers, so that pairs of them can be counted."""
+        return all(tally.sums and tally.maximum > -math.inf and not tally.analog for tally in self.tallies.values())
 
 
-def operator_name(module: nn.Module) -> str | None:
-    """conv1d, conv2d, ..., linear, matmul for modules with dense MACs, None for all others."""
-    if isinstance(module, _ConvNd):
-        # SpikingJelly's layers subclass torch's and keep their rank
-        transposed = "conv_transpose" if module.transposed else "conv"
-        return f"{transposed}{len(module.kernel_size)}d"
-    if isinstance(module, nn.Linear):
-        return "linear"
-    return "matmul" if getattr(module, "activation_op", None) == "matmul" else None
+@dataclass
+class Frame:
+    """A module that is running, and how often it has called each operator as a bare function."""
 
-
-def overhead_name(module: nn.Module) -> str | None:
-    """batch_norm, pooling, column_sum, mask, neuron_update, None for all others."""
-    if isinstance(module, NEURONS):
-        return "neuron_update"
-    if isinstance(module, NORMS):
-        return "batch_norm" if isinstance(module, _BatchNorm) else "normalisation"
-    if isinstance(module, POOLS):
-        return "pooling"
-    announced = getattr(module, "activation_op", None)
-    return announced if isinstance(announced, str) and announced != "matmul" else None
-
-
-def reset_neurons(model: nn.Module) -> None:
-    """Put every neuron of a model back to rest."""
-    for module in model.modules():
-        if isinstance(module, MemoryModule):
-            module.reset()
+    name: str
+    module: nn.Module
+    called: Counter[str] = field(default_factory=Counter)
 
 
 class Recorder:
-    """Hooks on a model for the length of a `with` block; on leaving they are gone and all neurons at rest. Call
-    `start_batch` before each forward. Nothing is written onto the model's modules.
+    """Hooks on a model for the length of a `with` block; on leaving they are gone and all neurons at rest. Run each
+    batch inside `batch(...)`. Nothing is written onto the model's modules.
     """
 
-    def __init__(self, model: nn.Module, time_steps: int) -> None:
+    def __init__(self, model: nn.Module, time_steps: int, *, steps_per_call: int | None = None) -> None:
         self.model, self.time_steps = model, time_steps
+        self.steps_per_call = steps_per_call or time_steps
+        self.images = 0
         self.watched: dict[str, Watched] = {}
+        self.masks: dict[str, Watched] = {}
         self.firing: dict[str, Tally] = {}
         self.overheads: dict[str, Overhead] = {}
+        self.moments = MomentsTally()
+        self.unplaced: dict[str, int] = {}  # bare calls whose tensors fit no image: MACs of the first batch, per image
+        self.called: set[str] = set()  # modules
+        self.watching = True  # a forward's own function calls, not those of hooks
+        self.origins: Origins | None = None  # while the first batch runs
         self._batch = 0
+        self._counts: dict[str, np.ndarray] = {}  # of the images of the present batch
         self._runs: dict[str, int] = {}  # runs of each module in the present batch
+        self._stack: list[Frame] = []
         self._handles: list[Any] = []
+        self._resting = Resting(model)
 
     def __enter__(self) -> Self:
         for name, module in self.model.named_modules():
-            if (op := operator_name(module)) is not None:
-                self._handles.append(module.register_forward_hook(self._operator_hook(name, op), with_kwargs=True))
-            if isinstance(module, NEURONS):
-                self._handles.append(module.register_forward_hook(self._neuron_hook(name)))
+            self._handles.append(module.register_forward_pre_hook(self._entering(name)))
+            hooks = []
+            if calls.is_operator(module):
+                hooks.append(self._operator_hook(name))
+            if is_neuron(module):
+                hooks.append(self._neuron_hook(name))
             if (op := overhead_name(module)) is not None:
-                self._handles.append(module.register_forward_hook(self._overhead_hook(name, op), with_kwargs=True))
+                hooks.append(self._overhead_hook(name, op))
+            for hook in hooks:
+                self._handles.append(module.register_forward_hook(self._unwatched(hook), with_kwargs=True))
+            self._handles.append(module.register_forward_hook(self._leaving, always_call=True))
         return self
 
     def __exit__(
@@ -151,57 +109,153 @@ class Recorder:
     ) -> None:
         for handle in self._handles:
             handle.remove()
-        reset_neurons(self.model)
+        self._resting.restore()
 
-    def start_batch(self, images: int) -> None:
-        """Announce a forward of that many images; neurons start from rest."""
+    @contextmanager
+    def batch(self, inputs: Tensor, images: int) -> Iterator[None]:
+        """Observe the forward (or the T forwards) of that many images; neurons start from rest."""
         self._batch = images
         self._runs.clear()
-        reset_neurons(self.model)
+        self._stack.clear()
+        self._counts = {}
+        self._resting.restore()
+        if self.images == 0:
+            self.origins = Origins()
+            self.origins.mark(inputs, INPUT)
+        with FunctionWatch(self):
+            yield
+        self.origins = None
+        self.images += images
+        self.moments.add(self._counts)
 
     def neuron_layers(self) -> tuple[NeuronLayer, ...]:
         """Firing of every neuron layer so far, in the order of the first call."""
         return tuple(
-            NeuronLayer(name, stage_of(name), tally.elements, tally.float_sums()) for name, tally in self.firing.items()
+            NeuronLayer(name, stage_of(name), tally.elements // len(tally.sums), tally.exact_sums())
+            for name, tally in self.firing.items()
+        )
+
+    def overhead_entries(self) -> tuple[Overhead, ...]:
+        """Everything beside the MACs so far; column sums and masks with what flowed into them."""
+        return tuple(
+            Overhead(
+                entry.layer, entry.stage, entry.op, entry.elements_per_image, self.operands(entry.layer, self.masks)
+            )
+            for entry in self.overheads.values()
+        )
+
+    def operands(self, name: str, watched: dict[str, Watched]) -> Any:
+        """The operands of an entry, none for one that is not watched."""
+        if name not in watched:
+            return ()
+        entry = watched[name]
+        return tuple(
+            tally.operand(f"{name}#{position}", entry.origins.get(position, OTHER), reaching=watched is self.watched)
+            for position, tally in entry.tallies.items()
         )
 
     def listed_modules(self) -> list[str]:
         """Modules that appear as overhead."""
         return [name for name, overhead in self.overheads.items() if overhead.op != "bias"]
 
-    def _operator_hook(self, name: str, op: str) -> Any:
+    def observe_function(self, described: calls.Described) -> None:
+        """A bare call of an operator in a forward."""
+        frame = self._stack[-1] if self._stack else Frame("", self.model)
+        if described is None or calls.is_operator(frame.module):
+            return
+        for call in described if isinstance(described, tuple) else (described,):
+            frame.called[call.op] += 1
+            ordinal = f"_{frame.called[call.op]}" if frame.called[call.op] > 1 else ""
+            name = ".".join(filter(None, (frame.name, f"{call.op}{ordinal}")))
+            positions = self._positions(self.watched, name, call)
+            if name in self.watched or all(self._fits(call.streams[position]) for position in positions):
+                self._observe(self.watched, name, call)
+            else:
+                self.unplaced.setdefault(name, call.macs // self._batch)
+
+    def _unwatched(self, hook: Hook) -> Hook:
+        """The hook, whose own calls of torch functions are no part of the forward."""
+
+        def quiet(*arguments: Any) -> None:
+            self.watching = False
+            try:
+                hook(*arguments)
+            finally:
+                self.watching = True
+
+        return quiet
+
+    def _entering(self, name: str) -> Any:
+        def hook(module: nn.Module, args: Any) -> None:
+            self._stack.append(Frame(name, module))
+            self.called.add(name)
+
+        return hook
+
+    def _leaving(self, module: nn.Module, args: Any, output: Any) -> None:
+        while self._stack and self._stack.pop().module is not module:
+            pass
+
+    def _operator_hook(self, name: str) -> Hook:
         def hook(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], output: Tensor) -> None:
-            inputs = [value for value in (*args, *kwargs.values()) if isinstance(value, Tensor)]
-            used = inputs if op == "matmul" else inputs[:1]
-            if name not in self.watched:
-                spikes = getattr(module, "spike_operands", (0,))
-                self.watched[name] = Watched(op, tuple(spikes), tuple(Tally() for _ in used))
-            first = self._runs.get(name, 0)
-            for tally, value in zip(self.watched[name].tallies, used, strict=True):
-                self._count(name, tally, first, value, flat_rank(module))
-            bias = getattr(module, "bias", None)
-            if isinstance(bias, Tensor):
+            inputs = tuple(value for value in (*args, *kwargs.values()) if isinstance(value, Tensor))
+            first = self._runs.get(f"{name}#0", 0)
+            call = calls.of_module(module, inputs, output)
+            assert call is not None
+            self._observe(self.watched, name, call)
+            if isinstance(getattr(module, "bias", None), Tensor):
                 self._add_overhead(f"{name}.bias", "bias", output, first)
 
         return hook
 
-    def _neuron_hook(self, name: str) -> Any:
-        def hook(module: nn.Module, args: tuple[Any, ...], output: Any) -> None:
-            spikes = output[0] if isinstance(output, tuple) else output
-            tally = self.firing.setdefault(name, Tally())
-            self._count(f"{name} (output)", tally, self._runs.get(f"{name} (output)", 0), spikes, None)
+    def _neuron_hook(self, name: str) -> Hook:
+        def hook(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> None:
+            spikes = emitted(output)
+            self._count(f"{name} (output)", self.firing.setdefault(name, Tally()), spikes, None)
+            if self.origins is not None:
+                self.origins.mark(spikes, Origin("spikes", (name,)))
 
         return hook
 
-    def _overhead_hook(self, name: str, op: str) -> Any:
+    def _overhead_hook(self, name: str, op: str) -> Hook:
         def hook(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> None:
-            value = next(value for value in (*args, *kwargs.values()) if isinstance(value, Tensor))
-            largest = output if isinstance(output, Tensor) and output.numel() > value.numel() else value
+            inputs = [value for value in (*args, *kwargs.values()) if isinstance(value, Tensor)]
+            result = emitted(output)
+            largest = result if isinstance(result, Tensor) and result.numel() > inputs[0].numel() else inputs[0]
             first = self._runs.get(name, 0)
             self._runs[name] = first + 1
             self._add_overhead(name, op, largest, first)
+            if op in SPIKE_COSTS:
+                self._observe(self.masks, name, Call(op, 0, tuple(calls.Stream(value, 0) for value in inputs)))
 
         return hook
+
+    def _observe(self, into: dict[str, Watched], name: str, call: Call) -> None:
+        """Count the streams of one call. Operands made of parameters alone are weights, not streams."""
+        if name not in into:
+            positions = self._positions(into, name, call)
+            if not positions:
+                return
+            into[name] = Watched(call.op, {position: Tally() for position in positions})
+        entry = into[name]
+        entry.macs += call.macs
+        for position, tally in entry.tallies.items():
+            stream = call.streams[position]
+            if self.origins is not None:
+                origin = self.origins.of(stream.values)
+                entry.origins[position] = merge([origin, entry.origins.get(position, origin)])
+            self._count(f"{name}#{position}", tally, stream.values, stream.rank, stream.reached)
+        if call.pairs is not None and len(entry.tallies) == 2 and entry.countable():
+            met = self._by_step(name, call.pairs(), None).sum((0, 2)).long().cpu().numpy()
+            entry.pairs = (entry.pairs or 0) + int(met.sum())
+            self._add_counts({f"{name} pairs": met})
+
+    def _positions(self, watched: dict[str, Watched], name: str, call: Call) -> list[int]:
+        """The streams of an operator: what it was found to have at its first call, all but weights."""
+        if name in watched:
+            return list(watched[name].tallies)
+        origins = self.origins or Origins()
+        return [i for i, stream in enumerate(call.streams) if origins.of(stream.values) != WEIGHT]
 
     def _add_overhead(self, name: str, op: str, touched: Tensor, first: int) -> None:
         elements = touched.numel() // self._batch
@@ -209,20 +263,34 @@ class Recorder:
             elements += self.overheads[name].elements_per_image
         self.overheads[name] = Overhead(name, stage_of(name), op, elements)
 
-    def _count(self, name: str, tally: Tally, first: int, value: Tensor, rank: int | None) -> None:
+    def _count(self, name: str, tally: Tally, value: Tensor, rank: int | None, reached: float | Tensor = 0) -> None:
         steps = self._by_step(name, value.detach(), rank)
+        first = self._runs.get(name, 0)
         try:
-            tally.add(first, steps)
+            counts = tally.add(first, steps, reached)
         except EnergyError as error:
-            raise EnergyError(f"{name}: {error}; the weights or the input are damaged") from None
+            raise EnergyError(f"{name.partition('#')[0]}: {error}; the weights or the input are damaged") from None
         self._runs[name] = first + steps.shape[0]
+        if "#" in name:
+            self._add_counts({f"{name} {count}": numbers for count, numbers in counts.items()})
+
+    def _add_counts(self, counts: dict[str, np.ndarray]) -> None:
+        for key, numbers in counts.items():
+            self._counts[key] = self._counts[key] + numbers if key in self._counts else numbers
+
+    def _fits(self, stream: calls.Stream) -> bool:
+        try:
+            self._by_step("", stream.values, stream.rank)
+        except EnergyError:
+            return False
+        return True
 
     def _by_step(self, name: str, value: Tensor, rank: int | None) -> Tensor:
         """`[T*B, ...]`, `[T, B, ...]` or, constant in time, `[B, ...]` -> `[T or 1, B, elements]`.
 
         `rank` is the number of axes without a time axis of its own, None where that is free.
         """
-        steps, batch, shape = self.time_steps, self._batch, tuple(value.shape)
+        steps, batch, shape = self.steps_per_call, self._batch, tuple(value.shape)
         stepped = len(shape) > 2 and len(shape) != rank and shape[:2] == (steps, batch)
         if stepped or shape[:1] == (steps * batch,):
             return value.reshape(steps, batch, -1)
@@ -236,9 +304,35 @@ class Recorder:
         )
 
 
-def flat_rank(module: nn.Module) -> int | None:
-    """Axes of a module's input when time and batch are one axis; None where the module does not say."""
-    return len(module.kernel_size) + 2 if isinstance(module, _ConvNd) else None
+class FunctionWatch(TorchFunctionMode):
+    """Shows a recorder every torch function that a forward calls: operators always, origins in the first batch."""
+
+    def __init__(self, recorder: Recorder) -> None:
+        super().__init__()
+        self.recorder = recorder
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        if not self.recorder.watching:
+            return func(*args, **kwargs)
+        if func in calls.FUNCTIONS:
+            self.recorder.observe_function(calls.FUNCTIONS[func](*args, **kwargs))
+        output = func(*args, **kwargs)
+        if self.recorder.origins is not None:
+            self.recorder.origins.follow(func, args, kwargs, output)
+        return output
+
+
+def overhead_name(module: nn.Module) -> str | None:
+    """batch_norm, pooling, column_sum, mask, neuron_update, None for all others."""
+    if is_neuron(module):
+        return "neuron_update"
+    if isinstance(module, NORMS):
+        return "batch_norm" if isinstance(module, _BatchNorm) else "normalisation"
+    if isinstance(module, POOLS):
+        return "pooling"
+    announced = getattr(module, "activation_op", None)
+    return announced if isinstance(announced, str) and announced not in ("matmul", "neuron") else None
 
 
 def stage_of(name: str) -> str:

@@ -73,8 +73,30 @@ def test_noise_is_seeded_and_says_so() -> None:
 def test_subset_is_drawn_at_random_with_the_seed() -> None:
     one, two = (open_data("digits", digits.INPUT_SIZE, images=20, seed=seed) for seed in (0, 1))
     assert len(one) == len(two) == 20
-    assert one.dataset.indices != two.dataset.indices
-    assert one.split == "test, 20 of 355 drawn with seed 0"
+    assert one.indices != two.indices
+    assert list(one.indices) == sorted(one.indices)
+    assert (one.split, one.drawn) == ("test", "20 of 355 drawn with seed 0")
+    for (image, label), index in zip(one.dataset, one.indices, strict=True):
+        whole_image, whole_label = digits.Digits("test")[index]
+        assert torch.equal(image, whole_image)
+        assert label == whole_label
+
+
+def test_shards_of_a_shuffled_set_hold_every_image_once() -> None:
+    parts = [
+        open_data("digits", digits.INPUT_SIZE, images=50, seed=3, shuffle=True, shard=(number, 4))
+        for number in range(4)
+    ]
+    whole = open_data("digits", digits.INPUT_SIZE, images=50, seed=3)
+    assert sorted(index for part in parts for index in part.indices) == list(whole.indices)
+    assert [len(part) for part in parts] == [13, 13, 12, 12]
+    assert list(parts[0].indices) != sorted(parts[0].indices)
+    assert parts[1].drawn == "50 of 355 drawn with seed 3, shard 1/4"
+    for wrong in ((4, 4), (0, 0)):
+        with pytest.raises(ModelError, match=rf"a shard is i/n with i from 0 to n - 1, not {wrong[0]}/{wrong[1]}"):
+            open_data("digits", digits.INPUT_SIZE, shard=wrong)
+    with pytest.raises(ModelError, match="shard 3/4 of 3 images is empty"):
+        open_data("digits", digits.INPUT_SIZE, images=3, shard=(3, 4))
 
 
 def test_what_does_not_fit_is_named(tmp_path: Path) -> None:

@@ -11,7 +11,8 @@ import msvit
 import msvit_energy
 from msvit.attention import Matmul
 from msvit_energy import Profile
-from msvit_energy.dense import count_macs, macs_from_shapes
+from msvit_energy.dense import trace
+from msvit_energy.geometry import geometry
 
 
 class Official(NamedTuple):
@@ -97,22 +98,25 @@ def test_dense_macs_per_layer_are_the_recorded_ones(official: Official) -> None:
     facts = parity.read(f"{official.config}.flops.json")
     model = msvit.create_model(official.name, **official.args | {"time_steps": 1}).eval()
     products = [name for name, module in model.named_modules() if isinstance(module, Matmul)]
-    layers = [*facts["macs_conv_linear_by_module"], *products]
-    counted = count_macs(model, torch.zeros(1, *model.input_size), layers, [])
-    assert not counted.elsewhere
-    assert {name: counted.by_layer[name] for name in facts["macs_conv_linear_by_module"]} == (
-        facts["macs_conv_linear_by_module"]
-    )
+    layers = facts["macs_conv_linear_by_module"]
+    counted = trace(model, torch.zeros(1, *model.input_size), []).own_macs
+    assert {name: counted[name] for name in layers} == layers
+    assert not any(macs for name, macs in counted.items() if name not in layers and name not in products)
     for owner, macs in facts["macs_matmul_by_module"].items():
-        assert sum(counted.by_layer[name] for name in products if name.startswith(f"{owner}.") or name == owner) == macs
+        assert sum(counted[name] for name in products if name.startswith(f"{owner}.") or name == owner) == macs
 
 
 @pytest.mark.parametrize("official", OFFICIAL, ids=by_config)
-def test_macs_from_shapes_alone_are_the_same_total(official: Official) -> None:
+def test_macs_of_the_hooks_from_shapes_alone_are_the_same_layer_by_layer(official: Official) -> None:
     facts = parity.read(f"{official.config}.flops.json")
     with torch.device("meta"):
         model = msvit.create_model(official.name, **official.args)
-    assert macs_from_shapes(model) == facts["macs_conv_linear_total"] + facts["macs_matmul_total"]
+    operators = geometry(model, model.input_size, 2).operators
+    layers = {operator.layer: operator.macs_per_step for operator in operators if operator.op != "matmul"}
+    assert layers == facts["macs_conv_linear_by_module"]
+    assert sum(operator.macs_per_step for operator in operators) == (
+        facts["macs_conv_linear_total"] + facts["macs_matmul_total"]
+    )
 
 
 ANN_GMACS = {  # convolutions, linear layers and attention products, not normalisation
@@ -129,15 +133,15 @@ ANN_GMACS = {  # convolutions, linear layers and attention products, not normali
 def test_macs_of_artificial_networks_include_fused_attention(name: str) -> None:
     with torch.device("meta"):
         model = msvit.create_model(name)
-    assert macs_from_shapes(model) / 1e9 == pytest.approx(ANN_GMACS[name], abs=5e-5)
+    assert geometry(model, model.input_size, 1).macs_per_step / 1e9 == pytest.approx(ANN_GMACS[name], abs=5e-5)
 
 
 @pytest.mark.parametrize("name", ["deit_base_patch16_224", "swin_tiny_patch4_window7_224"])
 def test_fvcore_with_the_fused_attention_handler_agrees(name: str) -> None:
     model = msvit.create_model(name).eval()
-    counted = count_macs(model, torch.zeros(1, *model.input_size), [], [])
-    assert sum(counted.elsewhere.values()) / 1e9 == pytest.approx(ANN_GMACS[name], abs=5e-5)
-    assert "aten::scaled_dot_product_attention" not in counted.untracked
+    graph = trace(model, torch.zeros(1, *model.input_size), [])
+    assert sum(graph.own_macs.values()) / 1e9 == pytest.approx(ANN_GMACS[name], abs=5e-5)
+    assert "aten::scaled_dot_product_attention" not in graph.uncountable
 
 
 class Run(NamedTuple):

@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from msvit_energy import Profile, price
 from msvit_energy.commands.models import describe
+from msvit_energy.protocols import PROTOCOLS
 
 README = (Path(__file__).parent.parent / "README.md").read_text()
 SET_UP = ("make", "pip")  # what .ci/run executes
@@ -22,7 +24,7 @@ def blocks(language: str) -> list[str]:
 def test_commands_of_the_readme_run(tmp_path: Path) -> None:
     lines = [line for block in blocks("bash") for line in block.splitlines()]
     commands = [shlex.split(line) for line in lines if not line.startswith(SET_UP)]
-    assert len(commands) == 6
+    assert len(commands) == 14
     for program, *arguments in commands:
         if arguments[0] == "train":
             arguments += ["--epochs", "1", "--batch-size", "64"]  # minutes otherwise
@@ -50,6 +52,16 @@ def test_table_shown_in_the_readme_is_what_the_command_prints(tmp_path: Path) ->
 
     assert len(shown.splitlines()) > 10
     assert bare(shown) - {"#", ""} <= bare(printed)
+
+
+def test_energies_listed_in_the_readme_are_what_the_protocols_give(tmp_path: Path) -> None:
+    script = Path(sys.executable).with_name("msvit-energy")
+    subprocess.run([script, "profile", "--lemaire", "8", "--out", "out"], cwd=tmp_path, capture_output=True, check=True)
+    profile = Profile.load(tmp_path / "out" / "profile.json")
+    rows = re.findall(r"^\| `([\w:=-]+)` \| ([\d.]+) \| [^|]+ \|$", README, flags=re.MULTILINE)
+    assert {name.partition(":")[0] for name, _ in rows} == set(PROTOCOLS)
+    for name, energy in rows:
+        assert price(profile, name).total_mj == pytest.approx(float(energy), rel=1e-3), name
 
 
 def test_models_listed_in_the_readme_are_what_the_command_counts() -> None:

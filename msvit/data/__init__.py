@@ -1,7 +1,7 @@
 """Data sets by name: what `--data` takes, and what it says about itself."""
 
-from collections.abc import Sized
-from dataclasses import dataclass
+from collections.abc import Sequence, Sized
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -27,24 +27,47 @@ class Source:
     input_size: tuple[int, int, int]
     preprocessing: str
     warnings: tuple[str, ...] = ()
+    drawn: str = ""  # how the images were chosen, where they are not all
+    indices: tuple[int, ...] = ()  # of the images, in the whole split
+
+    def __post_init__(self) -> None:
+        if not self.indices:
+            object.__setattr__(self, "indices", tuple(range(len(self))))
 
     def __len__(self) -> int:
         assert isinstance(self.dataset, Sized)
         return len(self.dataset)
 
+    def take(self, positions: Sequence[int], drawn: str) -> "Source":
+        """Some of the images, in the given order; `drawn` says how they were chosen."""
+        said = ", ".join(filter(None, (self.drawn, drawn)))
+        chosen = tuple(self.indices[position] for position in positions)
+        return replace(self, dataset=Subset(self.dataset, list(positions)), drawn=said, indices=chosen)
 
-def open_data(name: str, input_size: tuple[int, int, int], *, images: int | None = None, seed: int = 0) -> Source:
+
+def open_data(
+    name: str,
+    input_size: tuple[int, int, int],
+    *,
+    images: int | None = None,
+    seed: int = 0,
+    shuffle: bool = False,
+    shard: tuple[int, int] = (0, 1),
+) -> Source:
     """The evaluation images of a data set, for a model that takes `input_size` (C, H, W).
 
     `name` is "digits" (test split), "noise" (standard normal, seeded) or a folder of images. `images` takes a random
-    subset, drawn with `seed`. Unknown names, empty folders, images that do not fit raise ModelError.
+    subset, drawn with `seed`; `shuffle` gives the images in a random order instead of their own. Of what that leaves,
+    `shard` (i, n) takes every n-th image from the i-th on, counted from 0. Unknown names, empty folders, images that do
+    not fit, shards that do not exist or are empty raise ModelError.
     """
     if images is not None and images < 1:
         raise ModelError(f"number of images must be at least 1, not {images}")
     if name == "noise":
-        return _noise(input_size, images or NOISE_IMAGES, seed)
-    source = _digits(input_size) if name == "digits" else _folder(Path(name), input_size)
-    return source if images is None else _subset(source, images, seed)
+        source = _noise(input_size, images or NOISE_IMAGES, seed)
+    else:
+        source = _digits(input_size) if name == "digits" else _folder(Path(name), input_size)
+    return _shard(_chosen(source, images or len(source), seed, shuffle), *shard)
 
 
 def _digits(input_size: tuple[int, int, int]) -> Source:
@@ -94,21 +117,25 @@ def _folder(folder: Path, input_size: tuple[int, int, int]) -> Source:
     )
 
 
-def _subset(source: Source, images: int, seed: int) -> Source:
-    if images >= len(source):
+def _chosen(source: Source, images: int, seed: int, shuffle: bool) -> Source:
+    """That many images in a seeded random order, or those same images in their own order."""
+    subset = images < len(source)
+    if not subset and not shuffle:
         return source
-    order = torch.randperm(len(source), generator=torch.Generator().manual_seed(seed))
-    chosen = order[:images].sort().values.tolist()
-    split = f"{source.split}, {images} of {len(source)} drawn with seed {seed}"
-    return Source(
-        Subset(source.dataset, chosen),
-        source.name,
-        split,
-        source.classes,
-        source.input_size,
-        source.preprocessing,
-        source.warnings,
-    )
+    order = torch.randperm(len(source), generator=torch.Generator().manual_seed(seed)).tolist()[:images]
+    what = f"{images} of {len(source)} drawn" if subset else "all in an order drawn"
+    return source.take(order if shuffle else sorted(order), f"{what} with seed {seed}")
+
+
+def _shard(source: Source, number: int, of: int) -> Source:
+    if of < 1 or not 0 <= number < of:
+        raise ModelError(f"a shard is i/n with i from 0 to n - 1, not {number}/{of}")
+    if of == 1:
+        return source
+    positions = range(number, len(source), of)
+    if not positions:
+        raise ModelError(f"shard {number}/{of} of {len(source)} images is empty")
+    return source.take(positions, f"shard {number}/{of}")
 
 
 def _by(size: tuple[int, int, int]) -> str:

@@ -4,9 +4,12 @@ import sys
 
 import typer
 
+from msvit_energy.commands.energy import energy
+from msvit_energy.commands.merge import merge
 from msvit_energy.commands.models import models
 from msvit_energy.commands.precision import precision
 from msvit_energy.commands.profile import profile
+from msvit_energy.commands.protocols import protocols
 from msvit_energy.commands.table3 import table3
 from msvit_energy.commands.train import train
 
@@ -19,6 +22,9 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 app.command()(profile)
+app.command()(energy)
+app.command()(protocols)
+app.command()(merge)
 app.command()(train)
 app.command()(models)
 app.command()(table3)

@@ -61,17 +61,18 @@ def describe(name: str) -> dict[str, Any]:
 
     import msvit
     from msvit.registry import entry
-    from msvit_energy.dense import macs_from_shapes
+    from msvit_energy.geometry import geometry
 
     registered = entry(name)
     with torch.device("meta"):
         model = msvit.create_model(name)
+    time_steps = model.time_steps
     return {
         "name": name,
         "family": registered.family,
         "parameters": sum(parameter.numel() for parameter in model.parameters()),
         "input_size": list(model.input_size),
-        "time_steps": model.time_steps,
-        "macs_per_step": macs_from_shapes(model),
+        "time_steps": time_steps,
+        "macs_per_step": geometry(model, model.input_size, 1).macs_per_step,
         "source": registered.source,
     }

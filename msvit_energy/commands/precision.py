@@ -20,7 +20,7 @@ def precision(
     from torch.utils.data import DataLoader
 
     from msvit.data import open_data
-    from msvit_energy.commands.profile import open_model
+    from msvit_energy.commands.opening import open_model
     from msvit_energy.precision import compare_formats, excite_
 
     network, origin, warnings = open_model(ckpt, model, False, time_steps, seed, "cpu")

@@ -1,57 +1,157 @@
 """`msvit-energy profile`: run a checkpoint on data, print and write its energy."""
 
 import sys
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 if TYPE_CHECKING:
-    from msvit.classifier import SpikingClassifier
     from msvit.data import Source
     from msvit_energy import EnergyReport, Profile
+    from msvit_energy.commands.opening import Subject
+    from msvit_energy.technology import Technology
 
 WIDTH_OF_A_FILE = 120
 FILES = ("profile.json", "energy.csv", "energy.md", "firing_rates.png")
+FEWEST_IMAGES = 32  # before an interval can end a measurement
 
 
 def profile(
     ckpt: Annotated[
         Path | None, typer.Option(help="Checkpoint (.safetensors with its .json, or a state dict).")
     ] = None,
-    model: Annotated[str | None, typer.Option(help="Model name, for a checkpoint that does not say it.")] = None,
+    model: Annotated[
+        str | None, typer.Option(help="Name, for a checkpoint that does not say it, or package.module:factory.")
+    ] = None,
+    model_args: Annotated[str | None, typer.Option(help="Arguments of --model, a JSON object.")] = None,
     ema: Annotated[bool, typer.Option("--ema", help="The moving average of a training checkpoint's weights.")] = False,
     data: Annotated[str, typer.Option(help="digits, noise, or a folder of images.")] = "digits",
     images: Annotated[int | None, typer.Option(help="Random subset of that many images.")] = None,
-    input_size: Annotated[str | None, typer.Option(help="N or HxW, if not the model's own.")] = None,
+    ci: Annotated[
+        str | None, typer.Option(help="Draw images until the 95 % interval of the total is within this, such as 1%.")
+    ] = None,
+    shard: Annotated[str | None, typer.Option(help="i/n: every n-th image from the i-th on; see merge.")] = None,
+    input_size: Annotated[str | None, typer.Option(help="N, HxW or CxHxW, if not the model's own.")] = None,
     batch_size: Annotated[int, typer.Option(help="Images per forward.")] = 32,
     time_steps: Annotated[int | None, typer.Option(help="T, if not the checkpoint's own.")] = None,
-    protocol: Annotated[str, typer.Option(help="Accounting protocol.")] = "appendix-c",
-    technology: Annotated[str, typer.Option(help="Prices per operation.")] = "45nm-fp32",
+    feed: Annotated[str, typer.Option(help="image, sequence (T in front), step (called T times), or auto.")] = "auto",
+    protocol: Annotated[str, typer.Option(help="Accounting protocol; `protocols` lists them.")] = "appendix-c",
+    technology: Annotated[str, typer.Option(help="Prices per operation: a name or a .toml file.")] = "45nm-fp32",
+    e_mac: Annotated[float | None, typer.Option(help="Price of a multiply-accumulate, in pJ.")] = None,
+    e_ac: Annotated[float | None, typer.Option(help="Price of an accumulate, in pJ.")] = None,
+    lemaire: Annotated[int, typer.Option(help="Also estimate that many images after Lemaire et al. 2022.")] = 0,
+    strict: Annotated[bool, typer.Option("--strict", help="Fail if any work could not be counted.")] = False,
     out: Annotated[Path | None, typer.Option(help="Folder for profile.json, tables and heatmap.")] = None,
-    seed: Annotated[int, typer.Option(help="Seed of subsets and noise.")] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of subsets, orders and noise.")] = 0,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, ...")] = "auto",
     force: Annotated[bool, typer.Option("--force", help="Replace the files of an earlier run in --out.")] = False,
 ) -> None:
     """Measure firing rates, MACs, SOPs and energy. Without arguments: the shipped checkpoint on the digits test images.
 
-    --model without --ckpt profiles fresh, untrained weights.
+    --model without --ckpt profiles fresh, untrained weights. --model package.module:factory profiles any PyTorch
+    spiking network.
     """
-    from rich.console import Console
-
     from msvit_energy import price
+    from msvit_energy.commands.opening import open_subject, parse_shard
+    from msvit_energy.commands.pricing import prices
+    from msvit_energy.errors import EnergyError
+    from msvit_energy.feeding import check
     from msvit_energy.outputs import check_free
     from msvit_energy.protocols import get_protocol
-    from msvit_energy.tables import terminal
-    from msvit_energy.technology import get_technology
 
-    get_protocol(protocol), get_technology(technology)  # before minutes of measuring
+    get_protocol(protocol)  # before minutes of measuring
+    check(feed)
+    cost = prices(technology, e_mac, e_ac)
+    enough = None if ci is None else within(parse_share(ci), protocol, cost)
+    if batch_size < 1:
+        raise EnergyError(f"batch size must be at least 1, not {batch_size}")
     if out is not None:
         check_free(out, FILES, force)
-    network, origin, warnings = open_model(ckpt, model, ema, time_steps, seed, device)
-    size = (network.input_size[0], *parse_size(input_size)) if input_size else network.input_size
-    measured = measure(network, size, data, images, batch_size, seed, origin, warnings)
-    report = price(measured, protocol, technology)
+    subject = open_subject(ckpt, model, model_args, ema=ema, time_steps=time_steps, seed=seed, device=device)
+    source = open_images(subject, input_size, data, images, seed, ci is not None, parse_shard(shard))
+    options = {"time_steps": time_steps, "feed": feed, "lemaire": lemaire, "enough": enough}
+    measured = measure(subject, source, batch_size, seed, options)
+    if strict and (left := uncounted(measured)):
+        raise EnergyError(f"--strict: {left}")
+    report = price(measured, protocol, cost)
+    show(measured, report, out)
+    if enough is not None and not enough(measured):
+        print(f"warning: the interval is still wider than {ci} after all {measured.images} images", file=sys.stderr)
+
+
+def parse_share(text: str) -> float:
+    """A share from "1%" or "0.01"; EnergyError otherwise."""
+    from msvit_energy.errors import EnergyError
+
+    try:
+        share = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
+    except ValueError:
+        share = 0.0
+    if not 0 < share < 1:
+        raise EnergyError(f"--ci must be a share of the total between 0 and 1, such as 1% or 0.01, not {text!r}")
+    return share
+
+
+def within(share: float, protocol: str, technology: "Technology") -> "Callable[[Profile], bool]":
+    """Whether enough images were seen for half of the total's 95 % interval to be within a share of the total."""
+    from msvit_energy import price
+
+    def enough(measured: "Profile") -> bool:
+        if measured.images < FEWEST_IMAGES:
+            return False
+        spread = price(measured, protocol, technology).spread
+        return spread is not None and spread.half_width <= share * spread.mean
+
+    return enough
+
+
+def open_images(
+    subject: "Subject",
+    input_size: str | None,
+    data: str,
+    images: int | None,
+    seed: int,
+    shuffle: bool,
+    shard: tuple[int, int],
+) -> "Source":
+    """The images that fit the model."""
+    from msvit.data import open_data
+
+    return open_data(data, subject.size(input_size), images=images, seed=seed, shuffle=shuffle, shard=shard)
+
+
+def measure(subject: "Subject", source: "Source", batch_size: int, seed: int, options: dict[str, Any]) -> "Profile":
+    """Profile with a progress bar, and say where it comes from."""
+    from torch.utils.data import DataLoader
+
+    import msvit_energy
+    from msvit_energy.commands.opening import describe_data
+    from msvit_energy.commands.progress import progress_bar
+    from msvit_energy.provenance import command_line, environment
+
+    batches = (tuple(batch) for batch in DataLoader(source.dataset, batch_size))
+    with progress_bar("profiling", len(source)) as advance:
+        measured = msvit_energy.profile(subject.model, batches, classes=source.classes, on_batch=advance, **options)
+    provenance = subject.origin | {"data": describe_data(source, seed, measured.images), "batch_size": batch_size}
+    warnings = [*subject.warnings, *source.warnings]
+    return replace(measured, provenance=provenance | environment(command_line()) | {"warnings": warnings})
+
+
+def uncounted(measured: "Profile") -> str:
+    """What was not counted or not cross-checked, in words; empty if nothing."""
+    names = ", ".join(item.name for item in measured.coverage.unknown)
+    return "; ".join(filter(None, (names and f"work that nothing counts: {names}", measured.coverage.note)))
+
+
+def show(measured: "Profile", report: "EnergyReport", out: Path | None) -> None:
+    """Print the table; write the files."""
+    from rich.console import Console
+
+    from msvit_energy.tables import terminal
+
     console = Console() if sys.stdout.isatty() else Console(width=WIDTH_OF_A_FILE)
     console.print(terminal(measured, report))
     if out is not None:
@@ -59,92 +159,6 @@ def profile(
         for name in FILES:
             if (out / name).exists():  # a model without spiking neurons has no firing rates
                 console.print(str(out / name), soft_wrap=True)
-
-
-def parse_size(text: str) -> tuple[int, int]:
-    """Height and width from "288" or "288x384"; EnergyError otherwise."""
-    from msvit_energy.errors import EnergyError
-
-    parts = text.split("x")
-    if not all(part.isdigit() and int(part) > 0 for part in parts) or len(parts) > 2:
-        raise EnergyError(f"input size must be N or HxW, such as 288 or 288x384, not {text!r}")
-    return int(parts[0]), int(parts[-1])
-
-
-def measure(
-    network: "SpikingClassifier",
-    size: tuple[int, int, int],
-    data: str,
-    images: int | None,
-    batch_size: int,
-    seed: int,
-    origin: dict[str, Any],
-    warnings: list[str],
-) -> "Profile":
-    """Open the data, profile with a progress bar."""
-    from torch.utils.data import DataLoader
-
-    import msvit_energy
-    from msvit.data import open_data
-    from msvit_energy.commands.progress import progress_bar
-    from msvit_energy.errors import EnergyError
-
-    if batch_size < 1:
-        raise EnergyError(f"batch size must be at least 1, not {batch_size}")
-    source = open_data(data, size, images=images, seed=seed)
-    labels_fit = source.classes == network.num_classes
-    loader = DataLoader(source.dataset, batch_size)
-    batches = (tuple(batch) if labels_fit else batch[0] for batch in loader)
-    with progress_bar("profiling", len(source)) as advance:
-        return msvit_energy.profile(
-            network,
-            batches,
-            provenance=origin | describe(source, seed) | {"warnings": [*warnings, *source.warnings]},
-            on_batch=advance,
-        )
-
-
-def open_model(
-    ckpt: Path | None, name: str | None, ema: bool, time_steps: int | None, seed: int, device: str
-) -> tuple["SpikingClassifier", dict[str, Any], list[str]]:
-    """The model to profile, its part of the provenance, and warnings about it. Says on stderr what it inferred."""
-    import torch
-
-    import msvit
-    from msvit.checkpoint import SHIPPED, open_checkpoint
-    from msvit_energy.commands.device import choose
-    from msvit_energy.provenance import sha256
-
-    place = choose(device)
-    if ckpt is None and name is not None:
-        torch.manual_seed(seed)
-        network = msvit.create_model(name, time_steps=time_steps).to(place)
-        origin: dict[str, Any] = {"checkpoint": None}
-        warnings = ["the weights are untrained: rates and energy mean nothing for a trained network"]
-    else:
-        path = ckpt or SHIPPED
-        network, notes = open_checkpoint(path, model=name, time_steps=time_steps, device=place, ema=ema)
-        for note in notes:
-            print(f"{path.name}: {note}", file=sys.stderr)
-        origin = {"checkpoint": {"file": path.name, "sha256": sha256(path), "ema": ema, "inferred": list(notes)}}
-        warnings = []
-    origin["model"] = {"name": network.spec.name, "args": network.spec.args}
-    return network, origin | {"device": place}, warnings
-
-
-def describe(source: "Source", seed: int) -> dict[str, Any]:
-    """The data's and the environment's part of the provenance."""
-    from msvit_energy.provenance import command_line, environment
-
-    return {
-        "data": {
-            "name": source.name,
-            "split": source.split,
-            "preprocessing": source.preprocessing,
-            "input_size": list(source.input_size),
-            "seed": seed,
-        }
-    } | environment(command_line())
 
 
 def write(measured: "Profile", report: "EnergyReport", out: Path) -> None:

@@ -1,0 +1,24 @@
+"""A model's operators without running it: a Profile skeleton from shapes alone, on the meta device."""
+
+import torch
+from torch import nn
+
+from msvit_energy import feeding
+from msvit_energy.profiler import skeleton
+from msvit_energy.recorder import Recorder
+from msvit_energy.records import Profile
+
+
+def geometry(model: nn.Module, input_size: tuple[int, ...], time_steps: int) -> Profile:
+    """What one image `[*input_size]` does in `model`, which is on the meta device: a profile with all counts 0.
+
+    MACs are the hooks' own, not cross-checked with fvcore, which cannot trace without values.
+    """
+    model.eval()
+    if hasattr(model, "time_steps"):
+        model.time_steps = time_steps  # type: ignore[assignment]
+    image = torch.empty(1, *input_size, device="meta")
+    with torch.no_grad(), Recorder(model, time_steps) as recorder:
+        with recorder.batch(image, 1):
+            feeding.run(model, image, time_steps, "image")
+        return skeleton(recorder)
