@@ -28,7 +28,7 @@ FREE = frozenset(
     f"aten::{name}{suffix}"
     for name in (
         # moving, selecting and making data
-        "unflatten flatten numpy_T mT mH t movedim "
+        "unflatten flatten embedding _weight_norm numpy_T mT mH t movedim "
         "tile repeat roll pad constant_pad_nd im2col index index_put gather scatter where copy clone "
         "fill zeros ones full arange empty linspace meshgrid new_zeros new_ones zeros_like ones_like unfold topk sort "
         "masked_fill bernoulli dropout feature_dropout upsample_nearest2d upsample_bilinear2d tril triu one_hot "
@@ -43,6 +43,10 @@ FREE = frozenset(
     ).split()
     for suffix in ("", "_")
 )
+
+
+# parts of the names of operators that are never mere work per element, not even inside a neuron
+HEAVY = ("mm", "conv", "linear", "einsum", "rnn", "lstm", "gru", "attention", "fft", "dot", "bilinear", "cdist")
 
 
 @dataclass(frozen=True)
@@ -60,14 +64,30 @@ def fused_attention_macs(inputs: list[Any], outputs: list[Any]) -> Counter[str]:
     return Counter({FUSED_ATTENTION: math.prod(batch) * queries * keys * (width + width_out)})
 
 
-def trace(model: nn.Module, inputs: Tensor, listed: Collection[str]) -> Graph:
+def matmul_macs(inputs: list[Any], outputs: list[Any]) -> Counter[str]:
+    """Any product of vectors and matrices, of which fvcore's own handler knows only some: outputs x inner axis."""
+    (shape,), inner = (value.type().sizes() for value in outputs), inputs[0].type().sizes()[-1]
+    return Counter({"matmul": math.prod(shape) * inner})
+
+
+def added_product_macs(inputs: list[Any], outputs: list[Any]) -> Counter[str]:
+    """A batch of products that is added to something: its second argument times its third."""
+    (batch, n, k), (_, _, m) = (value.type().sizes() for value in inputs[1:3])
+    return Counter({"bmm": batch * n * k * m})
+
+
+def trace(model: nn.Module, inputs: Tensor, listed: Collection[str], neurons: Collection[str] = ()) -> Graph:
     """Trace `model` on the inputs of one image, in evaluation mode.
 
-    `listed` are leaf modules that are reported as overhead: what fvcore finds in those is not reported again.
+    `listed` are leaf modules that are reported as overhead: what fvcore finds in those is not reported again. Of
+    `neurons` that is true for work per element and for functions of their own (surrogate gradients) only.
     """
     analysis = FlopCountAnalysis(model, (inputs,))
     analysis.unsupported_ops_warnings(False).uncalled_modules_warnings(False).tracer_warnings("none")
     analysis.set_op_handle(f"aten::{FUSED_ATTENTION}", fused_attention_macs)
+    analysis.set_op_handle("aten::matmul", matmul_macs)
+    analysis.set_op_handle("aten::mv", matmul_macs)
+    analysis.set_op_handle("aten::baddbmm", added_product_macs)
     with torch.no_grad():
         inclusive = {
             name: sum(int(counts[op]) for op in MAC_OPERATORS)
@@ -80,6 +100,9 @@ def trace(model: nn.Module, inputs: Tensor, listed: Collection[str]) -> Graph:
     uncountable = Counter(analysis.unsupported_ops())
     for name in listed:
         uncountable -= analysis.unsupported_ops(name)
+    for name in neurons:
+        inside = analysis.unsupported_ops(name)
+        uncountable -= Counter({op: calls for op, calls in inside.items() if not any(part in op for part in HEAVY)})
     return Graph(own, dict(uncountable))
 
 

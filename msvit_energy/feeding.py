@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from msvit_energy.errors import EnergyError
-from msvit_energy.neurons import Resting, emitted, is_neuron
+from msvit_energy.neurons import Resting, emitted, is_neuron, takes_sequences
 
 Feed = Literal["auto", "image", "sequence", "step"]
 FEEDS = ("auto", "image", "sequence", "step")
@@ -45,6 +45,8 @@ def _stepwise(model: nn.Module, inputs: Tensor, time_steps: int) -> list[Tensor]
         if takes_state:
             state = result[1]
         outputs.append(emitted(result))
+        if not isinstance(outputs[-1], Tensor):
+            raise EnergyError(f"the model returns a {type(outputs[-1]).__name__} at every step, not a tensor first")
     return outputs
 
 
@@ -53,17 +55,18 @@ def detect(model: nn.Module, image: Tensor, time_steps: int) -> Feed:
 
     Neurons that run several times, or emit more than one time step, have been given T by the model itself ("image").
     Multi-step neurons that emit one, and models that refuse a batch without T, want a "sequence"; single-step neurons
-    that run once want to be called T times ("step"). Without neurons, or at T = 1, nothing depends on it. A model with
-    an attribute `time_steps` repeats the image itself.
+    that run once want to be called T times ("step"). Without known neurons all layers are watched. At T = 1 nothing
+    depends on it, and a model with an attribute `time_steps` repeats the image itself.
     """
     if hasattr(model, "time_steps"):
         return "image"
     resting = Resting(model)
+    neurons = [module for module in model.modules() if is_neuron(module)]
+    leaves = [module for module in model.modules() if not any(True for _ in module.children())]
     seen: dict[nn.Module, list[tuple[int, ...]]] = {}
     handles = [
         module.register_forward_hook(lambda m, _, output: seen.setdefault(m, []).append(tuple(emitted(output).shape)))
-        for module in model.modules()
-        if is_neuron(module)
+        for module in neurons or leaves
     ]
     try:
         with torch.no_grad():
@@ -74,7 +77,7 @@ def detect(model: nn.Module, image: Tensor, time_steps: int) -> Feed:
         for handle in handles:
             handle.remove()
         resting.restore()
-    waiting = [shapes for shapes in seen.values() if len(shapes) < time_steps and shapes[0][:1] == (1,)]
+    waiting = [shapes for shapes in seen.values() if len(shapes) == 1 and shapes[0][:1] == (1,)]
     if time_steps == 1 or len(waiting) < len(seen) or not seen:
         return "image"
     return "sequence" if any(map(takes_sequences, seen)) else "step"
@@ -91,13 +94,6 @@ def _as_sequence(model: nn.Module, image: Tensor, time_steps: int, resting: Rest
     finally:
         resting.restore()
     return "sequence"
-
-
-def takes_sequences(neuron: nn.Module) -> bool:
-    """Whether a neuron runs over `[T, ...]` in one call."""
-    if hasattr(neuron, "step_mode"):
-        return bool(neuron.step_mode == "m")
-    return any(base.__qualname__ in ("SNN", "SNNRecurrent") for base in type(neuron).__mro__)
 
 
 def check(feed: str) -> None:

@@ -3,7 +3,9 @@
 Classes are recognised by their qualified names, so no library is imported that the model does not use itself.
 """
 
+import re
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import torch
@@ -14,35 +16,65 @@ _INTERNALS = frozenset(vars(nn.Module()))  # what every module has, its mode inc
 
 @dataclass(frozen=True)
 class Library:
-    """Where a library defines its neurons (prefixes of qualified class names), which of their names begin what does
-    not spike, and the method that puts a neuron to rest, if there is one."""
+    """How a library's neurons are told: prefixes of the qualified names of their classes, and patterns of the class
+    names of what does not spike and of what runs over `[T, ...]` in one call. `reset` is the method that puts a neuron
+    to rest, if there is one."""
 
     name: str
     prefixes: tuple[str, ...]
-    silent: str = "-"
+    silent: str = "$^"
+    sequences: str = "$^"
     reset: str = ""
 
 
 LIBRARIES = (
     Library("SpikingJelly", ("spikingjelly.activation_based.neuron.",), silent="NonSpiking", reset="reset"),
-    Library("snnTorch", ("snntorch._neurons.",), reset="reset_mem"),
-    Library("Norse", ("norse.torch.module.snn.",)),
+    Library(
+        "snnTorch",
+        ("snntorch._neurons.neurons.SpikingNeuron", "snntorch._neurons.leakyparallel.LeakyParallel"),
+        sequences="LeakyParallel",
+        reset="reset_mem",
+    ),
+    Library("Norse", ("norse.torch.module.snn.",), silent="LI(?!F)", sequences="(SNN|SNNRecurrent)$"),
 )
 
 
 def library_of(module: nn.Module) -> Library | None:
     """The library whose neuron a module is; None for everything else."""
-    names = [f"{base.__module__}.{base.__qualname__}" for base in type(module).__mro__]
+    names = _names(type(module))  # type: ignore[arg-type]  # classes are hashable
     for library in LIBRARIES:
-        own = [name for name in names if name.startswith(library.prefixes)]
-        if own and not any(name.rpartition(".")[2].startswith(library.silent) for name in own):
-            return library
+        if any(name.startswith(library.prefixes) for name in names):
+            return None if _any(library.silent, names) else library
     return None
 
 
 def is_neuron(module: nn.Module) -> bool:
     """Whether a module is a layer of spiking neurons: of a known library, or by `activation_op = "neuron"`."""
     return getattr(module, "activation_op", None) == "neuron" or library_of(module) is not None
+
+
+def takes_sequences(neuron: nn.Module) -> bool | None:
+    """Whether a neuron runs over `[T, ...]` in one call; None for one of no known library."""
+    if hasattr(neuron, "step_mode"):
+        return bool(neuron.step_mode == "m")
+    library = library_of(neuron)
+    return (
+        None
+        if library is None
+        else _any(
+            library.sequences,
+            _names(type(neuron)),  # type: ignore[arg-type]
+        )
+    )
+
+
+@lru_cache
+def _names(kind: type) -> tuple[str, ...]:
+    return tuple(f"{base.__module__}.{base.__qualname__}" for base in kind.__mro__)
+
+
+def _any(pattern: str, names: tuple[str, ...]) -> bool:
+    return any(re.match(pattern, name.rpartition(".")[2]) for name in names)
 
 
 def emitted(output: Any) -> Tensor:
@@ -56,24 +88,27 @@ class Resting:
     """The state in which every sample starts, whatever library keeps it.
 
     Neurons of known libraries, and SpikingJelly's other modules with a memory, are reset by their own methods. All
-    other plain attributes and buffers of modules are put back to what they were when this object was made.
+    other plain attributes and buffers of modules are put back to what they were when this object was made, as the same
+    objects.
     """
 
     def __init__(self, model: nn.Module) -> None:
         self.model = model
-        self._reset()
-        self._kept = [(module, _state(module, copy=True)) for module in model.modules()]
+        with torch.inference_mode(False):
+            self._reset()
+            self._kept = [(module, {name: Kept(v) for name, v in _state(module).items()}) for module in model.modules()]
 
     def restore(self) -> None:
         """Put the model back to rest."""
-        for module, kept in self._kept:
-            now = _state(module)
-            for name in now.keys() - kept.keys():
-                delattr(module, name)
-            for name, value in kept.items():
-                if name not in now or not _same(now[name], value):
-                    setattr(module, name, _copied(value))
-        self._reset()
+        with torch.inference_mode(False):
+            self._reset()
+            for module, kept in self._kept:
+                for name in _state(module).keys() - kept.keys():
+                    delattr(module, name)
+                for name, value in kept.items():
+                    original = value.restored()
+                    if _state(module).get(name, kept) is not original:
+                        setattr(module, name, original)
 
     def _reset(self) -> None:
         for module in self.model.modules():
@@ -83,33 +118,52 @@ class Resting:
                 getattr(module, method)()
 
 
-def _state(module: nn.Module, *, copy: bool = False) -> dict[str, Any]:
+class Kept:
+    """A value and what it holds: tensors, and containers and plain objects with tensors inside."""
+
+    def __init__(self, value: Any) -> None:
+        self.value = value
+        self.content: Any = None
+        if isinstance(value, Tensor):
+            self.content = value.clone()
+        elif isinstance(value, list | tuple):
+            self.content = [Kept(item) for item in value]
+        elif (items := _items(value)) is not None:
+            self.content = {name: Kept(item) for name, item in items.items()}
+
+    def restored(self) -> Any:
+        """The value itself, holding what it held."""
+        if isinstance(self.value, Tensor):
+            if not self.value.is_meta and not torch.equal(self.value, self.content):
+                with torch.inference_mode(self.value.is_inference()):
+                    self.value.copy_(self.content)
+        elif isinstance(self.value, list):
+            self.value[:] = [kept.restored() for kept in self.content]
+        elif isinstance(self.value, tuple):
+            for kept in self.content:
+                kept.restored()
+        elif self.content is not None:
+            items = _items(self.value)
+            assert items is not None
+            fresh = {name: kept.restored() for name, kept in self.content.items()}
+            items.clear()
+            items.update(fresh)
+        return self.value
+
+
+def _items(value: Any) -> dict[Any, Any] | None:
+    """What a dictionary or a plain object holds by name; None for modules, classes, functions and the like."""
+    if isinstance(value, dict):
+        return value
+    plain = hasattr(value, "__dict__") and not isinstance(value, nn.Module | type) and not callable(value)
+    return vars(value) if plain and type(value).__module__.partition(".")[0] != "torch" else None
+
+
+def _state(module: nn.Module) -> dict[str, Any]:
     """What a forward may leave behind: plain attributes and buffers."""
     plain = {
         name: value
         for name, value in vars(module).items()
-        if name not in _INTERNALS and isinstance(value, Tensor | int | float | list | dict | tuple | None)
+        if name not in _INTERNALS and not callable(value) and not isinstance(value, nn.Module)
     }
-    state = plain | module._buffers
-    return {name: _copied(value) for name, value in state.items()} if copy else state
-
-
-def _copied(value: Any) -> Any:
-    if isinstance(value, Tensor):
-        return value.clone()
-    return value.copy() if isinstance(value, list | dict) else value
-
-
-def _same(now: Any, before: Any) -> bool:
-    if isinstance(now, Tensor) and isinstance(before, Tensor):
-        alike = now.shape == before.shape and now.device == before.device and now.dtype == before.dtype
-        return alike and (now.is_meta or torch.equal(now, before))
-    return now is before or (type(now) is type(before) and not isinstance(now, Tensor) and _equal(now, before))
-
-
-def _equal(now: Any, before: Any) -> bool:
-    if isinstance(now, list | tuple):
-        return len(now) == len(before) and all(a is b for a, b in zip(now, before, strict=True))
-    if isinstance(now, dict):
-        return now.keys() == before.keys() and all(now[key] is before[key] for key in now)
-    return bool(now == before)
+    return plain | dict(module._buffers.items())

@@ -14,6 +14,7 @@ and what was seen is checked against where it came from.
 - other: anything else
 """
 
+import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -38,7 +39,9 @@ SPIKING = {"spikes", "sum"}
 
 
 def merge(inputs: Sequence[Origin]) -> Origin:
-    """One origin for several: what all of them are, a sum if they are spikes and sums, else other."""
+    """One origin for several: what all of them are, a sum if they are spikes and sums, else other. What holds nothing
+    yet says nothing."""
+    inputs = [origin for origin in inputs if origin != BLANK] or [BLANK]
     neurons = tuple(dict.fromkeys(name for origin in inputs for name in origin.neurons))
     kinds = {origin.what for origin in inputs}
     if len(kinds) == 1:
@@ -67,7 +70,10 @@ def added(inputs: Sequence[Origin], numbers: Sequence[float]) -> Origin:
 
 
 def multiplied(inputs: Sequence[Origin], numbers: Sequence[float]) -> Origin:
-    """Products element by element: masks, or a constant factor."""
+    """Products element by element: masks, or a factor that does not depend on the image."""
+    others = [origin for origin in inputs if origin != WEIGHT]
+    if len(others) < len(inputs):
+        return divided(others, [math.nan])
     return masked(inputs, numbers) if len(inputs) > 1 else divided(inputs, numbers)
 
 
@@ -103,7 +109,7 @@ RULES: dict[str, Rule] = {
             moved,
             "reshape view flatten unflatten permute transpose contiguous squeeze unsqueeze expand expand_as "
             "repeat chunk split __getitem__ select narrow unbind cat stack concat concatenate hstack vstack clone "
-            "detach to float double half type type_as bfloat16 cpu cuda roll pad index_select gather flip "
+            "detach to float double half bool type type_as bfloat16 cpu cuda roll pad index_select gather flip "
             "swapaxes swapdims movedim moveaxis t mT T dropout dropout1d dropout2d dropout3d alpha_dropout "
             "feature_dropout max amax maximum max_pool1d max_pool2d max_pool3d adaptive_max_pool1d "
             "adaptive_max_pool2d adaptive_max_pool3d as_strided view_as reshape_as tile repeat_interleave "
@@ -154,6 +160,8 @@ class Origins:
         elif inputs and _kinds(inputs) == {"weight"}:
             self.mark(output, WEIGHT)
         elif inputs:
+            if name == "interpolate" and all(v.startswith("nearest") for v in values if isinstance(v, str)):
+                name = "repeat"
             numbers = [value for value in values if isinstance(value, int | float) and not isinstance(value, bool)]
             rule = RULES.get(name)
             self.mark(output, OTHER if rule is None else rule(inputs, numbers))

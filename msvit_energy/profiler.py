@@ -145,7 +145,7 @@ def _traced(model: nn.Module, inputs: Tensor, recorder: Recorder) -> tuple[Graph
     """The graph, or what the tracer said that could not make one."""
     resting = Resting(model)
     try:
-        return trace(model, inputs, recorder.listed_modules()), ""
+        return trace(model, inputs, recorder.listed_modules(), list(recorder.firing)), ""
     except Exception as error:  # a tracer can raise anything on somebody's model
         return None, f"{type(error).__name__}: {str(error).strip().splitlines()[0] if str(error).strip() else ''}"
     finally:

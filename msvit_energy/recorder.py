@@ -12,6 +12,7 @@ The first forward is also followed function by function to learn where every inp
 """
 
 import math
+import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -29,8 +30,8 @@ from msvit_energy import calls
 from msvit_energy.accumulator import MomentsTally
 from msvit_energy.calls import Call
 from msvit_energy.errors import EnergyError
-from msvit_energy.neurons import Resting, emitted, is_neuron
-from msvit_energy.origins import INPUT, OTHER, WEIGHT, Origin, Origins, merge
+from msvit_energy.neurons import Resting, emitted, is_neuron, takes_sequences
+from msvit_energy.origins import BLANK, INPUT, OTHER, WEIGHT, Origin, Origins, merge
 from msvit_energy.records import NeuronLayer, Overhead
 from msvit_energy.tally import Tally
 
@@ -50,6 +51,11 @@ class Watched:
     macs: int = 0  # over all images
     pairs: int | None = None
 
+    def origin(self, position: int) -> Origin:
+        """Where a stream comes from; what held nothing at its only step is something else."""
+        found = self.origins.get(position, OTHER)
+        return OTHER if found == BLANK else found
+
     def countable(self) -> bool:
         """Whether all inputs so far were whole numbers, so that pairs of them can be counted."""
         return all(tally.sums and tally.maximum > -math.inf and not tally.analog for tally in self.tallies.values())
@@ -62,6 +68,18 @@ class Frame:
     name: str
     module: nn.Module
     called: Counter[str] = field(default_factory=Counter)
+    places: dict[tuple[Any, ...], int] = field(default_factory=dict)
+
+    def ordinal(self, call: Call, repeats: bool) -> int:
+        """1, 2, ... for the calls of an operator in this run of the module. One that `repeats` in a loop over time is
+        the same operator: called from the same line, with the same weights."""
+        weights = tuple(id(stream.values) for stream in call.streams if isinstance(stream.values, nn.Parameter))
+        place = (call.op, *caller(), *weights)
+        if repeats and place in self.places:
+            return self.places[place]
+        self.called[call.op] += 1
+        self.places[place] = self.called[call.op]
+        return self.called[call.op]
 
 
 class Recorder:
@@ -124,6 +142,7 @@ class Recorder:
             self.origins.mark(inputs, INPUT)
         with FunctionWatch(self):
             yield
+        self._check_runs()
         self.origins = None
         self.images += images
         self.moments.add(self._counts)
@@ -150,28 +169,38 @@ class Recorder:
             return ()
         entry = watched[name]
         return tuple(
-            tally.operand(f"{name}#{position}", entry.origins.get(position, OTHER), reaching=watched is self.watched)
+            tally.operand(f"{name}#{position}", entry.origin(position), reaching=watched is self.watched)
             for position, tally in entry.tallies.items()
         )
 
     def listed_modules(self) -> list[str]:
-        """Modules that appear as overhead."""
-        return [name for name, overhead in self.overheads.items() if overhead.op != "bias"]
+        """Modules that appear as overhead, neurons apart."""
+        return [name for name, overhead in self.overheads.items() if overhead.op not in ("bias", "neuron_update")]
+
+    def in_operator(self) -> bool:
+        """Whether the module that is running is an operator, which has a hook of its own."""
+        return bool(self._stack) and calls.is_operator(self._stack[-1].module)
 
     def observe_function(self, described: calls.Described) -> None:
         """A bare call of an operator in a forward."""
-        frame = self._stack[-1] if self._stack else Frame("", self.model)
-        if described is None or calls.is_operator(frame.module):
+        if described is None:
             return
+        frame = self._stack[-1] if self._stack else Frame("", self.model)
         for call in described if isinstance(described, tuple) else (described,):
-            frame.called[call.op] += 1
-            ordinal = f"_{frame.called[call.op]}" if frame.called[call.op] > 1 else ""
-            name = ".".join(filter(None, (frame.name, f"{call.op}{ordinal}")))
+            ordinal = frame.ordinal(call, self._repeats(call))
+            name = ".".join(filter(None, (frame.name, call.op if ordinal == 1 else f"{call.op}_{ordinal}")))
             positions = self._positions(self.watched, name, call)
             if name in self.watched or all(self._fits(call.streams[position]) for position in positions):
                 self._observe(self.watched, name, call)
             else:
                 self.unplaced.setdefault(name, call.macs // self._batch)
+
+    def _repeats(self, call: Call) -> bool:
+        """Whether a call handles a single step although the model was called for all: it may be one of a loop."""
+        streams = [stream for stream in call.streams if not isinstance(stream.values, nn.Parameter)]
+        return self.steps_per_call > 1 and all(
+            self._fits(stream) and self._by_step("", stream.values, stream.rank).shape[0] == 1 for stream in streams
+        )
 
     def _unwatched(self, hook: Hook) -> Hook:
         """The hook, whose own calls of torch functions are no part of the forward."""
@@ -211,11 +240,29 @@ class Recorder:
     def _neuron_hook(self, name: str) -> Hook:
         def hook(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> None:
             spikes = emitted(output)
-            self._count(f"{name} (output)", self.firing.setdefault(name, Tally()), spikes, None)
+            self._check_steps(name, module, spikes)
+            # a neuron that runs over one step at a time has no time axis, whatever its shape looks like
+            rank = spikes.dim() if takes_sequences(module) is False else None
+            self._count(f"{name} (output)", self.firing.setdefault(name, Tally()), spikes, rank)
             if self.origins is not None:
                 self.origins.mark(spikes, Origin("spikes", (name,)))
 
         return hook
+
+    def _check_steps(self, name: str, module: nn.Module, spikes: Tensor) -> None:
+        """EnergyError for a multi-step neuron that did not run over T, or over T and batch as one axis."""
+        steps, batch, shape = self.steps_per_call, self._batch, tuple(spikes.shape)
+        merged = shape[0] == steps * batch and shape[1:2] != (batch,)
+        if takes_sequences(module) and shape[0] != steps and not merged:
+            raise EnergyError(f"{name} runs over {shape[0]} time steps, not {steps}; is time_steps = {steps} right?")
+
+    def _check_runs(self) -> None:
+        """EnergyError for neurons that did not run T times, or a multiple of T."""
+        for name in self.firing:
+            runs = self._runs.get(f"{name} (output)", 0)
+            if runs % self.time_steps:
+                steps = self.time_steps
+                raise EnergyError(f"{name} ran {runs} time steps, not {steps}; is time_steps = {steps} right?")
 
     def _overhead_hook(self, name: str, op: str) -> Hook:
         def hook(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> None:
@@ -315,12 +362,23 @@ class FunctionWatch(TorchFunctionMode):
         kwargs = kwargs or {}
         if not self.recorder.watching:
             return func(*args, **kwargs)
-        if func in calls.FUNCTIONS:
-            self.recorder.observe_function(calls.FUNCTIONS[func](*args, **kwargs))
         output = func(*args, **kwargs)
+        if func in calls.FUNCTIONS and not self.recorder.in_operator():
+            self.recorder.observe_function(calls.FUNCTIONS[func](*args, **kwargs))
         if self.recorder.origins is not None:
             self.recorder.origins.follow(func, args, kwargs, output)
         return output
+
+
+def caller() -> tuple[str, int]:
+    """File and line of the code outside torch and this package that called a torch function."""
+    frame = sys._getframe(1)
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] in (
+        "torch",
+        "msvit_energy",
+    ):
+        frame = frame.f_back
+    return frame.f_code.co_filename, frame.f_lineno
 
 
 def overhead_name(module: nn.Module) -> str | None:

@@ -258,6 +258,8 @@ class Profile:
         rate = self.firing_rate
         if rate is not None and rate < 0.001:
             notes.append(f"the network hardly fires: mean firing rate {rate:.2g}")
+        if self.time_steps > 1 and not self.neurons and "rates" not in self.provenance:
+            notes.append("no layer of spiking neurons was recognised, so nothing says that T is right")
         silent = [layer.neuron for layer in self.neurons if layer.firing_rate == 0]
         if silent:
             notes.append(f"{len(silent)} of {len(self.neurons)} neuron layers never fire: {', '.join(silent[:4])}")

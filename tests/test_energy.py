@@ -1,12 +1,14 @@
 """Pricing from records alone: what each protocol counts, and what it leaves out, worked out by hand."""
 
+import re
+import textwrap
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
 import pytest
 
-from msvit_energy import EnergyError, Profile, price
+from msvit_energy import EnergyError, Profile, price, protocols
 from msvit_energy.operand import Operand
 from msvit_energy.protocols import PROTOCOLS, QUESTIONS, all_choices
 from msvit_energy.records import MemoryEstimate, Operator, Overhead
@@ -240,3 +242,14 @@ def test_damaged_price_tables_are_named(content: str, message: str, tmp_path: Pa
         get_technology(str(tmp_path / "t.toml"))
     with pytest.raises(EnergyError, match="cannot read technology"):
         get_technology(str(tmp_path / "gone.toml"))
+
+
+def test_the_protocol_shown_to_contributors_is_a_protocol() -> None:
+    text = (Path(__file__).parent.parent / "CONTRIBUTING.md").read_text()
+    (code,) = re.findall(r"```python\n(.*?)```", text, flags=re.DOTALL)
+    namespace = {name: getattr(protocols, name) for name in ("Profile", "Counted", "Operations")}
+    exec(textwrap.dedent(code), namespace)
+    shown = protocols.Protocol("shown", "this file", namespace["nonzero_only"])
+    assert tuple(shown.answers()) == QUESTIONS
+    counted = shown.count(Profile(1, 4, (INTEGER,)))
+    assert float(counted["layer"].acs) == 0.5 * 400

@@ -186,7 +186,9 @@ def test_layer_inputs_equal_the_official_ones(vector: Run) -> None:
 
 
 def test_nothing_is_uncounted_and_rows_add_up(vector: Run) -> None:
-    assert not vector.profile.uncounted
+    coverage = vector.profile.coverage
+    assert (coverage.unknown, coverage.note) == ((), "")
+    assert sum(coverage.counted.values()) == sum(operator.macs_per_image for operator in vector.profile.operators)
     assert vector.profile.to_frame().macs_per_step.sum() == vector.profile.macs_per_step
 
 
