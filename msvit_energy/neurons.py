@@ -103,11 +103,12 @@ class Resting:
         with torch.inference_mode(False):
             self._reset()
             for module, kept in self._kept:
-                for name in _state(module).keys() - kept.keys():
+                now = _state(module)
+                for name in now.keys() - kept.keys():
                     delattr(module, name)
                 for name, value in kept.items():
                     original = value.restored()
-                    if _state(module).get(name, kept) is not original:
+                    if now.get(name, kept) is not original:
                         setattr(module, name, original)
 
     def _reset(self) -> None:

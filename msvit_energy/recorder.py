@@ -21,6 +21,7 @@ from types import TracebackType
 from typing import Any, Self
 
 import numpy as np
+import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.pooling import _AdaptiveAvgPoolNd, _AdaptiveMaxPoolNd, _AvgPoolNd, _MaxPoolNd
@@ -98,7 +99,6 @@ class Recorder:
         self.moments = MomentsTally()
         self.unplaced: dict[str, int] = {}  # bare calls whose tensors fit no image: MACs of the first batch, per image
         self.called: set[str] = set()  # modules
-        self.watching = True  # a forward's own function calls, not those of hooks
         self.origins: Origins | None = None  # while the first batch runs
         self._batch = 0
         self._counts: dict[str, np.ndarray] = {}  # of the images of the present batch
@@ -202,15 +202,13 @@ class Recorder:
             self._fits(stream) and self._by_step("", stream.values, stream.rank).shape[0] == 1 for stream in streams
         )
 
-    def _unwatched(self, hook: Hook) -> Hook:
+    @staticmethod
+    def _unwatched(hook: Hook) -> Hook:
         """The hook, whose own calls of torch functions are no part of the forward."""
 
         def quiet(*arguments: Any) -> None:
-            self.watching = False
-            try:
+            with torch._C.DisableTorchFunction():
                 hook(*arguments)
-            finally:
-                self.watching = True
 
         return quiet
 
@@ -360,8 +358,6 @@ class FunctionWatch(TorchFunctionMode):
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
-        if not self.recorder.watching:
-            return func(*args, **kwargs)
         output = func(*args, **kwargs)
         if func in calls.FUNCTIONS and not self.recorder.in_operator():
             self.recorder.observe_function(calls.FUNCTIONS[func](*args, **kwargs))

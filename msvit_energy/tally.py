@@ -16,6 +16,7 @@ from msvit_energy.errors import EnergyError
 from msvit_energy.operand import KINDS, Operand
 from msvit_energy.origins import Origin
 
+BINARY, INTEGER, ANALOG = range(len(KINDS))
 MOST_SPIKES = 1 << 20  # whole numbers beyond are no counts of spikes: every large float is whole
 
 
@@ -47,23 +48,18 @@ class Tally:
         low, high = (bound.item() for bound in torch.aminmax(values))
         if not (math.isfinite(low) and math.isfinite(high)):
             raise EnergyError(f"values from {low} to {high}")
-        whole = (
-            low >= 0 and high <= MOST_SPIKES and (values.dtype == torch.bool or bool((values == values.floor()).all()))
-        )
-        self.kind = max(self.kind, 2 if not whole else int(high > 1))
-        self.maximum = max(self.maximum, float(high))
         spatial = reached.shape if isinstance(reached, Tensor) else ()
         grouped = values.reshape(runs, images, -1, *spatial)  # [runs, images, channels, *spatial]
-        nonzeros = _Sums(torch.count_nonzero(grouped, dim=2), reached) if not whole or high > 1 else None
-        if whole:
-            sums = _Sums(grouped.sum(2, dtype=torch.float64), reached)
+        kind, sums = _kind(grouped, low, high, reached)
+        self.kind = max(self.kind, kind)
+        self.maximum = max(self.maximum, float(high))
+        if sums is not None:
             self._store(run, self.sums, sums.runs())
         else:
-            sums = None
             flat = values.reshape(runs, images, -1).sum(-1, dtype=torch.float64)
             self._store(run, self.sums, [sum(map(Fraction, row), Fraction()) for row in flat.tolist()])
-        nonzeros = nonzeros or sums
-        assert nonzeros is not None
+        nonzeros = sums if kind == BINARY else Sums(torch.count_nonzero(grouped, dim=2), reached)
+        assert nonzeros is not None  # binary values have sums
         self._store(run, self.nonzeros, nonzeros.runs())
         counts = {"nonzero": nonzeros.images(), "nonzero_events": nonzeros.reaching()}
         nothing = np.zeros(images, np.int64)
@@ -75,7 +71,7 @@ class Tally:
     @property
     def analog(self) -> bool:
         """Whether real numbers were seen."""
-        return KINDS[self.kind] == "analog"
+        return self.kind == ANALOG
 
     def operand(self, name: str, origin: Origin, *, reaching: bool = True) -> Operand:
         """What was counted, as data."""
@@ -109,7 +105,7 @@ class Tally:
         self.nonzeros.extend([0] * missing)
 
 
-class _Sums:
+class Sums:
     """Whole-number sums `[runs, images, *spatial]`, and the synapses that each position reaches."""
 
     def __init__(self, sums: Tensor, reached: float | Tensor) -> None:
@@ -117,14 +113,31 @@ class _Sums:
         self.flat = self.sums.flatten(2).sum(-1) if sums.dim() > 2 else self.sums  # [runs, images]
 
     def runs(self) -> list[int]:
+        """One total per run."""
         return [int(total) for total in self.flat.sum(1).tolist()]
 
     def images(self) -> np.ndarray:
+        """One total per image."""
         return self.flat.sum(0).long().cpu().numpy()
 
     def reaching(self) -> np.ndarray:
+        """Sums times synapses reached, one total per image."""
         if isinstance(self.reached, Tensor):
             reached = (self.sums * self.reached.to(self.sums.device)).flatten(2).sum((0, 2))
         else:
             reached = self.flat.sum(0) * self.reached
         return reached.long().cpu().numpy()
+
+
+def _kind(grouped: Tensor, low: float, high: float, reached: float | Tensor) -> tuple[int, Sums | None]:
+    """Index into KINDS of values `[runs, images, channels, *spatial]`, and their sums over channels if whole."""
+    if not 0 <= low <= high <= MOST_SPIKES:
+        return ANALOG, None
+    if high > 1 and not bool((grouped == grouped.floor()).all()):
+        return ANALOG, None
+    sums = Sums(grouped.sum(2, dtype=torch.float64), reached)
+    if high > 1:
+        return INTEGER, sums
+    # of values from 0 to 1 the sum equals the number of those that are not 0 only if all of those are 1
+    all_ones = int(torch.count_nonzero(grouped)) == float(sums.flat.sum())
+    return (BINARY, sums) if all_ones else (ANALOG, None)
