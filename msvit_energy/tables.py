@@ -29,7 +29,8 @@ def energy_csv(profile: Profile, report: EnergyReport) -> "pd.DataFrame":
 def rows(profile: Profile, report: EnergyReport) -> list[dict[str, str]]:
     """The table's cells as text, by column. MACs are per time step, SOPs, events and energy per image.
 
-    "exact" is by how much the events counted one by one differ from rate x MACs, "+-" half of the 95 % interval.
+    "exact" is by how much the events counted one by one differ from rate x MACs, "+-" half of the 95 % interval; both
+    are in percent.
     """
     operators = {operator.layer: operator for operator in profile.operators}
     events = profile.events_by_layer()
@@ -42,7 +43,7 @@ def _row(row: EnergyRow, operator: Operator | None, events: float | None, report
         "layer": row.layer,
         "SOPs": count(row.acs) if row.acs else "-",
         "mJ": f"{row.energy_pj / PJ_PER_MJ:.6f}" if row.counted else "-",
-        "+-": f"{row.spread.half_width / PJ_PER_MJ:.6f}" if row.spread else "-",
+        "+-": f"{row.spread.half_width / row.energy_pj:.1%}" if row.spread and row.energy_pj else "-",
         "share": f"{report.share(row):.1%}" if row.counted else "-",
     }
     if operator is not None:
@@ -155,8 +156,7 @@ def markdown(profile: Profile, report: EnergyReport) -> str:
 
 
 def protocols_table(profile: Profile, reports: Sequence[EnergyReport]) -> Group:
-    """Protocols side by side on one profile: energy with half of its 95 % interval, operations, and the ratio to the
-    first."""
+    """Protocols side by side on one profile: energy with half of its 95 % interval, operations, ratio to the first."""
     table = Table(
         title=Text(title(profile)), title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False
     )
@@ -167,7 +167,7 @@ def protocols_table(profile: Profile, reports: Sequence[EnergyReport]) -> Group:
         cells = (
             report.protocol,
             f"{report.total_mj:.5g}",
-            f"{report.spread.half_width / PJ_PER_MJ:.2g}" if report.spread else "-",
+            f"{report.spread.half_width / report.total_pj:.1%}" if report.spread and report.total_pj else "-",
             count(report.macs) if report.macs else "-",
             count(report.acs) if report.acs else "-",
             f"{report.total_mj / first:.3f}" if first else "-",

@@ -11,8 +11,6 @@ if TYPE_CHECKING:
     from msvit_energy import EnergyReport, Profile
     from msvit_energy.technology import Technology
 
-WIDTH_OF_A_FILE = 120
-
 
 def energy(
     profile: Annotated[Path | None, typer.Argument(help="A profile.json.")] = None,
@@ -142,12 +140,10 @@ def as_object(measured: "Profile", report: "EnergyReport") -> dict[str, Any]:
 
 def show(measured: "Profile", reports: "list[EnergyReport]", layers: bool) -> None:
     """The protocols side by side; the first is what the others are compared with."""
-    from rich.console import Console
-
+    from msvit_energy.commands.console import console
     from msvit_energy.tables import protocols_table, terminal
 
-    console = Console() if sys.stdout.isatty() else Console(width=WIDTH_OF_A_FILE)
     if layers:
         for report in reports:
-            console.print(terminal(measured, report))
-    console.print(protocols_table(measured, reports))
+            console().print(terminal(measured, report))
+    console().print(protocols_table(measured, reports))

@@ -12,10 +12,10 @@ def models(
 ) -> None:
     """List models: name, family, parameters, input, T, dense GMACs of one time step, source."""
     from rich.box import SIMPLE_HEAD
-    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
+    from msvit_energy.commands.console import console
     from msvit_energy.commands.progress import progress_bar
 
     rows = []
@@ -41,7 +41,7 @@ def models(
             row["source"],
         )
         table.add_row(*map(Text, cells))
-    Console(width=None if Console().is_terminal else 120).print(table)
+    console().print(table)
 
 
 def names(pattern: str) -> list[str]:

@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from msvit_energy.commands.opening import Subject
     from msvit_energy.technology import Technology
 
-WIDTH_OF_A_FILE = 120
 FILES = ("profile.json", "energy.csv", "energy.md", "firing_rates.png")
 FEWEST_IMAGES = 32  # before an interval can end a measurement
 
@@ -78,8 +77,11 @@ def profile(
         raise EnergyError(f"--strict: {left}")
     report = price(measured, protocol, cost)
     show(measured, report, out)
-    if enough is not None and not enough(measured):
-        print(f"warning: the interval is still wider than {ci} after all {measured.images} images", file=sys.stderr)
+    if enough is not None:
+        if enough(measured):
+            print(f"the interval is within {ci} after {measured.images} of {len(source)} images")
+        else:
+            print(f"warning: the interval is wider than {ci} after all {measured.images} images", file=sys.stderr)
 
 
 def parse_share(text: str) -> float:
@@ -148,17 +150,15 @@ def uncounted(measured: "Profile") -> str:
 
 def show(measured: "Profile", report: "EnergyReport", out: Path | None) -> None:
     """Print the table; write the files."""
-    from rich.console import Console
-
+    from msvit_energy.commands.console import console
     from msvit_energy.tables import terminal
 
-    console = Console() if sys.stdout.isatty() else Console(width=WIDTH_OF_A_FILE)
-    console.print(terminal(measured, report))
+    console().print(terminal(measured, report))
     if out is not None:
         write(measured, report, out)
         for name in FILES:
             if (out / name).exists():  # a model without spiking neurons has no firing rates
-                console.print(str(out / name), soft_wrap=True)
+                print(out / name)
 
 
 def write(measured: "Profile", report: "EnergyReport", out: Path) -> None:

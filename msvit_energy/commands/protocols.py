@@ -10,28 +10,28 @@ def protocols(
     as_json: Annotated[bool, typer.Option("--json", help="A list of objects.")] = False,
 ) -> None:
     """List protocols with their answers (what counts, at whose rate, at which price), and technologies."""
-    from rich.console import Console
     from rich.padding import Padding
     from rich.text import Text
 
+    from msvit_energy.commands.console import console
     from msvit_energy.technology import TECHNOLOGIES
 
     rows = described()
     if as_json:
         print(json.dumps(rows, indent=1))
         return
-    console = Console() if Console().is_terminal else Console(width=120)
+    out = console()
     for row in rows:
-        console.print(Text(row["protocol"], style="bold"))
+        out.print(Text(row["protocol"], style="bold"))
         lines = {"Source": row["source"]} | row["answers"]
         lines |= {f"Option {name}": " (default), ".join(values) for name, values in row["options"].items()}
         for question, answer in lines.items():
-            console.print(Padding(Text.assemble((f"{question}: ", "italic"), answer), (0, 0, 0, 2)))
-        console.print()
-    console.print(Text("technologies", style="bold"))
+            out.print(Padding(Text.assemble((f"{question}: ", "italic"), answer), (0, 0, 0, 2)))
+        out.print()
+    out.print(Text("technologies", style="bold"))
     for technology in TECHNOLOGIES.values():
         text = f"{technology.name}: E_MAC {technology.e_mac} pJ, E_AC {technology.e_ac} pJ ({technology.source})"
-        console.print(Padding(Text(text), (0, 0, 0, 2)))
+        out.print(Padding(Text(text), (0, 0, 0, 2)))
 
 
 def described() -> list[dict[str, Any]]:
