@@ -174,26 +174,26 @@ class _Filling:
         self.missing: list[str] = []
 
     def operator(self, operator: Operator) -> Operator:
-        single = len(operator.operands) == 1
-        operands = tuple(self._operand(operand, operator.layer if single else None) for operand in operator.operands)
+        operands = tuple(
+            self._operand(operand, operator.layer, len(operator.operands) > 1) for operand in operator.operands
+        )
         return replace(operator, operands=operands, pairs=None)
 
     def overhead(self, entry: Overhead) -> Overhead:
         """Column sums and masks: without the rates of the neurons behind them they have no operands."""
         if not all(name in self.rates for operand in entry.operands for name in operand.neurons):
             return replace(entry, operands=())
-        return replace(entry, operands=tuple(self._operand(operand, None) for operand in entry.operands))
+        return replace(entry, operands=tuple(self._operand(operand, entry.layer, True) for operand in entry.operands))
 
-    def _operand(self, operand: Operand, layer: str | None) -> Operand:
-        sources = [name for name in (layer, operand.name) if name is not None and name in self.rates]
-        if not sources and layer is None and operand.carries_spikes:
-            sources = [name for name in operand.neurons if name in self.rates and len(operand.neurons) == 1]
+    def _operand(self, operand: Operand, layer: str, several: bool) -> Operand:
+        """The operand with its rate: by its own name, by its neurons if it is one of several, or by its operator's."""
+        names = [operand.name, *(operand.neurons if several and len(operand.neurons) == 1 else ()), layer]
+        rate = next((self.rates[name] for name in names if name in self.rates), None)
         default = KIND_OF_ORIGIN.get(operand.origin, "analog")
-        if not sources:
-            if operand.carries_spikes:
-                self.missing.append(layer or (operand.neurons[0] if len(operand.neurons) == 1 else operand.name))
+        if rate is None or (several and not operand.carries_spikes):
+            if rate is None and operand.carries_spikes:
+                self.missing.append(names[1])
             return filled(operand, Rate(0.0), default)
-        rate = self.rates[sources[0]]
         return filled(operand, rate, rate.kind or default)
 
 
@@ -217,7 +217,7 @@ def _sums(rate: float, elements: int | Fraction, runs: int) -> tuple[Fraction, .
     return (Fraction(rate) * elements,) * runs
 
 
-def _listed(label: str, names: list[str], most: int = 8) -> str:
+def _listed(label: str, names: list[str], most: int = 40) -> str:
     names = list(dict.fromkeys(names))
     more = f" and {len(names) - most} more" if len(names) > most else ""
     return f"{label} {', '.join(names[:most])}{more}" if names else ""

@@ -94,6 +94,15 @@ def test_missing_and_unknown_layers_are_listed(spikingformer: tuple[Profile, lis
     )
 
 
+def test_a_rate_of_a_product_is_that_of_its_spikes(spikingformer: tuple[Profile, list[str]]) -> None:
+    rates = read_rates(DATA / "8_512.rates.csv")
+    for name in "qkv":
+        del rates[f"block.0.attn.{name}_lif"]
+    rates |= {"block.0.attn.product.kv": Rate(0.5), "block.0.attn.product.qkv": Rate(0.25)}
+    rows = fill(spikingformer[0], rates, spikingformer[1], "rates").to_frame().set_index("layer").input_rate
+    assert (rows["block.0.attn.product.kv"], rows["block.0.attn.product.qkv"]) == (0.5, 0.25)
+
+
 def test_a_log_of_another_size_or_other_time_steps_is_refused(spikingformer: tuple[Profile, list[str]]) -> None:
     log = read_rates(DATA / "8_512.log.csv")
     with pytest.raises(EnergyError, match=r"no layer called block\.6\.attn\.proj_lif"):
