@@ -57,17 +57,13 @@ def profile(
     given T for the measurement. `feed` says how the model wants T (feeding.py); "auto" finds out from the first image.
     Images go to the model's device and number format. `classes` is the number of classes of the labels, which count
     only if the model has as many outputs. The first `lemaire` images are also run one by one through SpikingJelly's
-    estimate after Lemaire et al. `provenance` is stored as it is; `on_batch` is told the number
-    of images after each batch; `enough`, given what was measured so far, ends the measurement when it says so. The
-    model comes back as it was: mode, hooks, T, states at rest. Works under `inference_mode` and `no_grad` alike.
-    Raises EnergyError for no images, NaN inside the network, or tensors that do not fit T.
+    estimate after Lemaire et al. `provenance` is stored as it is; `on_batch` is told the number of images after each
+    batch; `enough`, given what was measured so far, ends the measurement when it says so. The model comes back as it
+    was: mode, hooks, T, states at rest. Works under `inference_mode` and `no_grad` alike. Raises EnergyError for no
+    images, NaN inside the network, or tensors that do not fit T.
     """
-    if time_steps is not None and time_steps < 1:
-        raise EnergyError(f"time steps must be at least 1, not {time_steps}")
-    feeding.check(feed)
+    _check(time_steps, feed, lemaire)
     steps = time_steps or getattr(model, "time_steps", None) or 1
-    if lemaire < 0:
-        raise EnergyError(f"the number of images to estimate after Lemaire et al. must be 0 or more, not {lemaire}")
     labels = Labels(classes)
     single: list[Tensor] = []
     stream = _batches(model, batches)
@@ -82,8 +78,7 @@ def profile(
                 with torch.inference_mode(), recorder.batch(inputs, len(inputs)):
                     logits = feeding.run(model, inputs, steps, feed)
                 labels.add(logits, known)
-                if len(single) < lemaire:
-                    single += inputs[: lemaire - len(single)].split(1)
+                single += [one.unsqueeze(0) for one in inputs[: max(0, lemaire - len(single))]]
                 if on_batch is not None:
                     on_batch(len(inputs))
                 if enough is not None and enough(_profile(recorder, labels, Coverage(), provenance)):
@@ -91,6 +86,14 @@ def profile(
         coverage = covered(model, image, recorder, feed)
         memory = estimate(model, single, steps, feed) if single else None
     return replace(_profile(recorder, labels, coverage, provenance), memory=memory)
+
+
+def _check(time_steps: int | None, feed: str, lemaire: int) -> None:
+    if time_steps is not None and time_steps < 1:
+        raise EnergyError(f"time steps must be at least 1, not {time_steps}")
+    if lemaire < 0:
+        raise EnergyError(f"the number of images to estimate after Lemaire et al. must be 0 or more, not {lemaire}")
+    feeding.check(feed)
 
 
 def _batches(model: nn.Module, batches: Iterable[Batch]) -> Iterator[tuple[Tensor, Tensor | None]]:

@@ -180,19 +180,23 @@ class _Filling:
         return replace(operator, operands=operands, pairs=None)
 
     def overhead(self, entry: Overhead) -> Overhead:
-        """Column sums and masks: without the rates of the neurons behind them they have no operands."""
-        if not all(name in self.rates for operand in entry.operands for name in operand.neurons):
+        """Column sums and masks: without the rates of what they are fed, which no one must give, they have no operands."""
+        if any(self._rate(operand, entry.layer, True) is None for operand in entry.operands):
             return replace(entry, operands=())
         return replace(entry, operands=tuple(self._operand(operand, entry.layer, True) for operand in entry.operands))
 
+    def _rate(self, operand: Operand, layer: str, several: bool) -> Rate | None:
+        """By its own name, by its neurons if it is one of several and they are one layer, or by its operator's."""
+        neurons = operand.neurons if several and len(operand.neurons) == 1 else ()
+        return next((self.rates[name] for name in (operand.name, *neurons, layer) if name in self.rates), None)
+
     def _operand(self, operand: Operand, layer: str, several: bool) -> Operand:
-        """The operand with its rate: by its own name, by its neurons if it is one of several, or by its operator's."""
-        names = [operand.name, *(operand.neurons if several and len(operand.neurons) == 1 else ()), layer]
-        rate = next((self.rates[name] for name in names if name in self.rates), None)
         default = KIND_OF_ORIGIN.get(operand.origin, "analog")
+        rate = self._rate(operand, layer, several)
+        if rate is None and operand.carries_spikes:
+            alone = several and len(operand.neurons) == 1
+            self.missing.append(operand.neurons[0] if alone else layer)
         if rate is None or (several and not operand.carries_spikes):
-            if rate is None and operand.carries_spikes:
-                self.missing.append(names[1])
             return filled(operand, Rate(0.0), default)
         return filled(operand, rate, rate.kind or default)
 

@@ -64,6 +64,14 @@ def test_one_rate_gives_the_line_through_the_published_value() -> None:
     assert filled.integer_share == pytest.approx(18.32 / 41.0311, abs=1e-3)
 
 
+@pytest.mark.parametrize("name", ["sdt_cifar", "qkformer_cifar", "msvit_cifar", "sdtv2_15m", "spikingresformer_ti"])
+def test_one_rate_fits_every_family(name: str) -> None:
+    skeleton, _ = skeleton_of(name)
+    half, whole = (price(fill_uniform(skeleton, rate)) for rate in (0.5, 1.0))
+    assert whole.acs == pytest.approx(2 * half.acs, rel=1e-12)
+    assert half.acs > 0
+
+
 def test_rates_survive_exactly(spikingformer: tuple[Profile, list[str]], tmp_path: Path) -> None:
     filled = fill_uniform(spikingformer[0], 0.1)
     assert {operator.driver.rate for operator in filled.operators if operator.driver.carries_spikes} == {0.1}
