@@ -180,7 +180,7 @@ class _Filling:
         return replace(operator, operands=operands, pairs=None)
 
     def overhead(self, entry: Overhead) -> Overhead:
-        """Column sums and masks: without the rates of what they are fed, which no one must give, they have no operands."""
+        """Column sums and masks: without the rates of what they are fed they have no operands."""
         if any(self._rate(operand, entry.layer, True) is None for operand in entry.operands):
             return replace(entry, operands=())
         return replace(entry, operands=tuple(self._operand(operand, entry.layer, True) for operand in entry.operands))

@@ -214,3 +214,14 @@ def markdown_table(header: Sequence[str], body: Sequence[Sequence[str]], right: 
     return "\n".join(
         "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |" for cells in (header, rule, *body)
     )
+
+
+LATEX = str.maketrans({c: f"\\{c}" for c in "&%$#_{}"} | {"~": r"\textasciitilde{}", "^": r"\textasciicircum{}"})
+
+
+def latex_table(header: Sequence[str], body: Sequence[Sequence[str]], right: Collection[str] = ()) -> str:
+    """A LaTeX table (booktabs); the columns named in `right` are set flush right."""
+    columns = "".join("r" if column in right else "l" for column in header)
+    lines = [" & ".join(cell.translate(LATEX) for cell in cells) + r" \\" for cells in (header, *body)]
+    rows = [rf"\begin{{tabular}}{{{columns}}}", r"\toprule", lines[0], r"\midrule", *lines[1:]]
+    return "\n".join([*rows, r"\bottomrule", r"\end{tabular}", ""])

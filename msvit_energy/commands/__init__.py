@@ -10,6 +10,7 @@ from msvit_energy.commands.models import models
 from msvit_energy.commands.precision import precision
 from msvit_energy.commands.profile import profile
 from msvit_energy.commands.protocols import protocols
+from msvit_energy.commands.table1 import table1
 from msvit_energy.commands.table3 import table3
 from msvit_energy.commands.train import train
 
@@ -27,6 +28,7 @@ app.command()(protocols)
 app.command()(merge)
 app.command()(train)
 app.command()(models)
+app.command()(table1)
 app.command()(table3)
 app.command()(precision)
 
