@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from msvit_energy.counts import Amount, Uncertainty
 from msvit_energy.protocols import Operations, get_protocol
-from msvit_energy.records import Operator, Overhead, Profile
+from msvit_energy.records import Profile
 from msvit_energy.technology import Technology, get_technology
 
 if TYPE_CHECKING:
@@ -111,8 +111,7 @@ def price(profile: Profile, protocol: str = "appendix-c", technology: str | Tech
     prices = technology if isinstance(technology, Technology) else get_technology(technology)
     choice = get_protocol(protocol)
     counted = choice.count(profile)
-    entries: tuple[Operator | Overhead, ...] = (*profile.operators, *profile.overheads)
-    stages = {entry.layer: entry.stage for entry in entries}
+    stages = {entry.layer: entry.stage for entry in profile.entries}
     spread = choice.protocol.spread(profile)
     rows, total = [], Amount()
     for layer in dict.fromkeys([*(operator.layer for operator in profile.operators), *counted]):

@@ -25,7 +25,7 @@ def run(model: nn.Module, inputs: Tensor, time_steps: int, feed: Feed) -> Tensor
     elif feed == "step":
         output = torch.stack(_stepwise(model, inputs, time_steps))
     else:
-        output = emitted(model(inputs))
+        output = model(inputs)
     output = emitted(output)
     if output.dim() == 3 and output.shape[1] == len(inputs):  # [T, B, classes], as models trained with TET give
         output = output.mean(0)

@@ -118,8 +118,7 @@ def _moments(part: Profile, merged: Profile) -> Moments:
 
 
 def _all_operands(profile: Profile) -> list[Operand]:
-    entries: tuple[Operator | Overhead, ...] = (*profile.operators, *profile.overheads)
-    return [operand for entry in entries for operand in entry.operands]
+    return [operand for entry in profile.entries for operand in entry.operands]
 
 
 def _operators(a: Operator, b: Operator) -> Operator:

@@ -1,6 +1,6 @@
 """Measure: run a model over images, record what flows, count dense MACs, return a Profile."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import chain
@@ -125,8 +125,9 @@ def covered(model: nn.Module, image: Tensor, recorder: Recorder, feed: Feed) -> 
     """The hooks' MACs held against fvcore's graph of one image `[1, ...]`."""
     steps = recorder.time_steps
     calls = steps if feed == "step" else 1
+    modules = {name for name, _ in model.named_modules()}
     measured = {
-        name: (_module_of(model, name), macs_per_image(entry.macs, recorder.images) // calls)
+        name: (_module_of(name, modules), macs_per_image(entry.macs, recorder.images) // calls)
         for name, entry in recorder.watched.items()
     }
     unplaced = {name: macs // calls for name, macs in recorder.unplaced.items()}
@@ -155,9 +156,8 @@ def _traced(model: nn.Module, inputs: Tensor, recorder: Recorder) -> tuple[Graph
         resting.restore()
 
 
-def _module_of(model: nn.Module, operator: str) -> str:
+def _module_of(operator: str, modules: Collection[str]) -> str:
     """The module that runs an operator: itself, or for a bare function call the module that makes it."""
-    modules = dict(model.named_modules())
     return operator if operator in modules else operator.rpartition(".")[0]
 
 

@@ -16,7 +16,7 @@ import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import TracebackType
 from typing import Any, Self
 
@@ -157,10 +157,7 @@ class Recorder:
     def overhead_entries(self) -> tuple[Overhead, ...]:
         """Everything beside the MACs so far; column sums and masks with what flowed into them."""
         return tuple(
-            Overhead(
-                entry.layer, entry.stage, entry.op, entry.elements_per_image, self.operands(entry.layer, self.masks)
-            )
-            for entry in self.overheads.values()
+            replace(entry, operands=self.operands(entry.layer, self.masks)) for entry in self.overheads.values()
         )
 
     def operands(self, name: str, watched: dict[str, Watched]) -> Any:
@@ -190,7 +187,7 @@ class Recorder:
             ordinal = frame.ordinal(call, self._repeats(call))
             name = ".".join(filter(None, (frame.name, call.op if ordinal == 1 else f"{call.op}_{ordinal}")))
             positions = self._positions(self.watched, name, call)
-            if name in self.watched or all(self._fits(call.streams[position]) for position in positions):
+            if name in self.watched or all(self._steps(call.streams[position]) is not None for position in positions):
                 self._observe(self.watched, name, call)
             else:
                 self.unplaced.setdefault(name, call.macs // self._batch)
@@ -198,9 +195,7 @@ class Recorder:
     def _repeats(self, call: Call) -> bool:
         """Whether a call handles a single step although the model was called for all: it may be one of a loop."""
         streams = [stream for stream in call.streams if not isinstance(stream.values, nn.Parameter)]
-        return self.steps_per_call > 1 and all(
-            self._fits(stream) and self._by_step("", stream.values, stream.rank).shape[0] == 1 for stream in streams
-        )
+        return self.steps_per_call > 1 and all(self._steps(stream) == 1 for stream in streams)
 
     @staticmethod
     def _unwatched(hook: Hook) -> Hook:
@@ -323,12 +318,12 @@ class Recorder:
         for key, numbers in counts.items():
             self._counts[key] = self._counts[key] + numbers if key in self._counts else numbers
 
-    def _fits(self, stream: calls.Stream) -> bool:
+    def _steps(self, stream: calls.Stream) -> int | None:
+        """Time steps in a tensor; None for one that belongs to no image."""
         try:
-            self._by_step("", stream.values, stream.rank)
+            return self._by_step("", stream.values, stream.rank).shape[0]
         except EnergyError:
-            return False
-        return True
+            return None
 
     def _by_step(self, name: str, value: Tensor, rank: int | None) -> Tensor:
         """`[T*B, ...]`, `[T, B, ...]` or, constant in time, `[B, ...]` -> `[T or 1, B, elements]`.

@@ -206,6 +206,11 @@ class Profile:
     provenance: Mapping[str, Any] = field(default_factory=dict)
 
     @property
+    def entries(self) -> "tuple[Operator | Overhead, ...]":
+        """Everything that was observed, operators first."""
+        return (*self.operators, *self.overheads)
+
+    @property
     def accuracy(self) -> float | None:
         """Share of the labelled images that were classified correctly; None without labels."""
         return self.correct / self.labelled if self.labelled else None
@@ -228,8 +233,7 @@ class Profile:
 
     def count_keys(self) -> tuple[str, ...]:
         """All counts whose spread over images is kept, in order."""
-        entries: tuple[Operator | Overhead, ...] = (*self.operators, *self.overheads)
-        return tuple(key for entry in entries for key in entry.count_keys())
+        return tuple(key for entry in self.entries for key in entry.count_keys())
 
     @property
     def firing_rate(self) -> float | None:

@@ -6,28 +6,15 @@ from typing import Any
 
 import pytest
 import torch
+from operators import spikes, torch_macs
 from spikingjelly.activation_based import neuron
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.attention import SDPBackend, sdpa_kernel
-from torch.utils.flop_counter import FlopCounterMode
 
 import msvit_energy
 from msvit_energy import calls
 from msvit_energy.calls import FUNCTIONS
-
-
-def torch_macs(function: Callable[..., Any], *arguments: Any, **options: Any) -> int:
-    """Half of torch's count of floating-point operations."""
-    with FlopCounterMode(display=False) as counter, torch.no_grad():
-        function(*arguments, **options)
-    return counter.get_total_flops() // 2
-
-
-def spikes(*shape: int, seed: int = 0, rate: float = 0.4) -> Tensor:
-    """Random spikes in float64."""
-    return (torch.rand(shape, generator=torch.Generator().manual_seed(seed)) < rate).double()
-
 
 PRODUCT_SHAPES = [
     ((3, 4), (4, 5)),

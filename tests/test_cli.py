@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 import safetensors.torch
 import torch
+from command_line import run
 from PIL import Image
 
 import msvit
@@ -25,14 +26,6 @@ FILES = {"profile.json", "energy.csv", "energy.md", "firing_rates.png"}
 @pytest.fixture(autouse=True)
 def in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-
-
-def run(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
-    """Run the command line in this process; return its exit code."""
-    monkeypatch.setattr(sys, "argv", ["msvit-energy", *arguments])
-    with pytest.raises(SystemExit) as end:
-        main()
-    return int(end.value.code or 0)
 
 
 def test_profile_writes_all_files_which_agree(

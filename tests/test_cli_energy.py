@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 import torch
+from command_line import run
 
 from msvit_energy import Profile, price
-from msvit_energy.commands import main
 from msvit_energy.protocols import PROTOCOLS, all_choices
 
 RATES = Path(__file__).parent / "data" / "spikingformer" / "8_512.rates.csv"
@@ -46,14 +46,6 @@ def profiles(tmp_path_factory: pytest.TempPathFactory) -> Path:
         with pytest.MonkeyPatch.context() as patch:
             assert run(patch, "profile", "--images", "40", *extra, "--out", str(folder / name)) == 0
     return folder
-
-
-def run(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
-    """Run the command line in this process; return its exit code."""
-    monkeypatch.setattr(sys, "argv", ["msvit-energy", *arguments])
-    with pytest.raises(SystemExit) as end:
-        main()
-    return int(end.value.code or 0)
 
 
 def test_protocols_side_by_side_as_json(

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from operators import spikes
 from spikingjelly.activation_based import layer, neuron
 from spikingjelly.activation_based.op_counter import DispatchCounterMode, SynOpCounter
 from torch import Tensor, nn
@@ -16,11 +17,6 @@ import msvit_energy
 from msvit_energy import Profile
 from msvit_energy.neurons import Resting
 from msvit_energy.precision import excite_
-
-
-def spikes(*shape: int, seed: int = 0, rate: float = 0.4) -> Tensor:
-    """Random spikes in float64."""
-    return (torch.rand(shape, generator=torch.Generator().manual_seed(seed)) < rate).double()
 
 
 def counted_by_spikingjelly(model: nn.Module, images: Tensor, times: int = 1) -> dict[str, int]:

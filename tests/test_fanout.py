@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from operators import spikes, torch_macs
 from spikingjelly.activation_based import layer
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.modules.conv import _ConvNd
-from torch.utils.flop_counter import FlopCounterMode
 
 from msvit_energy import calls
 from msvit_energy.calls import FUNCTIONS, Call
@@ -74,18 +74,6 @@ def events_per_sample(call: Call | Any) -> Tensor:
     """What the description of a call says of the same: values times synapses reached."""
     (stream,) = call.streams
     return (stream.values * stream.reached).flatten(1).sum(1)
-
-
-def torch_macs(function: Callable[..., Any], *arguments: Any, **options: Any) -> int:
-    """Half of torch's count of floating-point operations."""
-    with FlopCounterMode(display=False) as counter, torch.no_grad():
-        function(*arguments, **options)
-    return counter.get_total_flops() // 2
-
-
-def spikes(*shape: int, seed: int = 0, rate: float = 0.4) -> Tensor:
-    """Random spikes in float64."""
-    return (torch.rand(shape, generator=torch.Generator().manual_seed(seed)) < rate).double()
 
 
 @pytest.mark.parametrize(("rank", "mode"), list(combinations((1, 2, 3), MODES)))

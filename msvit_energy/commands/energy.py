@@ -30,14 +30,14 @@ def energy(
     as_json: Annotated[bool, typer.Option("--json", help="A list of objects.")] = False,
 ) -> None:
     """Price without running anything: a saved profile, or published rates (--model with --rates or --rate)."""
-    from msvit_energy.commands.pricing import prices
     from msvit_energy.protocols import get_protocol
+    from msvit_energy.technology import get_technology, with_prices
 
     wanted = protocol or ["appendix-c"]
     for name in wanted:
         if name != "all":
             get_protocol(name)
-    cost = prices(technology, e_mac, e_ac)
+    cost = with_prices(get_technology(technology), e_mac, e_ac)
     measured = opened(profile, model, model_args, rates, rate, time_steps, input_size)
     reports = priced(measured, wanted, cost)
     if as_json:

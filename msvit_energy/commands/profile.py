@@ -55,15 +55,15 @@ def profile(
     """
     from msvit_energy import price
     from msvit_energy.commands.opening import open_subject, parse_shard
-    from msvit_energy.commands.pricing import prices
     from msvit_energy.errors import EnergyError
     from msvit_energy.feeding import check
     from msvit_energy.outputs import check_free
     from msvit_energy.protocols import get_protocol
+    from msvit_energy.technology import get_technology, with_prices
 
     get_protocol(protocol)  # before minutes of measuring
     check(feed)
-    cost = prices(technology, e_mac, e_ac)
+    cost = with_prices(get_technology(technology), e_mac, e_ac)
     enough = None if ci is None else within(parse_share(ci), protocol, cost)
     if batch_size < 1:
         raise EnergyError(f"batch size must be at least 1, not {batch_size}")

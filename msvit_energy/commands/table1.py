@@ -1,7 +1,6 @@
 """`msvit-energy table1`: the energy column of the paper's Table 1, recomputed and audited."""
 
 import json
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -293,4 +292,4 @@ def write(rows: list[dict[str, Any]], columns: Mapping[str, str], out: Path | No
         (folder / FILES[2]).write_text(latex_table(header, body, right=numbers))
         (folder / FILES[3]).write_text(json.dumps(rows, indent=1) + "\n")
     for name in FILES:
-        print(out / name, file=sys.stdout)
+        print(out / name)
