@@ -16,6 +16,7 @@ import safetensors.torch
 import torch
 
 from msvit.classifier import ModelSpec, SpikingClassifier
+from msvit.durable import write_whole
 from msvit.errors import ModelError
 from msvit.identify import identify, misfit, shape_arguments, summary
 from msvit.registry import create_model, list_models
@@ -51,17 +52,10 @@ def save_checkpoint(
         "seed": seed,
         "versions": {name: metadata.version(name) for name in ("torch", "spikingjelly", "timm")},
     }
-    path.parent.mkdir(parents=True, exist_ok=True)
     weights = {key: value.detach().cpu().contiguous() for key, value in model.state_dict().items()}
-    _replace(path, safetensors.torch.save(weights))
-    _replace(path.with_suffix(".json"), (json.dumps(sidecar, indent=1) + "\n").encode())
+    write_whole(path, safetensors.torch.save(weights))
+    write_whole(path.with_suffix(".json"), (json.dumps(sidecar, indent=1) + "\n").encode())
     return path
-
-
-def _replace(path: Path, content: bytes) -> None:
-    temporary = path.with_name(path.name + ".part")
-    temporary.write_bytes(content)
-    temporary.replace(path)
 
 
 class Opened(NamedTuple):

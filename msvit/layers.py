@@ -156,7 +156,8 @@ class ResidualBlock(nn.Module):
     """x + attention(x), then x + MLP(x) (MSViT paper, equations 1 and 2), on `[T, B, C, H, W]`.
 
     `name` is the attention's official name. With `norm_dim` the block has the LayerNorms `norm1` and `norm2` of the
-    official state dict, which nothing reads.
+    official state dict, which nothing reads. `drop_path` is the probability of stochastic depth (Huang et al. 2016) in
+    training: for one sample, at all its time steps, a branch is left out; the others are scaled up to the same mean.
     """
 
     def __init__(
@@ -164,6 +165,7 @@ class ResidualBlock(nn.Module):
     ) -> None:
         super().__init__()
         self.attention_name = name
+        self.drop_path = 0.0
         if norm_dim is not None:
             self.norm1 = nn.LayerNorm(norm_dim)
         self.add_module(name, attention)
@@ -172,8 +174,16 @@ class ResidualBlock(nn.Module):
         self.mlp = mlp
 
     def forward(self, x: Tensor) -> Tensor:
-        x = x + self.get_submodule(self.attention_name)(x)
-        return x + self.mlp(x)
+        x = x + self.dropped(self.get_submodule(self.attention_name)(x))
+        return x + self.dropped(self.mlp(x))
+
+    def dropped(self, branch: Tensor) -> Tensor:
+        """`[T, B, ...]` with stochastic depth."""
+        if not (self.training and self.drop_path):
+            return branch
+        kept = 1 - self.drop_path
+        mask = branch.new_empty(1, branch.shape[1], *[1] * (branch.dim() - 2)).bernoulli_(kept)
+        return branch * (mask / kept)
 
 
 def linear_head(dim: int, num_classes: int) -> nn.Linear:

@@ -1,7 +1,7 @@
 """Price: profile, protocol and technology give an EnergyReport. Energy per image, pJ inside, mJ at the edge."""
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from msvit_energy.counts import Amount, Uncertainty
 from msvit_energy.protocols import Operations, get_protocol
@@ -79,10 +79,8 @@ class EnergyReport:
         """A row's part of the total, 0 when the total is 0."""
         return row.energy_pj / self.total_pj if self.total_pj else 0.0
 
-    def to_frame(self) -> "pd.DataFrame":
-        """One row per entry, with its standard error and 95 % confidence interval over images where known."""
-        import pandas as pd
-
+    def records(self) -> list[dict[str, Any]]:
+        """One record per entry, with its standard error and 95 % confidence interval over images where known."""
         rows = []
         for row in self.rows:
             low, high = row.spread.interval if row.spread else (None, None)
@@ -100,7 +98,13 @@ class EnergyReport:
                     "ci95_high_pj": high,
                 }
             )
-        return pd.DataFrame(rows)
+        return rows
+
+    def to_frame(self) -> "pd.DataFrame":
+        """`records` as a frame."""
+        import pandas as pd
+
+        return pd.DataFrame(self.records())
 
 
 def price(profile: Profile, protocol: str = "appendix-c", technology: str | Technology = "45nm-fp32") -> EnergyReport:

@@ -18,11 +18,23 @@ def check_free(folder: Path, names: Sequence[str], force: bool) -> None:
 
 
 @contextmanager
-def written_together(folder: Path) -> Iterator[Path]:
-    """A scratch folder inside `folder`'s parent; on success its files move into `folder`, on failure none does."""
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as scratch:
+def written_together(folder: Path, names: Sequence[str] = ()) -> Iterator[Path]:
+    """A scratch folder on the same disk; on success its files move into `folder`, on failure none does.
+
+    Files called one of `names` that are in `folder` but not among the new ones are of an earlier run, and go.
+    """
+    place = folder if folder.is_dir() else folder.parent
+    try:
+        place.mkdir(parents=True, exist_ok=True)
+        made = tempfile.TemporaryDirectory(dir=place, prefix=f".{folder.name}-")
+    except OSError as error:
+        raise EnergyError(f"cannot write into {place}: {error.strerror}") from error
+    with made as scratch:
         yield Path(scratch)
         folder.mkdir(exist_ok=True)
-        for path in sorted(Path(scratch).iterdir()):
-            path.replace(folder / path.name)
+        written = {path.name: path for path in sorted(Path(scratch).iterdir())}
+        for name in names:
+            if name not in written:
+                (folder / name).unlink(missing_ok=True)
+        for name, path in written.items():
+            path.replace(folder / name)

@@ -8,12 +8,14 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 
 from msvit_energy import feeding
 from msvit_energy.dense import Graph, reconcile, trace
 from msvit_energy.errors import EnergyError
 from msvit_energy.feeding import Feed
 from msvit_energy.lemaire import estimate
+from msvit_energy.maps import Maps
 from msvit_energy.neurons import Resting
 from msvit_energy.recorder import Recorder, stage_of
 from msvit_energy.records import Coverage, Operator, Profile
@@ -47,6 +49,7 @@ def profile(
     feed: Feed = "auto",
     classes: int | None = None,
     lemaire: int = 0,
+    maps: Maps | None = None,
     provenance: Mapping[str, Any] | None = None,
     on_batch: Callable[[int], None] | None = None,
     enough: Callable[[Profile], bool] | None = None,
@@ -57,10 +60,11 @@ def profile(
     given T for the measurement. `feed` says how the model wants T (feeding.py); "auto" finds out from the first image.
     Images go to the model's device and number format. `classes` is the number of classes of the labels, which count
     only if the model has as many outputs. The first `lemaire` images are also run one by one through SpikingJelly's
-    estimate after Lemaire et al. `provenance` is stored as it is; `on_batch` is told the number of images after each
-    batch; `enough`, given what was measured so far, ends the measurement when it says so. The model comes back as it
-    was: mode, hooks, T, states at rest. Works under `inference_mode` and `no_grad` alike. Raises EnergyError for no
-    images, NaN inside the network, or tensors that do not fit T.
+    estimate after Lemaire et al. `maps` are filled with the rates of single layers. `provenance` is stored as it is;
+    `on_batch` is told the number of images after each batch; `enough`, given what was measured so far, ends the
+    measurement when it says so. The model comes back as it was: mode, hooks, T, states at rest. Works under
+    `inference_mode` and `no_grad` alike. Raises EnergyError for no images, NaN inside the network, or tensors that do
+    not fit T.
     """
     _check(time_steps, feed, lemaire)
     steps = time_steps or getattr(model, "time_steps", None) or 1
@@ -73,7 +77,7 @@ def profile(
     image = first[0][:1]
     with _measuring(model, steps):
         feed = feeding.detect(model, image, steps) if feed == "auto" else feed
-        with Recorder(model, steps, steps_per_call=1 if feed == "step" else steps) as recorder:
+        with Recorder(model, steps, steps_per_call=1 if feed == "step" else steps, maps=maps) as recorder:
             for inputs, known in chain([first], stream):
                 with torch.inference_mode(), recorder.batch(inputs, len(inputs)):
                     logits = feeding.run(model, inputs, steps, feed)
@@ -176,6 +180,7 @@ def _profile(recorder: Recorder, labels: Labels, coverage: Coverage, provenance:
         coverage=coverage,
         labelled=labels.known,
         correct=labels.correct,
+        parameters=sum(weights.numel() for weights in recorder.model.parameters() if not is_lazy(weights)),
         provenance=dict(provenance or {}),
     )
     return replace(seen, moments=recorder.moments.moments(seen.count_keys()))

@@ -12,8 +12,6 @@ The first forward is also followed function by function to learn where every inp
 """
 
 import math
-import sys
-from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -31,6 +29,8 @@ from msvit_energy import calls
 from msvit_energy.accumulator import MomentsTally
 from msvit_energy.calls import Call
 from msvit_energy.errors import EnergyError
+from msvit_energy.frames import Frame
+from msvit_energy.maps import Maps
 from msvit_energy.neurons import Resting, emitted, is_neuron, takes_sequences
 from msvit_energy.origins import BLANK, INPUT, OTHER, WEIGHT, Origin, Origins, merge
 from msvit_energy.records import NeuronLayer, Overhead
@@ -62,34 +62,15 @@ class Watched:
         return all(tally.sums and tally.maximum > -math.inf and not tally.analog for tally in self.tallies.values())
 
 
-@dataclass
-class Frame:
-    """A module that is running, and how often it has called each operator as a bare function."""
-
-    name: str
-    module: nn.Module
-    called: Counter[str] = field(default_factory=Counter)
-    places: dict[tuple[Any, ...], int] = field(default_factory=dict)
-
-    def ordinal(self, call: Call, repeats: bool) -> int:
-        """1, 2, ... for the calls of an operator in this run of the module. One that `repeats` in a loop over time is
-        the same operator: called from the same line, with the same weights."""
-        weights = tuple(id(stream.values) for stream in call.streams if isinstance(stream.values, nn.Parameter))
-        place = (call.op, *caller(), *weights)
-        if repeats and place in self.places:
-            return self.places[place]
-        self.called[call.op] += 1
-        self.places[place] = self.called[call.op]
-        return self.called[call.op]
-
-
 class Recorder:
     """Hooks on a model for the length of a `with` block; on leaving they are gone and all neurons at rest. Run each
     batch inside `batch(...)`. Nothing is written onto the model's modules.
     """
 
-    def __init__(self, model: nn.Module, time_steps: int, *, steps_per_call: int | None = None) -> None:
-        self.model, self.time_steps = model, time_steps
+    def __init__(
+        self, model: nn.Module, time_steps: int, *, steps_per_call: int | None = None, maps: Maps | None = None
+    ) -> None:
+        self.model, self.time_steps, self.maps = model, time_steps, maps
         self.steps_per_call = steps_per_call or time_steps
         self.images = 0
         self.watched: dict[str, Watched] = {}
@@ -101,6 +82,7 @@ class Recorder:
         self.called: set[str] = set()  # modules
         self.origins: Origins | None = None  # while the first batch runs
         self._batch = 0
+        self._image: tuple[int, ...] = ()
         self._counts: dict[str, np.ndarray] = {}  # of the images of the present batch
         self._runs: dict[str, int] = {}  # runs of each module in the present batch
         self._stack: list[Frame] = []
@@ -108,6 +90,8 @@ class Recorder:
         self._resting = Resting(model)
 
     def __enter__(self) -> Self:
+        if self.maps is not None:
+            self.maps.choose([name for name, module in self.model.named_modules() if is_neuron(module)])
         for name, module in self.model.named_modules():
             self._handles.append(module.register_forward_pre_hook(self._entering(name)))
             hooks = []
@@ -133,6 +117,7 @@ class Recorder:
     def batch(self, inputs: Tensor, images: int) -> Iterator[None]:
         """Observe the forward (or the T forwards) of that many images; neurons start from rest."""
         self._batch = images
+        self._image = tuple(inputs.shape[-2:]) if inputs.dim() > 3 else ()  # height and width
         self._runs.clear()
         self._stack.clear()
         self._counts = {}
@@ -237,6 +222,8 @@ class Recorder:
             # a neuron that runs over one step at a time has no time axis, whatever its shape looks like
             rank = spikes.dim() if takes_sequences(module) is False else None
             self._count(f"{name} (output)", self.firing.setdefault(name, Tally()), spikes, rank)
+            if self.maps is not None and name in self.maps:
+                self.maps.add(name, self._outputs(name, spikes, rank), self._image)
             if self.origins is not None:
                 self.origins.mark(spikes, Origin("spikes", (name,)))
 
@@ -343,6 +330,14 @@ class Recorder:
             f"B = {batch} in front; is time_steps = {steps} right?"
         )
 
+    def _outputs(self, name: str, value: Tensor, rank: int | None) -> Tensor:
+        """As `_by_step`, with the axes of one image as they are: `[T or 1, B, ...]`."""
+        steps = self._by_step(name, value, rank)
+        for axes in (value.shape[2:], value.shape[1:]):
+            if math.prod(axes) == steps.shape[2]:
+                return steps.reshape(*steps.shape[:2], *axes)
+        raise EnergyError(f"{name}: an output of shape {tuple(value.shape)} has parts of images in a row and no map")
+
 
 class FunctionWatch(TorchFunctionMode):
     """Shows a recorder every torch function that a forward calls: operators always, origins in the first batch."""
@@ -359,17 +354,6 @@ class FunctionWatch(TorchFunctionMode):
         if self.recorder.origins is not None:
             self.recorder.origins.follow(func, args, kwargs, output)
         return output
-
-
-def caller() -> tuple[str, int]:
-    """File and line of the code outside torch and this package that called a torch function."""
-    frame = sys._getframe(1)
-    while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] in (
-        "torch",
-        "msvit_energy",
-    ):
-        frame = frame.f_back
-    return frame.f_code.co_filename, frame.f_lineno
 
 
 def overhead_name(module: nn.Module) -> str | None:

@@ -190,7 +190,8 @@ class MemoryEstimate:
 class Profile:
     """One measurement of one model on one set of images; storage.py keeps it as JSON.
 
-    `moments` are the exact second moments of the counts over images, from which uncertainties come.
+    `moments` are the exact second moments of the counts over images, from which uncertainties come. `parameters` is the
+    number of the model's trainable and frozen weights, None where a file of an earlier version does not say it.
     """
 
     images: int
@@ -203,6 +204,7 @@ class Profile:
     memory: MemoryEstimate | None = None
     labelled: int = 0
     correct: int = 0
+    parameters: int | None = None
     provenance: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -291,12 +293,10 @@ class Profile:
 
         return load(path)
 
-    def to_frame(self) -> "pd.DataFrame":
-        """One row per operator. MACs are per run, SOPs per image (Appendix C), rates of the driving operand."""
-        import pandas as pd
-
+    def records(self) -> list[dict[str, Any]]:
+        """One record per operator. MACs are per run, SOPs per image (Appendix C), rates of the driving operand."""
         events = self.events_by_layer()
-        rows = [
+        return [
             {
                 "layer": operator.layer,
                 "stage": operator.stage,
@@ -313,7 +313,12 @@ class Profile:
             }
             for operator in self.operators
         ]
-        return pd.DataFrame(rows)
+
+    def to_frame(self) -> "pd.DataFrame":
+        """`records` as a frame."""
+        import pandas as pd
+
+        return pd.DataFrame(self.records())
 
     def neurons_frame(self) -> "pd.DataFrame":
         """One row per neuron layer and time step (counted from 0)."""

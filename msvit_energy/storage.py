@@ -63,7 +63,7 @@ def _fraction(value: Any) -> str:
 def _profile(content: dict[str, Any]) -> Profile:
     builders: Mapping[str, Callable[[Any], Any]] = {
         "operators": lambda items: tuple(_operator(item) for item in items),
-        "neurons": lambda items: tuple(NeuronLayer(**item | {"sums": _numbers(item["sums"])}) for item in items),
+        "neurons": lambda items: tuple(_neuron_layer(item) for item in items),
         "overheads": lambda items: tuple(Overhead(**item | {"operands": _operands(item)}) for item in items),
         "coverage": _coverage,
         "moments": _moments,
@@ -73,6 +73,13 @@ def _profile(content: dict[str, Any]) -> Profile:
     if not (profile.images > 0 and profile.time_steps > 0):
         raise ValueError(f"{profile.images} images, T = {profile.time_steps}")
     return profile
+
+
+def _neuron_layer(item: dict[str, Any]) -> NeuronLayer:
+    layer = NeuronLayer(**item | {"sums": _numbers(item["sums"])})
+    if layer.elements < 1 or not layer.sums:
+        raise ValueError(f"{layer.neuron}: {layer.elements} elements in {len(layer.sums)} time steps")
+    return layer
 
 
 def _operator(item: dict[str, Any]) -> Operator:

@@ -1,68 +1,65 @@
-"""Tables of a priced profile: rows once, rendered for the terminal, Markdown and CSV. Takes records only, no torch."""
+"""Tables of a priced profile: its sheet, and what the terminal shows. Takes records only, no torch."""
 
 import math
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from itertools import groupby
-from typing import TYPE_CHECKING
+from typing import Any
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from msvit_energy.energy import PJ_PER_MJ, EnergyReport, EnergyRow, integers_as_macs_mj
-from msvit_energy.records import Operator, Profile
+from msvit_energy.energy import PJ_PER_MJ, EnergyReport, integers_as_macs_mj
+from msvit_energy.records import Profile
+from msvit_energy.sheet import Column, Sheet
 
-if TYPE_CHECKING:
-    import pandas as pd
-
-COLUMNS = ("stage", "layer", "operator", "input", "rate", "MACs", "SOPs", "events", "exact", "mJ", "+-", "share")
-_NUMBERS = COLUMNS[4:]
-_TERMINAL = ("input", "rate", "MACs", "SOPs", "exact", "mJ", "share")
+_TERMINAL = ("kind", "input_rate", "macs_per_step", "acs", "events_difference", "energy_mj", "share")
 
 
-def energy_csv(profile: Profile, report: EnergyReport) -> "pd.DataFrame":
-    """Measured and priced columns side by side, one row per entry, full precision."""
-    return report.to_frame().merge(profile.to_frame().drop(columns="stage"), on="layer", how="left")
+def layer_sheet(profile: Profile, report: EnergyReport) -> Sheet:
+    """Measured and priced columns side by side, one record per entry.
 
-
-def rows(profile: Profile, report: EnergyReport) -> list[dict[str, str]]:
-    """The table's cells as text, by column. MACs are per time step, SOPs, events and energy per image.
-
-    "exact" is by how much the events counted one by one differ from rate x MACs, "+-" half of the 95 % interval; both
-    are in percent.
+    In print MACs are per time step, SOPs, events and energy per image; "exact" is by how much the events counted one by
+    one differ from rate x MACs, "+-" half of the 95 % interval, both in percent.
     """
-    operators = {operator.layer: operator for operator in profile.operators}
-    events = profile.events_by_layer()
-    return [_row(row, operators.get(row.layer), events.get(row.layer), report) for row in report.rows]
-
-
-def _row(row: EnergyRow, operator: Operator | None, events: float | None, report: EnergyReport) -> dict[str, str]:
-    cells = dict.fromkeys(COLUMNS, "-") | {
-        "stage": row.stage,
-        "layer": row.layer,
-        "SOPs": count(row.acs) if row.acs else "-",
-        "mJ": f"{row.energy_pj / PJ_PER_MJ:.6f}" if row.counted else "-",
-        "+-": f"{row.spread.half_width / row.energy_pj:.1%}" if row.spread and row.energy_pj else "-",
-        "share": f"{report.share(row):.1%}" if row.counted else "-",
+    columns = {
+        "stage": Column("stage"),
+        "layer": Column("layer"),
+        "op": Column("operator"),
+        "kind": Column("input"),
+        "input_rate": Column("rate", ".4f"),
+        "macs_per_step": Column("MACs", count),
+        "acs": Column("SOPs", lambda acs: count(acs) if acs else ""),
+        "events": Column("events", count),
+        "events_difference": Column("exact", percent_off),
+        "energy_mj": Column("mJ", ".6f"),
+        "margin": Column("+-", ".1%"),
+        "share": Column("share", ".1%"),
     }
-    if operator is not None:
-        cells |= {
-            "operator": operator.op,
-            "input": operator.driver.kind,
-            "rate": f"{operator.driver.rate:.4f}",
-            "MACs": count(operator.macs_per_step),
-        }
-        if events is not None:
-            cells |= {"events": count(events), "exact": difference(events, operator.sops)}
-    return cells
+    notes = [f"{label}: {value}" for label, value in summary(profile, report)]
+    return Sheet(title(profile), layer_records(profile, report), columns, notes, profile.warnings())
 
 
-def difference(events: float, sops: float) -> str:
-    """Events against rate x MACs, in percent; "0" where they are equal but for the last bits."""
-    if not sops:
-        return "-"
-    return "0" if abs(events / sops - 1) < 1e-9 else f"{events / sops - 1:+.1%}"
+def layer_records(profile: Profile, report: EnergyReport) -> list[dict[str, Any]]:
+    """All that is known of every entry; energy is None where the protocol leaves it out."""
+    measured = {record["layer"]: record for record in profile.records()}
+    blank = dict.fromkeys(next(iter(measured.values()), {}))
+    records = []
+    for row, priced in zip(report.rows, report.records(), strict=True):
+        record = blank | measured.get(row.layer, {}) | priced
+        sops, events = record.get("sops"), record.get("events")
+        record["events_difference"] = events / sops - 1 if sops and events is not None else None
+        record["energy_mj"] = row.energy_pj / PJ_PER_MJ if row.counted else None
+        record["margin"] = row.spread.half_width / row.energy_pj if row.spread and row.energy_pj else None
+        record["share"] = record["share"] if row.counted else None
+        records.append(record)
+    return records
+
+
+def percent_off(difference: float) -> str:
+    """A relative difference in percent; "0" where all but the last bits are equal."""
+    return "0" if abs(difference) < 1e-9 else f"{difference:+.1%}"
 
 
 def summary(profile: Profile, report: EnergyReport) -> list[tuple[str, str]]:
@@ -92,11 +89,12 @@ def summary(profile: Profile, report: EnergyReport) -> list[tuple[str, str]]:
 def _counting(profile: Profile, report: EnergyReport) -> list[tuple[str, str]]:
     """How the counts were taken: events one by one, integer inputs, what fvcore says to the MACs."""
     lines = []
-    counted = [(profile.events_by_layer().get(op.layer), op.sops) for op in profile.operators if op.role != "head"]
-    known = [(events, sops) for events, sops in counted if events is not None]
+    each = profile.events_by_layer()
+    known = [(each[op.layer], op.sops) for op in profile.operators if op.role != "head" and op.layer in each]
     if known:
         events, sops = (sum(column) for column in zip(*known, strict=True))
-        lines.append(("counted one by one", f"{count(events)} events, {difference(events, sops)} of rate x MACs"))
+        off = f", {percent_off(events / sops - 1)} of rate x MACs" if sops else ""
+        lines.append(("counted one by one", f"{count(events)} events{off}"))
     if profile.integer_share:
         lines.append(
             (
@@ -127,32 +125,26 @@ def terminal(profile: Profile, report: EnergyReport) -> Group:
         padding=(0, 1, 0, 0),
         pad_edge=False,
     )
+    sheet = layer_sheet(profile, report)
+    shown = {key: sheet.columns[key] for key in _TERMINAL}
     table.add_column("stage, layer", overflow="fold")  # where space is short a name gives way, never a number
-    for column in _TERMINAL:
-        table.add_column(column, justify="right" if column in _NUMBERS else "left", no_wrap=True)
-    cells = zip(rows(profile, report), report.rows, strict=True)
-    for stage, group in groupby(cells, key=lambda pair: pair[1].stage):
+    for column in shown.values():
+        table.add_column(column.heading, justify="right" if column.numeric else "left", no_wrap=True)
+    pairs = zip(sheet.records, report.rows, strict=True)
+    for stage, group in groupby(pairs, key=lambda pair: pair[1].stage):
         members = list(group)
         acs = sum(row.acs for _, row in members)
         energy = sum(row.energy_pj for _, row in members)
         share = sum(report.share(row) for _, row in members)
-        sums = {"SOPs": count(acs), "mJ": f"{energy / PJ_PER_MJ:.6f}", "share": f"{share:.1%}"}
-        table.add_row(*map(Text, (stage, *(sums.get(column, "") for column in _TERMINAL))), style="bold")
-        for cell, _ in members:
-            name = " " + cell["layer"].removeprefix(f"{stage}.")
-            table.add_row(*map(Text, (name, *(cell[column] for column in _TERMINAL))))
+        sums = {"acs": count(acs), "energy_mj": f"{energy / PJ_PER_MJ:.6f}", "share": f"{share:.1%}"}
+        table.add_row(*map(Text, (stage, *(sums.get(key, "") for key in shown))), style="bold")
+        for record, row in members:
+            cells = (column.cell(key, record) or "-" for key, column in shown.items())
+            table.add_row(*map(Text, (" " + row.layer.removeprefix(f"{stage}."), *cells)))
         table.add_section()
     warnings = [Text(f"warning: {note}", style="bold red") for note in profile.warnings()]
     lines = [Text.assemble((f"{label}: ", "bold"), value) for label, value in summary(profile, report)]
     return Group(*warnings, table, *lines)
-
-
-def markdown(profile: Profile, report: EnergyReport) -> str:
-    """The same table and summary as Markdown."""
-    notes = [f"> **Warning:** {note}\n" for note in profile.warnings()]
-    table = markdown_table(COLUMNS, [list(cells.values()) for cells in rows(profile, report)], right=_NUMBERS)
-    lines = [f"- {label}: {value}" for label, value in summary(profile, report)]
-    return "\n".join([f"# {title(profile)}", "", *notes, table, "", *lines, ""])
 
 
 def protocols_table(profile: Profile, reports: Sequence[EnergyReport]) -> Group:
@@ -206,22 +198,3 @@ def _accuracy(profile: Profile) -> str:
     if profile.accuracy is None:
         return ", accuracy unknown (no labels)"
     return f", accuracy {profile.accuracy:.2%} ({profile.correct} of {profile.labelled})"
-
-
-def markdown_table(header: Sequence[str], body: Sequence[Sequence[str]], right: Collection[str] = ()) -> str:
-    """A Markdown table; the columns named in `right` are set flush right."""
-    rule = ["---:" if column in right else "---" for column in header]
-    return "\n".join(
-        "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |" for cells in (header, rule, *body)
-    )
-
-
-LATEX = str.maketrans({c: f"\\{c}" for c in "&%$#_{}"} | {"~": r"\textasciitilde{}", "^": r"\textasciicircum{}"})
-
-
-def latex_table(header: Sequence[str], body: Sequence[Sequence[str]], right: Collection[str] = ()) -> str:
-    """A LaTeX table (booktabs); the columns named in `right` are set flush right."""
-    columns = "".join("r" if column in right else "l" for column in header)
-    lines = [" & ".join(cell.translate(LATEX) for cell in cells) + r" \\" for cells in (header, *body)]
-    rows = [rf"\begin{{tabular}}{{{columns}}}", r"\toprule", lines[0], r"\midrule", *lines[1:]]
-    return "\n".join([*rows, r"\bottomrule", r"\end{tabular}", ""])

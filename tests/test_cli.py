@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -20,7 +21,8 @@ from msvit_energy.commands import main
 from msvit_energy.indices import read_ranges
 
 ROOT = Path(__file__).parent.parent
-FILES = {"profile.json", "energy.csv", "energy.md", "firing_rates.png"}
+FIGURES = {f"{name}.{suffix}" for name in ("firing_rates", "energy", "bubble") for suffix in ("png", "svg")}
+FILES = {"profile.json", "energy.csv", "energy.md", "energy.tex", "energy.json", "report.html"} | FIGURES
 
 
 @pytest.fixture(autouse=True)
@@ -46,7 +48,51 @@ def test_profile_writes_all_files_which_agree(
         assert "(20 of 20)" in text or f"({profile.correct} of 20)" in text
     with Image.open(out / "firing_rates.png") as image:
         assert min(image.size) > 500
-    assert printed.splitlines()[-1] == str(out / "firing_rates.png")
+    assert {line.removeprefix("out/") for line in printed.splitlines()[-len(FILES) :]} == FILES
+
+
+def test_every_format_adds_up_to_the_printed_total(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    formats = "csv,md,tex,json,parquet"
+    assert run(monkeypatch, "profile", "--images", "4", "--out", "out", "--format", formats) == 0
+    (printed,) = re.findall(r"energy per image: ([\d.]+) mJ", capsys.readouterr().out)
+    out = Path("out")
+    total = price(Profile.load(out / "profile.json")).total_mj
+    assert f"{total:.5g}" == printed
+    for table in (
+        pd.read_csv(out / "energy.csv"),
+        pd.read_json(out / "energy.json"),
+        pd.read_parquet(out / "energy.parquet"),
+    ):
+        assert table.energy_mj.sum() == pytest.approx(total, rel=1e-12)
+        assert table.energy_pj.sum() == pytest.approx(1e9 * total, rel=1e-12)
+        assert table.share.sum() == pytest.approx(1)
+    markdown = [line.split("|")[1:-1] for line in (out / "energy.md").read_text().splitlines() if line.startswith("|")]
+    latex = [
+        line.removesuffix(r" \\").split("&") for line in (out / "energy.tex").read_text().splitlines() if "&" in line
+    ]
+    for heading, rows in ((" mJ ", [markdown[0], *markdown[2:]]), (" {mJ} ", latex)):
+        column = [row[rows[0].index(heading)].strip() for row in rows[1:]]
+        known = [float(cell) for cell in column if cell not in ("", "{--}")]
+        assert len(known) == 29  # all but the head
+        assert sum(known) == pytest.approx(total, abs=29 * 5e-7)  # six decimals in print
+
+
+def test_files_of_an_earlier_run_do_not_stay_among_the_new_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert run(monkeypatch, "profile", "--images", "2", "--out", "out", "--format", "csv,parquet") == 0
+    assert run(monkeypatch, "profile", "--images", "2", "--out", "out", "--format", "md", "--force") == 0
+    assert {path.name for path in Path("out").glob("energy.*")} == {"energy.md", "energy.png", "energy.svg"}
+
+
+def test_unknown_format_is_refused_before_measuring(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(monkeypatch, "profile", "--out", "out", "--format", "csv,xlsx") == 2
+    assert "unknown format 'xlsx'; formats: csv, md, tex, json, parquet" in capsys.readouterr().err
+    assert run(monkeypatch, "profile", "--out", "out", "--format", ",") == 2
+    assert "--format names no format" in capsys.readouterr().err
+    assert not Path("out").exists()
 
 
 def test_provenance_says_how_to_measure_again(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -221,7 +267,7 @@ def test_a_failure_while_writing_leaves_nothing(monkeypatch: pytest.MonkeyPatch)
     def fail(*_: object) -> None:
         raise RuntimeError("a bug")
 
-    monkeypatch.setattr("msvit_energy.figures.save_firing_rates", fail)
+    monkeypatch.setattr("msvit_energy.figures.save_figures", fail)
     monkeypatch.setattr(sys, "argv", ["msvit-energy", "profile", "--images", "2", "--out", "out"])
     with pytest.raises(RuntimeError, match="a bug"):  # a bug keeps its traceback
         main()

@@ -1,6 +1,8 @@
 """The direction of imports that the two packages promise."""
 
 import ast
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -38,6 +40,32 @@ def test_models_know_nothing_of_the_profiler_and_only_commands_know_both(path: P
         assert "msvit" not in imported(path)
 
 
-@pytest.mark.parametrize("name", ["records", "protocols", "technology", "energy", "tables", "figures", "published"])
+RENDERING = [
+    *(
+        "records",
+        "protocols",
+        "technology",
+        "energy",
+        "tables",
+        "sheet",
+        "comparison",
+        "published",
+        "page",
+        "page_data",
+    ),
+    *(f"figures/{path.stem}" for path in sorted((ROOT / "msvit_energy" / "figures").glob("*.py"))),
+]
+
+
+@pytest.mark.parametrize("name", RENDERING)
 def test_what_prices_and_renders_imports_no_torch(name: str) -> None:
     assert "torch" not in imported(ROOT / "msvit_energy" / f"{name}.py")
+
+
+def test_saved_profiles_are_priced_compared_and_reported_without_torch() -> None:
+    commands = ("energy", "compare", "report", "heatmap")
+    code = (
+        "import sys, msvit_energy.page, msvit_energy.comparison, msvit_energy.figures.tradeoff, msvit_energy.maps; "
+        f"from msvit_energy.commands import {', '.join(commands)}; assert 'torch' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)

@@ -13,18 +13,19 @@ from typing import Any
 import pandas as pd
 import pytest
 import torch
+from command_line import run
 
 import msvit
 import msvit_energy
 from msvit_energy import EnergyError, Profile, price
 from msvit_energy.audit import line
-from msvit_energy.commands import main
-from msvit_energy.commands.table1 import FILES, NO_RATES, ROWS, chosen, described, profiles, skeleton_of
-from msvit_energy.tables import latex_table
+from msvit_energy.commands.table1 import NO_RATES, assigned, chosen, described, opened, skeleton_of
+from msvit_energy.commands.table1_models import ROWS, Row
 from msvit_energy.technology import get_technology
 
 ROOT = Path(__file__).parent.parent
 REPORT = ROOT / "reports" / "table1"
+FILES = ("table1.csv", "table1.md", "table1.tex", "table1.json")
 FP32 = get_technology("45nm-fp32")
 
 
@@ -50,7 +51,7 @@ FP32 = get_technology("45nm-fp32")
 def test_energy_is_the_line_worked_out_from_the_layers(
     name: str, arguments: dict[str, Any], slope: float, offset: float
 ) -> None:
-    skeleton, _ = skeleton_of(name, arguments)
+    skeleton = skeleton_of(name, arguments)
     once = line(skeleton, "appendix-c", "45nm-fp32")
     assert (once.slope, once.offset) == pytest.approx((slope, offset), abs=1.1e-3)
     every = line(skeleton, "appendix-c:first-layer=every-step", "45nm-fp32")
@@ -131,30 +132,69 @@ def test_a_measured_profile_takes_the_place_of_an_assumed_rate(tmp_path: Path) -
     model = msvit.create_model("msvit_cifar")
     measured = msvit_energy.profile(model, [torch.randn(2, 3, 32, 32)], provenance={"model": {"name": "msvit_10_384"}})
     measured.save(tmp_path / "p.json")
-    found = profiles([f"msvit_10_384={tmp_path / 'p.json'}"])
+    found = opened(assigned([f"msvit_10_384={tmp_path / 'p.json'}"], "--profile"))
     assert found == {"msvit_10_384": Profile.load(tmp_path / "p.json")}
     said = described(measured, "appendix-c", FP32)
     low, high = price(measured).interval_mj or (0.0, 0.0)
     assert said["rate_source"] == f"measured on 2 images, 95 % interval {low:.4f} to {high:.4f} mJ"
+    assert said["energy_mj_half"] == pytest.approx((high - low) / 2)
     with pytest.raises(EnergyError, match=r"p.json is a profile of msvit_10_384, not of msvit_10_512"):
-        profiles([f"msvit_10_512={tmp_path / 'p.json'}"])
-    with pytest.raises(EnergyError, match=r"--profile is MODEL=profile.json, not 'resnet=p.json'; models: deit_base"):
-        profiles(["resnet=p.json"])
+        opened(assigned([f"msvit_10_512={tmp_path / 'p.json'}"], "--profile"))
+
+
+@pytest.fixture
+def one_row(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A table with one row, whose model is the shipped one."""
+    printed = {"method": "MSViT", "architecture": "digits", "params_m": 0.16, "energy_mj": 0.0045, "top1": 99.0}
+    module = sys.modules["msvit_energy.commands.table1"]  # the package has its function under that name
+    monkeypatch.setattr(module, "ROWS", (Row("msvit_digits", rate=0.1, source="somebody"),))
+    monkeypatch.setattr("msvit_energy.published.published_table", lambda name: [printed])
+
+
+@pytest.mark.usefixtures("one_row")
+def test_a_checkpoint_is_measured_in_place_of_an_assumed_rate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    given = f"msvit_digits={msvit.checkpoint.SHIPPED}"
+    assert run(monkeypatch, "table1", "--ckpt", given, "--data", "digits", "--images", "40", "--out", "o") == 0
+    assert run(monkeypatch, "profile", "--images", "40", "--out", "p") == 0
+    alone = Profile.load("p/profile.json")
+    kept = Profile.load("o/msvit_digits.profile.json")
+    assert kept.operators == alone.operators
+    (row,) = json.loads(Path("o/table1.json").read_text())
+    report = price(alone)
+    assert report.spread is not None
+    assert row["energy_mj"] == report.total_mj
+    assert row["energy_mj_half"] == report.spread.half_width / 1e9
+    assert row["rate_source"].startswith("measured on 40 images, 95 % interval ")
+    assert f"± {row['energy_mj_half']:.5f}" in Path("o/table1.md").read_text()
+    assert (row["verdict"] == "reproduced") == (abs(row["difference_percent"]) <= 1)
+    assert run(monkeypatch, "table1", "--profile", "msvit_digits=p/profile.json", "--out", "o2") == 0
+    assert json.loads(Path("o2/table1.json").read_text()) == [row]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--profile", "resnet=p.json"], "--profile is MODEL=FILE, not 'resnet=p.json'; models: deit_base_patch16_224"),
+        (["--ckpt", "msvit_10_384"], "--ckpt is MODEL=FILE, not 'msvit_10_384'; models: deit_base_patch16_224, "),
+        (["--ckpt", "msvit_10_384=w.pth"], "--ckpt needs --data"),
+        (["--data", "digits"], "--data goes with --ckpt MODEL=weights.pth"),
+        (["--profile", "msvit_10_384=p.json", "--ckpt", "msvit_10_384=w.pth", "--data", "noise"],
+         "msvit_10_384: give either --profile or --ckpt"),
+        (["--ckpt", "msvit_10_384=none.pth", "--data", "noise"], "none.pth"),
+        (["--ckpt", "msvit_10_384=none.pth", "--data", "noise", "--batch-size", "0"], "batch size must be at least 1"),
+    ],
+)  # fmt: skip
+def test_mistakes_get_one_line(
+    arguments: list[str], message: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(monkeypatch, "table1", *arguments) == 2
+    assert message in capsys.readouterr().err
 
 
 def test_protocols_that_need_more_than_rates_are_refused(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert "spikingformer-tool" in chosen("all")
-    monkeypatch.setattr(sys, "argv", ["msvit-energy", "table1", "--protocol", "exact"])
-    with pytest.raises(SystemExit) as end:
-        main()
-    assert end.value.code == 2
+    assert run(monkeypatch, "table1", "--protocol", "exact") == 2
     assert "protocol 'exact' needs more than rates; for Table 1: appendix-c, " in capsys.readouterr().err
-
-
-def test_latex_is_escaped_and_ruled() -> None:
-    assert latex_table(["a_b", "%"], [["50 %", "1"]], right=["%"]).splitlines() == [
-        r"\begin{tabular}{lr}", r"\toprule", r"a\_b & \% \\", r"\midrule", r"50 \% & 1 \\", r"\bottomrule",
-        r"\end{tabular}",
-    ]  # fmt: skip

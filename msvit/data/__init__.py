@@ -9,8 +9,11 @@ import torch
 from torch.utils.data import Dataset, Subset, TensorDataset
 
 from msvit.data import digits
-from msvit.data.images import UNKNOWN, ImageFolder, normalisation
+from msvit.data.catalog import DATASETS, DataSet, by, dataset, evaluation_transform, preprocessing
+from msvit.data.images import IMAGENET_MEAN, IMAGENET_STD, MODES, UNKNOWN, ImageFolder, evaluation, normalisation
 from msvit.errors import ModelError
+
+__all__ = ["DATASETS", "DataSet", "Source", "dataset", "evaluation_transform", "open_data"]
 
 NAMES = ("digits", "noise")
 NOISE_IMAGES = 32
@@ -38,6 +41,19 @@ class Source:
         assert isinstance(self.dataset, Sized)
         return len(self.dataset)
 
+    def locate(self, name: str) -> int:
+        """Position of the image with that number or, in a folder, file name (the end of its path); ModelError if there
+        is none, or more than one."""
+        if name.isdigit() and int(name) in self.indices:
+            return self.indices.index(int(name))
+        parts = Path(name).parts
+        files = [Path(path) for path, _ in getattr(self.dataset, "files", ())]
+        found = [position for position, path in enumerate(files) if parts and path.parts[-len(parts) :] == parts]
+        if len(found) != 1:
+            what = f"{len(found)} images are called" if found else "no image is called"
+            raise ModelError(f"{self.name}: {what} {name!r}; give its file name or its number, 0 to {len(self) - 1}")
+        return found[0]
+
     def take(self, positions: Sequence[int], drawn: str) -> "Source":
         """Some of the images, in the given order; `drawn` says how they were chosen."""
         said = ", ".join(filter(None, (self.drawn, drawn)))
@@ -53,27 +69,34 @@ def open_data(
     seed: int = 0,
     shuffle: bool = False,
     shard: tuple[int, int] = (0, 1),
+    time_steps: int | None = None,
 ) -> Source:
     """The evaluation images of a data set, for a model that takes `input_size` (C, H, W).
 
-    `name` is "digits" (test split), "noise" (standard normal, seeded) or a folder of images. `images` takes a random
-    subset, drawn with `seed`; `shuffle` gives the images in a random order instead of their own. Of what that leaves,
-    `shard` (i, n) takes every n-th image from the i-th on, counted from 0. Unknown names, empty folders, images that do
-    not fit, shards that do not exist or are empty raise ModelError.
+    `name` is "digits" (test split), "noise" (standard normal, seeded), a folder of images, a name of `DATASETS` that
+    needs no folder ("digits-dvs") or NAME:DIR for one that does ("cifar10:DIR"): the test split. Event data gives
+    frames `[T, 2, H, W]`, T = `time_steps`. `images` takes a random subset, drawn with `seed`; `shuffle` gives the
+    images in a random order instead of their own. Of what that leaves, `shard` (i, n) takes every n-th image from the
+    i-th on, counted from 0. Unknown names, empty folders, images that do not fit, shards that do not exist or are empty
+    raise ModelError.
     """
     if images is not None and images < 1:
         raise ModelError(f"number of images must be at least 1, not {images}")
     if name == "noise":
         source = _noise(input_size, images or NOISE_IMAGES, seed)
+    elif name == "digits":
+        source = _digits(input_size)
+    elif (kind := DATASETS.get(name.partition(":")[0])) and not Path(name).is_dir():
+        source = _named(kind, name.partition(":")[2], input_size, time_steps)
     else:
-        source = _digits(input_size) if name == "digits" else _folder(Path(name), input_size)
+        source = _folder(Path(name), input_size)
     return _shard(_chosen(source, images or len(source), seed, shuffle), *shard)
 
 
 def _digits(input_size: tuple[int, int, int]) -> Source:
     if input_size != digits.INPUT_SIZE:
         raise ModelError(
-            f"the model takes {_by(input_size)} images, digits has {_by(digits.INPUT_SIZE)}; data that fits: a folder "
+            f"the model takes {by(input_size)} images, digits has {by(digits.INPUT_SIZE)}; data that fits: a folder "
             "of images (--data DIR) or, to measure without meaning, random noise (--data noise)"
         )
     return Source(
@@ -102,18 +125,34 @@ def _noise(input_size: tuple[int, int, int], images: int, seed: int) -> Source:
 
 def _folder(folder: Path, input_size: tuple[int, int, int]) -> Source:
     if not folder.is_dir():
+        named = ", ".join(kind.name + ":DIR" * kind.has_folder for kind in DATASETS.values() if kind.name not in NAMES)
         raise ModelError(
-            f"unknown data set {str(folder)!r}; data sets: {', '.join(NAMES)}, or an existing folder of images"
+            f"unknown data set {str(folder)!r}; data sets: {', '.join(NAMES)}, or an existing folder of images; {named}"
         )
-    dataset = ImageFolder(folder, input_size)
     mean, std = normalisation(input_size[0])
+    images = ImageFolder(folder, evaluation(input_size, IMAGENET_MEAN, IMAGENET_STD), MODES[input_size[0]])
     return Source(
-        dataset=dataset,
+        dataset=images,
         name=str(folder),
         split="folder",
-        classes=len(dataset.classes),
+        classes=len(images.classes),
         input_size=input_size,
         preprocessing=f"bicubic resize, centre crop, mean {tuple(mean)}, std {tuple(std)}",
+    )
+
+
+def _named(kind: DataSet, folder: str, input_size: tuple[int, int, int], time_steps: int | None) -> Source:
+    if kind.has_folder and not folder:
+        raise ModelError(f"{kind.name} needs the folder that it is in: {kind.name}:DIR")
+    root = Path(folder) if folder else None
+    opened = kind.open(root, "test", kind.evaluation_transform(input_size), time_steps)
+    return Source(
+        dataset=opened,
+        name=folder if kind.name == "folder" else kind.name,
+        split="val" if kind.name == "folder" else "test",
+        classes=len(opened.classes),
+        input_size=input_size,
+        preprocessing=preprocessing(kind, input_size, time_steps),
     )
 
 
@@ -136,7 +175,3 @@ def _shard(source: Source, number: int, of: int) -> Source:
     if not positions:
         raise ModelError(f"shard {number}/{of} of {len(source)} images is empty")
     return source.take(positions, f"shard {number}/{of}")
-
-
-def _by(size: tuple[int, int, int]) -> str:
-    return " x ".join(map(str, size))

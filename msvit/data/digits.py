@@ -12,14 +12,15 @@ import torch
 from sklearn.datasets import load_digits
 from torch import Tensor
 from torch.nn import functional
-from torch.utils.data import Dataset
+
+from msvit.data.labelled import Labelled
 
 INPUT_SIZE = (1, 12, 12)
 CLASSES = tuple("0123456789")
 MEAN, STD = 0.3051, 0.3226  # of the enlarged training images, pixels in [0, 1]
 
 
-class Digits(Dataset[tuple[Tensor, int]]):
+class Digits(Labelled):
     """Handwritten digits as (image `[1, 12, 12]` float32, label 0 to 9); `split` is "train" or "test".
 
     `transform` is applied to each normalised image.
@@ -30,13 +31,9 @@ class Digits(Dataset[tuple[Tensor, int]]):
     def __init__(self, split: str, transform: Callable[[Tensor], Tensor] | None = None) -> None:
         if split not in ("train", "test"):
             raise ValueError(f"split must be 'train' or 'test', not {split!r}")
-        bunch = load_digits()
-        pixels = torch.from_numpy(bunch.images).float().div(16).unsqueeze(1)
+        pixels, labels = originals()
         enlarged = functional.interpolate(pixels, size=INPUT_SIZE[1:], mode="bilinear", align_corners=False)
-        labels = torch.from_numpy(bunch.target)
-        same_before = functional.one_hot(labels).cumsum(0).gather(1, labels.unsqueeze(1)).squeeze(1) - 1
-        is_test = same_before % 5 == 4  # position among the images of the same digit
-        chosen = is_test if split == "test" else ~is_test
+        chosen = in_split(labels, split)
         self.images = ((enlarged - MEAN) / STD)[chosen]
         self.labels = labels[chosen]
         self.transform = transform
@@ -47,3 +44,16 @@ class Digits(Dataset[tuple[Tensor, int]]):
     def __getitem__(self, index: int) -> tuple[Tensor, int]:
         image = self.images[index]
         return (image if self.transform is None else self.transform(image)), int(self.labels[index])
+
+
+def originals() -> tuple[Tensor, Tensor]:
+    """All 1,797 images `[N, 1, 8, 8]` float32 in [0, 1] and their labels, in scikit-learn's order."""
+    bunch = load_digits()
+    return torch.from_numpy(bunch.images).float().div(16).unsqueeze(1), torch.from_numpy(bunch.target)
+
+
+def in_split(labels: Tensor, split: str) -> Tensor:
+    """Which of all images are in a split: every fifth of the same digit is in "test", the others are in "train"."""
+    same_before = functional.one_hot(labels).cumsum(0).gather(1, labels.unsqueeze(1)).squeeze(1) - 1
+    is_test = same_before % 5 == 4  # position among the images of the same digit
+    return is_test if split == "test" else ~is_test

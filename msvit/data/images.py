@@ -1,15 +1,16 @@
 """Images from a folder: class folders (their names, sorted, are the classes) or, unlabelled, images side by side."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
-from PIL import Image, UnidentifiedImageError
-from torch import Tensor
-from torch.utils.data import Dataset
+from PIL import Image
 from torchvision.datasets.folder import IMG_EXTENSIONS
 from torchvision.transforms import InterpolationMode, v2
 
+from msvit.data.labelled import Labelled
+from msvit.data.unreadable import UnreadableFileError
 from msvit.errors import ModelError
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -17,55 +18,87 @@ MODES = {1: "L", 3: "RGB"}
 UNKNOWN = -1  # label of an image without a class
 
 
-class ImageFolder(Dataset[tuple[Tensor, int]]):
-    """Images of a folder as (`[C, H, W]`, label); label -1 where the folder has no class folders.
+class ImageFolder(Labelled):
+    """Images of a folder as (image, label); label -1 where the folder has no class folders.
 
-    Each image is converted to grey or RGB, resized (bicubic, shorter side), cropped in the centre and normalised.
-    A folder without images raises ModelError, an unreadable image too, when it is reached.
+    `transform` is applied to a PIL image of `mode`, whatever the file holds (grey, palette, CMYK). The orientation that
+    a camera notes in EXIF is not applied: torchvision and timm, and so all published numbers, do without it. A folder
+    without images raises ModelError; an unreadable image raises UnreadableFileError when it is reached.
     """
 
-    def __init__(self, folder: Path, input_size: tuple[int, int, int]) -> None:
-        channels, height, width = input_size
-        if channels not in MODES:
-            raise ModelError(f"the model takes {channels} channels; images have 1 (grey) or 3 (RGB)")
+    def __init__(self, folder: Path, transform: Callable[[Any], Any] | None = None, mode: str = "RGB") -> None:
         self.classes = tuple(sorted(path.name for path in folder.iterdir() if path.is_dir()))
         self.files = _image_files(folder, self.classes)
         if not self.files:
             raise ModelError(f"no images in {folder}; expected {', '.join(IMG_EXTENSIONS)} in it or in class folders")
-        self.mode = MODES[channels]
-        self.transform = v2.Compose(
-            [
-                v2.Resize(max(height, width), InterpolationMode.BICUBIC),
-                v2.CenterCrop((height, width)),
-                v2.ToImage(),
-                v2.ToDtype(torch.float32, scale=True),
-                v2.Normalize(*normalisation(channels)),
-            ]
-        )
+        self.transform, self.mode = transform, mode
 
     def __len__(self) -> int:
         return len(self.files)
 
-    def __getitem__(self, index: int) -> tuple[Tensor, int]:
+    def __getitem__(self, index: int) -> tuple[Any, int]:
         path, label = self.files[index]
         try:
-            with Image.open(path) as image:
-                return self.transform(image.convert(self.mode)), label
-        except (OSError, UnidentifiedImageError) as error:
-            raise ModelError(f"cannot read image {path}: {error}") from error
+            with Image.open(path) as file:
+                image = file.convert(self.mode)
+        except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:  # Pillow raises any of them
+            raise UnreadableFileError(f"cannot read image {path}: {error}") from error
+        return (image if self.transform is None else self.transform(image)), label
 
 
-def normalisation(channels: int) -> tuple[Sequence[float], Sequence[float]]:
-    """Mean and standard deviation: ImageNet's, averaged over the channels for grey images."""
-    if channels == 3:
-        return IMAGENET_MEAN, IMAGENET_STD
-    return [sum(IMAGENET_MEAN) / 3], [sum(IMAGENET_STD) / 3]
+def open_train_val(root: Path, split: str, transform: Callable[[Any], Any] | None = None) -> ImageFolder:
+    """`root/train` or, for "test", `root/val`; ModelError unless both have the same class folders."""
+    parts = {"train": root / "train", "test": root / "val"}
+    for part in parts.values():
+        if not part.is_dir():
+            raise ModelError(f"no folder {part}; expected {root}/train/CLASS/*.jpg and {root}/val/CLASS/*.jpg")
+    train, val = ({path.name for path in part.iterdir() if path.is_dir()} for part in parts.values())
+    if train != val:
+        only = [f"only in {name}: {_some(names)}" for name, names in (("train", train - val), ("val", val - train))]
+        raise ModelError(f"train and val in {root} have different classes; {'; '.join(only)}")
+    if not train:
+        raise ModelError(f"no class folders in {parts['train']}; expected {parts['train']}/CLASS/*.jpg")
+    return ImageFolder(parts[split], transform)
 
 
-def _image_files(folder: Path, classes: Sequence[str]) -> list[tuple[Path, int]]:
+def evaluation(
+    input_size: tuple[int, int, int], mean: Sequence[float], std: Sequence[float], resized: int | None = None
+) -> Callable[[Image.Image], torch.Tensor]:
+    """PIL RGB image -> `[C, H, W]`: shorter side to `resized`, or to the longer of H and W (bicubic), centre crop,
+    normalised. ModelError unless C is 3, or 1: then grey, with the averages of `mean` and `std`."""
+    channels, height, width = input_size
+    mean, std = normalisation(channels, mean, std)
+    steps = [
+        v2.Resize(resized or max(height, width), InterpolationMode.BICUBIC),
+        v2.CenterCrop((height, width)),
+        v2.ToImage(),
+        v2.ToDtype(torch.float32, scale=True),
+        v2.Normalize(mean, std),
+    ]
+    transform: Callable[[Image.Image], torch.Tensor] = v2.Compose([v2.Grayscale()] * (channels == 1) + steps)
+    return transform
+
+
+def normalisation(
+    channels: int, mean: Sequence[float] = IMAGENET_MEAN, std: Sequence[float] = IMAGENET_STD
+) -> tuple[Sequence[float], Sequence[float]]:
+    """Mean and standard deviation for that many channels: averaged for grey images; ModelError for neither 1 nor 3."""
+    if channels not in MODES:
+        raise ModelError(f"the model takes {channels} channels; images have 1 (grey) or 3 (RGB)")
+    return (mean, std) if channels == 3 else ([sum(mean) / 3], [sum(std) / 3])
+
+
+def _some(names: set[str]) -> str:
+    """The first three names and how many more there are; "none"."""
+    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+    return ", ".join(sorted(names)[:3]) + more or "none"
+
+
+def _image_files(folder: Path, classes: Sequence[str]) -> list[tuple[str, int]]:
+    # text, not Paths: ImageNet has 1.3 million
     places = [(folder / name, label) for label, name in enumerate(classes)] or [(folder, UNKNOWN)]
     return [
-        (path, label)
+        (str(path), label)
         for place, label in places
         for path in sorted(place.iterdir())
         if path.suffix.lower() in IMG_EXTENSIONS

@@ -4,13 +4,18 @@ import sys
 
 import typer
 
+from msvit_energy.commands.compare import compare
 from msvit_energy.commands.energy import energy
+from msvit_energy.commands.heatmap import heatmap
 from msvit_energy.commands.merge import merge
 from msvit_energy.commands.models import models
 from msvit_energy.commands.precision import precision
 from msvit_energy.commands.profile import profile
 from msvit_energy.commands.protocols import protocols
+from msvit_energy.commands.recipes import recipes
+from msvit_energy.commands.report import report
 from msvit_energy.commands.table1 import table1
+from msvit_energy.commands.table2 import table2
 from msvit_energy.commands.table3 import table3
 from msvit_energy.commands.train import train
 
@@ -24,13 +29,18 @@ app = typer.Typer(
 )
 app.command()(profile)
 app.command()(energy)
+app.command()(compare)
+app.command()(heatmap)
 app.command()(protocols)
 app.command()(merge)
 app.command()(train)
+app.command()(recipes)
 app.command()(models)
 app.command()(table1)
+app.command()(table2)
 app.command()(table3)
 app.command()(precision)
+app.command()(report)
 
 
 def main() -> None:

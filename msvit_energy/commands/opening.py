@@ -9,7 +9,6 @@ if TYPE_CHECKING:
     from torch import nn
 
     from msvit.classifier import SpikingClassifier
-    from msvit.data import Source
 
 
 @dataclass(frozen=True)
@@ -182,21 +181,6 @@ def _load(model: "nn.Module", ckpt: Path, ema: bool) -> None:
         model.load_state_dict(read_stored(ckpt, ema=ema).weights)
     except RuntimeError as error:
         raise EnergyError(f"{ckpt} does not fit the model: {' '.join(str(error).split())[:300]}") from error
-
-
-def describe_data(source: "Source", seed: int, images: int) -> dict[str, Any]:
-    """The data's part of the provenance, of the first `images` that were used."""
-    from msvit_energy.indices import write_ranges
-
-    return {
-        "name": source.name,
-        "split": source.split,
-        "drawn": source.drawn,
-        "indices": write_ranges(source.indices[:images]),
-        "preprocessing": source.preprocessing,
-        "input_size": list(source.input_size),
-        "seed": seed,
-    }
 
 
 def parse_shard(text: str | None) -> tuple[int, int]:

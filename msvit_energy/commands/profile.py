@@ -1,20 +1,19 @@
 """`msvit-energy profile`: run a checkpoint on data, print and write its energy."""
 
 import sys
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from msvit_energy.commands import mapping
+from msvit_energy.commands.showing import USUAL
+
 if TYPE_CHECKING:
-    from msvit.data import Source
     from msvit_energy import EnergyReport, Profile
-    from msvit_energy.commands.opening import Subject
     from msvit_energy.technology import Technology
 
-FILES = ("profile.json", "energy.csv", "energy.md", "firing_rates.png")
 FEWEST_IMAGES = 32  # before an interval can end a measurement
 
 
@@ -41,9 +40,14 @@ def profile(
     technology: Annotated[str, typer.Option(help="Prices per operation: a name or a .toml file.")] = "45nm-fp32",
     e_mac: Annotated[float | None, typer.Option(help="Price of a multiply-accumulate, in pJ.")] = None,
     e_ac: Annotated[float | None, typer.Option(help="Price of an accumulate, in pJ.")] = None,
+    maps: Annotated[
+        str | None, typer.Option(help="Neuron layers (or patterns) whose rates are mapped, in --out.")
+    ] = None,
+    map_image: Annotated[str | None, typer.Option(help="With --maps: one image, by number or file name.")] = None,
     lemaire: Annotated[int, typer.Option(help="Also estimate that many images after Lemaire et al. 2022.")] = 0,
     strict: Annotated[bool, typer.Option("--strict", help="Fail if any work could not be counted.")] = False,
-    out: Annotated[Path | None, typer.Option(help="Folder for profile.json, tables and heatmap.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder for profile.json, tables, figures and report.html.")] = None,
+    formats: Annotated[str, typer.Option("--format", help="Of the table: csv, md, tex, json, parquet.")] = USUAL,
     seed: Annotated[int, typer.Option(help="Seed of subsets, orders and noise.")] = 0,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, ...")] = "auto",
     force: Annotated[bool, typer.Option("--force", help="Replace the files of an earlier run in --out.")] = False,
@@ -54,29 +58,36 @@ def profile(
     spiking network.
     """
     from msvit_energy import price
+    from msvit_energy.commands.console import console
+    from msvit_energy.commands.measuring import Sampling, measure
     from msvit_energy.commands.opening import open_subject, parse_shard
+    from msvit_energy.commands.showing import parse_formats
     from msvit_energy.errors import EnergyError
     from msvit_energy.feeding import check
     from msvit_energy.outputs import check_free
     from msvit_energy.protocols import get_protocol
+    from msvit_energy.tables import terminal
     from msvit_energy.technology import get_technology, with_prices
 
     get_protocol(protocol)  # before minutes of measuring
     check(feed)
+    wanted, mapped = parse_formats(formats), mapping.wanted(maps, map_image, out)
     cost = with_prices(get_technology(technology), e_mac, e_ac)
     enough = None if ci is None else within(parse_share(ci), protocol, cost)
-    if batch_size < 1:
-        raise EnergyError(f"batch size must be at least 1, not {batch_size}")
+    sampling = Sampling(data, images, batch_size, seed, input_size, ci is not None, parse_shard(shard))
     if out is not None:
-        check_free(out, FILES, force)
+        check_free(out, names(), force)
     subject = open_subject(ckpt, model, model_args, ema=ema, time_steps=time_steps, seed=seed, device=device)
-    source = open_images(subject, input_size, data, images, seed, ci is not None, parse_shard(shard))
-    options = {"time_steps": time_steps, "feed": feed, "lemaire": lemaire, "enough": enough}
-    measured = measure(subject, source, batch_size, seed, options)
+    source = sampling.source(subject)
+    how = {"time_steps": time_steps, "feed": feed}
+    shown = mapping.example(subject, sampling, map_image, mapped, how) if mapped and map_image else None
+    measured = measure(subject, source, sampling, maps=mapped, lemaire=lemaire, enough=enough, **how)
     if strict and (left := uncounted(measured)):
         raise EnergyError(f"--strict: {left}")
     report = price(measured, protocol, cost)
-    show(measured, report, out)
+    console().print(terminal(measured, report))
+    if out is not None:
+        write(measured, report, out, wanted, lambda folder: mapping.write(mapped, shown, folder) if mapped else None)
     if enough is not None:
         if enough(measured):
             print(f"the interval is within {ci} after {measured.images} of {len(source)} images")
@@ -110,66 +121,40 @@ def within(share: float, protocol: str, technology: "Technology") -> "Callable[[
     return enough
 
 
-def open_images(
-    subject: "Subject",
-    input_size: str | None,
-    data: str,
-    images: int | None,
-    seed: int,
-    shuffle: bool,
-    shard: tuple[int, int],
-) -> "Source":
-    """The images that fit the model."""
-    from msvit.data import open_data
-
-    return open_data(data, subject.size(input_size), images=images, seed=seed, shuffle=shuffle, shard=shard)
-
-
-def measure(subject: "Subject", source: "Source", batch_size: int, seed: int, options: dict[str, Any]) -> "Profile":
-    """Profile with a progress bar, and say where it comes from."""
-    from torch.utils.data import DataLoader
-
-    import msvit_energy
-    from msvit_energy.commands.opening import describe_data
-    from msvit_energy.commands.progress import progress_bar
-    from msvit_energy.provenance import command_line, environment
-
-    batches = (tuple(batch) for batch in DataLoader(source.dataset, batch_size))
-    with progress_bar("profiling", len(source)) as advance:
-        measured = msvit_energy.profile(subject.model, batches, classes=source.classes, on_batch=advance, **options)
-    provenance = subject.origin | {"data": describe_data(source, seed, measured.images), "batch_size": batch_size}
-    warnings = [*subject.warnings, *source.warnings]
-    return replace(measured, provenance=provenance | environment(command_line()) | {"warnings": warnings})
-
-
 def uncounted(measured: "Profile") -> str:
     """What was not counted or not cross-checked, in words; empty if nothing."""
     names = ", ".join(item.name for item in measured.coverage.unknown)
     return "; ".join(filter(None, (names and f"work that nothing counts: {names}", measured.coverage.note)))
 
 
-def show(measured: "Profile", report: "EnergyReport", out: Path | None) -> None:
-    """Print the table; write the files."""
-    from msvit_energy.commands.console import console
-    from msvit_energy.tables import terminal
+def names() -> list[str]:
+    """All files that a run may write."""
+    from msvit_energy import figures, sheet
 
-    console().print(terminal(measured, report))
-    if out is not None:
-        write(measured, report, out)
-        for name in FILES:
-            if (out / name).exists():  # a model without spiking neurons has no firing rates
-                print(out / name)
+    return ["profile.json", *sheet.files("energy"), *figures.FILES, *mapping.FILES, "report.html"]
 
 
-def write(measured: "Profile", report: "EnergyReport", out: Path) -> None:
-    """Write all files, or none."""
-    from msvit_energy.figures import save_firing_rates
+def write(
+    measured: "Profile",
+    report: "EnergyReport",
+    out: Path,
+    formats: Sequence[str],
+    also: Callable[[Path], object],
+) -> None:
+    """Write all files, those of `also` included, or none, and print their paths."""
+    from msvit_energy import sheet
+    from msvit_energy.figures import save_figures
     from msvit_energy.outputs import written_together
-    from msvit_energy.tables import energy_csv, markdown
+    from msvit_energy.page import page
+    from msvit_energy.tables import layer_sheet, title
 
-    with written_together(out) as folder:
+    with written_together(out, names()) as folder:
         measured.save(folder / "profile.json")
-        energy_csv(measured, report).to_csv(folder / "energy.csv", index=False)
-        (folder / "energy.md").write_text(markdown(measured, report))
-        if measured.neurons:
-            save_firing_rates(measured, folder / "firing_rates.png")
+        sheet.write(layer_sheet(measured, report), folder, "energy", formats)
+        save_figures(measured, report, folder)
+        also(folder)
+        html = page({title(measured): measured}, report.protocol, report.technology)
+        (folder / "report.html").write_text(html, encoding="utf-8", errors="replace")
+        written = [name for name in names() if (folder / name).exists()]
+    for name in written:
+        print(out / name)

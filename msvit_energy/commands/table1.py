@@ -1,77 +1,23 @@
 """`msvit-energy table1`: the energy column of the paper's Table 1, recomputed and audited."""
 
-import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from msvit_energy.commands.showing import USUAL, Showing
+from msvit_energy.commands.table1_models import ROWS, Row
+
 if TYPE_CHECKING:
     from msvit_energy import Profile
+    from msvit_energy.commands.measuring import Sampling
+    from msvit_energy.sheet import Sheet
     from msvit_energy.technology import Technology
 
-FILES = ("table1.csv", "table1.md", "table1.tex", "table1.json")
-SHOWN = {  # column of the file -> heading in print
-    "method": "method",
-    "architecture": "architecture",
-    "params_m_published": "M printed",
-    "params_m": "M",
-    "gmacs_per_step": "GMACs",
-    "energy_mj_published": "mJ printed",
-    "energy_mj": "mJ",
-    "difference_percent": "%",
-    "rate": "rate",
-    "implied_rate": "implied",
-    "implied_rate_every_step": "every step",
-    "verdict": "verdict",
-}
 EVERY_STEP = ":first-layer=every-step"
 NO_RATES = "needs rates that are not public"
-
-
-@dataclass(frozen=True)
-class Row:
-    """What we have for a printed row: the model and its arguments, a published rate, another model whose energy was
-    printed by mistake (its label, name), an error that no number shows, and a note."""
-
-    model: str | None
-    args: Mapping[str, Any] = field(default_factory=dict)
-    rate: float | None = None
-    source: str = ""
-    printed_is: tuple[str, str] | None = None
-    error: str = ""
-    note: str = ""
-
-
-OURS = "Appendix E, mean of MSViT"
-QK = "Appendix E, mean of QKFormer"
-LABEL = "the label is wrong: the parameters are those of widths {}"
-
-# in the order of the printed rows
-ROWS = (
-    Row("deit_base_patch16_224"),
-    Row("vit_base_patch16_384", note="the printed parameters are those of the 224 x 224 model"),
-    Row("swin_tiny_patch4_window7_224", printed_is=("Swin-B at 224", "swin_base_patch4_window7_224")),
-    Row("swin_small_patch4_window7_224", printed_is=("Swin-B at 384", "swin_base_patch4_window12_384")),
-    Row("spikformer_8_384", {"num_heads": 8}, error="contradicts its source, which prints 7.734 mJ for 6.82 G SOPs"),
-    Row("spikformer_8_768", {"num_heads": 12}, error="contradicts its source, which prints 21.477 mJ for 22.09 G SOPs"),
-    Row(None, note="4.69 mJ is also printed for Spikingformer-8-384, another model"),
-    Row(None),
-    Row("sdt_8_384"),
-    Row("sdt_8_512"),
-    Row("sdt_8_768", note="77.07 % is at 288 x 288; at 224 x 224 it is 76.3 %"),
-    Row("sdtv2_15m", note=LABEL.format("64-128-256-360")),
-    Row("sdtv2_31m", note=LABEL.format("96-192-384-480")),
-    Row("sdtv2_55m", note=LABEL.format("128-256-512-640")),
-    Row("qkformer_10_384", rate=0.285, source=QK, note="the rates behind the printed value are means of integer sums"),
-    Row("qkformer_10_512", rate=0.285, source=QK, note="the rates behind the printed value are means of integer sums"),
-    Row("qkformer_10_768", rate=0.285, source=QK, note="the rates behind the printed value are means of integer sums"),
-    Row("msvit_10_384", rate=0.306, source=OURS),
-    Row("msvit_10_512", rate=0.306, source=OURS, note="the printed parameters look like a typing error of 1 M"),
-    Row("msvit_10_768", rate=0.306, source=OURS),
-)
+NOT_MEASURED = "not what was measured"
 
 
 def table1(
@@ -79,28 +25,40 @@ def table1(
         list[str] | None,
         typer.Option(help="MODEL=profile.json: a measurement in place of an assumed rate. Repeatable."),
     ] = None,
+    ckpt: Annotated[
+        list[str] | None, typer.Option(help="MODEL=weights.pth: the same, measured now on --data. Repeatable.")
+    ] = None,
+    data: Annotated[str | None, typer.Option(help="Images for --ckpt: a folder, digits or noise.")] = None,
+    images: Annotated[int | None, typer.Option(help="Random subset of that many images.")] = None,
+    batch_size: Annotated[int, typer.Option(help="Images per forward.")] = 32,
+    seed: Annotated[int, typer.Option(help="Seed of the subset.")] = 0,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, ...")] = "auto",
     protocol: Annotated[str, typer.Option(help="Protocol that is linear in the rate, or all.")] = "appendix-c",
     technology: Annotated[str, typer.Option(help="Prices per operation: a name or a .toml file.")] = "45nm-fp32",
-    out: Annotated[Path | None, typer.Option(help="Folder for the table as .csv, .md, .tex and .json.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder for the table.")] = None,
+    formats: Annotated[str, typer.Option("--format", help="csv, md, tex, json, parquet.")] = USUAL,
     force: Annotated[bool, typer.Option("--force", help="Replace an earlier run's files in --out.")] = False,
 ) -> None:
     """Recompute every row of the paper's Table 1 from our own models, beside what is printed, with a verdict."""
+    from msvit_energy.commands.measuring import Sampling
     from msvit_energy.commands.progress import progress_bar
-    from msvit_energy.outputs import check_free
     from msvit_energy.published import published_table
     from msvit_energy.technology import get_technology
 
-    if out is not None:
-        check_free(out, FILES, force)
-    prices, measured = get_technology(technology), profiles(profile or [])
-    protocols = chosen(protocol)
-    printed: list[dict[str, Any]] = published_table("table1").astype(object).to_dict("records")  # type: ignore[assignment]
+    protocols, prices, files = chosen(protocol), get_technology(technology), assigned(profile or [], "--profile")
+    weights = assigned(ckpt or [], "--ckpt")
+    check_apart(files, weights, data)
+    showing = Showing("table1", out, formats, force, also=[f"{name}.profile.json" for name in weights])
+    sampling = Sampling(data or "", images, batch_size, seed)
+    taken = {name: measured_now(name, path, sampling, device) for name, path in weights.items()}
+    known = opened(files) | taken
     rows = []
     with progress_bar("counting", len(ROWS)) as advance:
-        for row, theirs in zip(ROWS, printed, strict=True):
-            rows.append(audited(row, theirs, protocols, prices, measured))
+        for row, theirs in zip(ROWS, published_table("table1"), strict=True):
+            rows.append(audited(row, theirs, protocols, prices, known))
             advance(1)
-    write(rows, SHOWN if protocol != "all" else crossed(protocols), out)
+    files_too = {f"{name}.profile.json": profile.save for name, profile in taken.items()}
+    showing.show(sheet(rows, protocols, known), also=files_too)
 
 
 def chosen(text: str) -> list[str]:
@@ -116,42 +74,64 @@ def chosen(text: str) -> list[str]:
     return [text]
 
 
-def profiles(given: list[str]) -> "dict[str, Profile]":
-    """Measured profiles by model; EnergyError for other models than those of the table."""
-    from msvit_energy import Profile
+def assigned(given: list[str], option: str) -> dict[str, Path]:
+    """Files by model, from MODEL=FILE; EnergyError for other models than those of the table."""
     from msvit_energy.errors import EnergyError
 
-    found = {}
     models = [row.model for row in ROWS if row.model is not None]
+    files = {}
     for text in given:
         name, _, path = text.partition("=")
         if name not in models or not path:
-            raise EnergyError(f"--profile is MODEL=profile.json, not {text!r}; models: {', '.join(models)}")
-        found[name] = Profile.load(path)
-        of = found[name].provenance.get("model", {}).get("name")
+            raise EnergyError(f"{option} is MODEL=FILE, not {text!r}; models: {', '.join(models)}")
+        files[name] = Path(path)
+    return files
+
+
+def check_apart(files: Mapping[str, Path], weights: Mapping[str, Path], data: str | None) -> None:
+    """EnergyError for a model that is given twice, and for weights without images."""
+    from msvit_energy.errors import EnergyError
+
+    if twice := sorted(files.keys() & weights.keys()):
+        raise EnergyError(f"{', '.join(twice)}: give either --profile or --ckpt")
+    if weights and data is None:
+        raise EnergyError("--ckpt needs --data, such as a folder of ImageNet's validation images")
+    if data is not None and not weights:
+        raise EnergyError("--data goes with --ckpt MODEL=weights.pth")
+
+
+def opened(files: Mapping[str, Path]) -> "dict[str, Profile]":
+    """Saved profiles by model; EnergyError for one of another model."""
+    from msvit_energy import Profile
+    from msvit_energy.errors import EnergyError
+
+    profiles = {name: Profile.load(path) for name, path in files.items()}
+    for name, profile in profiles.items():
+        of = profile.provenance.get("model", {}).get("name")
         if of != name:
-            raise EnergyError(f"{path} is a profile of {of}, not of {name}")
-    return found
+            raise EnergyError(f"{files[name]} is a profile of {of}, not of {name}")
+    return profiles
 
 
-def crossed(protocols: list[str]) -> dict[str, str]:
-    """The columns of rows x protocols."""
-    return {name: SHOWN[name] for name in ("method", "architecture", "energy_mj_published", "rate")} | {
-        f"energy_mj {name}": name for name in protocols
-    }
+def measured_now(name: str, path: Path, sampling: "Sampling", device: str) -> "Profile":
+    """The profile of a checkpoint."""
+    from msvit_energy.commands.measuring import measure
+    from msvit_energy.commands.opening import open_subject
+
+    subject = open_subject(path, name, None, ema=False, time_steps=None, seed=sampling.seed, device=device)
+    return measure(subject, sampling.source(subject), sampling)
 
 
-def skeleton_of(name: str, args: Mapping[str, Any]) -> "tuple[Profile, int]":
-    """A model's geometry and its parameters."""
+def skeleton_of(row_model: str, args: Mapping[str, Any]) -> "Profile":
+    """A model's geometry."""
     import torch
 
     import msvit
     from msvit_energy.geometry import geometry
 
     with torch.device("meta"):
-        model = msvit.create_model(name, **args)
-    parameters = sum(parameter.numel() for parameter in model.parameters())
-    return geometry(model, model.input_size, model.time_steps), parameters
+        model = msvit.create_model(row_model, **args)
+    return geometry(model, model.input_size, model.time_steps)
 
 
 def audited(
@@ -181,8 +161,9 @@ def audited(
     }
     if row.model is None:
         return cells
-    skeleton, parameters = skeleton_of(row.model, row.args)
-    cells |= {"params_m": parameters / 1e6, "gmacs_per_step": skeleton.macs_per_step / 1e9}
+    skeleton = skeleton_of(row.model, row.args)
+    assert skeleton.parameters is not None
+    cells |= {"params_m": skeleton.parameters / 1e6, "gmacs_per_step": skeleton.macs_per_step / 1e9}
     profile = measured.get(row.model)
     energies = {name: priced(row, skeleton, profile, name, prices) for name in protocols}
     if len(protocols) > 1:
@@ -194,7 +175,7 @@ def audited(
         cells |= described(profile, protocols[0], prices)
     if cells["energy_mj"] is not None:
         cells["difference_percent"] = 100 * (cells["energy_mj"] / theirs["energy_mj"] - 1)
-    return cells | {"verdict": verdict(row, cells, prices)}
+    return cells | {"verdict": verdict(row, cells, prices, profile is not None)}
 
 
 def priced(
@@ -231,20 +212,23 @@ def implied(skeleton: "Profile", energy: float, protocol: str, prices: "Technolo
 
 
 def described(profile: "Profile", protocol: str, prices: "Technology") -> dict[str, Any]:
-    """What a measured profile says about its rate."""
+    """What a measured profile says about its rate, and half of its energy's interval where that is known."""
     from msvit_energy import price
+    from msvit_energy.energy import PJ_PER_MJ
 
-    interval = price(profile, protocol, prices).interval_mj
+    report = price(profile, protocol, prices)
+    interval = report.interval_mj
     said = f", 95 % interval {interval[0]:.4f} to {interval[1]:.4f} mJ" if interval else ""
     inner = [operator for operator in profile.operators if operator.role == ""]
     macs = sum(operator.macs_per_image for operator in inner)
-    return {
+    half = {"energy_mj_half": report.spread.half_width / PJ_PER_MJ} if report.spread else {}
+    return half | {
         "rate": sum(operator.sops for operator in inner) / macs,
         "rate_source": f"measured on {profile.images} images{said}",
     }
 
 
-def verdict(row: Row, cells: Mapping[str, Any], prices: "Technology") -> str:
+def verdict(row: Row, cells: Mapping[str, Any], prices: "Technology", measured: bool) -> str:
     """Whether the printed energy comes out, or what is the matter with it."""
     from msvit_energy import price
     from msvit_energy.audit import REPRODUCED
@@ -254,42 +238,36 @@ def verdict(row: Row, cells: Mapping[str, Any], prices: "Technology") -> str:
         return "reproduced"
     if row.printed_is is not None:
         label, name = row.printed_is
-        other = price(skeleton_of(name, {})[0], "ann", prices).total_mj
+        other = price(skeleton_of(name, {}), "ann", prices).total_mj
         return f"table error: printed is {label}, {other:.2f} mJ"
-    return f"table error: {row.error}" if row.error else NO_RATES
+    if row.error:
+        return f"table error: {row.error}"
+    return NOT_MEASURED if measured else NO_RATES
 
 
-def shown(value: Any, column: str) -> str:
-    """A cell in print."""
-    if value is None:
-        return ""
-    if isinstance(value, float):
-        digits = {"difference_percent": "+.2f", "gmacs_per_step": ".4f"}.get(column)
-        if digits is None:
-            digits = ".3f" if "rate" in column else ".2f"
-        return f"{value:{digits}}"
-    return str(value)
+def sheet(rows: list[dict[str, Any]], protocols: list[str], measured: "Mapping[str, Profile]") -> "Sheet":
+    """The table in print: the audit by one protocol, or rows x protocols."""
+    from msvit_energy.sheet import Column, Sheet
 
-
-def write(rows: list[dict[str, Any]], columns: Mapping[str, str], out: Path | None) -> None:
-    """Print the table; write it in every format, all columns in the files for programs."""
-    import pandas as pd
-
-    from msvit_energy.outputs import written_together
-    from msvit_energy.tables import latex_table, markdown_table
-
-    numbers = [heading for column, heading in columns.items() if column not in ("method", "architecture", "verdict")]
-    body = [[shown(row.get(column), column) for column in columns] for row in rows]
-    header = list(columns.values())
-    text = markdown_table(header, body, right=numbers)
-    print(text)
-    if out is None:
-        return
-    notes = "\n".join(f"- {row['architecture']}: {row['note']}" for row in rows if row["note"])
-    with written_together(out) as folder:
-        pd.DataFrame(rows).to_csv(folder / FILES[0], index=False)
-        (folder / FILES[1]).write_text(f"# Table 1, energy\n\n{text}\n\n{notes}\n")
-        (folder / FILES[2]).write_text(latex_table(header, body, right=numbers))
-        (folder / FILES[3]).write_text(json.dumps(rows, indent=1) + "\n")
-    for name in FILES:
-        print(out / name)
+    columns = {
+        "method": Column("method"),
+        "architecture": Column("architecture"),
+        "params_m_published": Column("M printed", ".2f"),
+        "params_m": Column("M", ".2f"),
+        "gmacs_per_step": Column("GMACs", ".4f"),
+        "energy_mj_published": Column("mJ printed", ".2f"),
+        "energy_mj": Column("mJ", ".2f", margin="energy_mj_half"),
+        "difference_percent": Column("%", "+.2f"),
+        "rate": Column("rate", ".3f"),
+        "implied_rate": Column("implied", ".3f"),
+        "implied_rate_every_step": Column("every step", ".3f"),
+        "verdict": Column("verdict"),
+    }
+    if len(protocols) > 1:
+        kept = ("method", "architecture", "energy_mj_published", "rate")
+        columns = {name: columns[name] for name in kept} | {
+            f"energy_mj {name}": Column(f"mJ {name}", ".2f") for name in protocols
+        }
+    notes = [f"{row['architecture']}: {row['note']}" for row in rows if row["note"]]
+    warnings = [f"{name}: {warning}" for name, profile in measured.items() for warning in profile.warnings()]
+    return Sheet("Table 1, energy", rows, columns, notes, warnings)

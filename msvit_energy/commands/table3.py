@@ -3,17 +3,15 @@
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from msvit_energy.commands.parameter_tables import built, columns, compared, parameters
+from msvit_energy.commands.showing import USUAL, Showing
+
 if TYPE_CHECKING:
-    import pandas as pd
-
     from msvit.classifier import SpikingClassifier
-
-FILES = ("table3.csv", "table3.md")
-TOLERANCE_M = 0.01
 
 # MSSA branches of the three stages and the attention of the third, in the order of the printed rows
 ROWS: tuple[tuple[Sequence[str], str], ...] = (
@@ -29,74 +27,41 @@ ROWS: tuple[tuple[Sequence[str], str], ...] = (
 
 
 def table3(
-    out: Annotated[Path | None, typer.Option(help="Folder for table3.csv and table3.md.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder for the table.")] = None,
+    formats: Annotated[str, typer.Option("--format", help="csv, md, tex, json, parquet.")] = USUAL,
     force: Annotated[bool, typer.Option("--force", help="Replace an earlier run's files in --out.")] = False,
 ) -> None:
     """Count the parameters of every row of the paper's Table 3 (CIFAR100) and compare."""
-    from msvit_energy.outputs import check_free, written_together
-    from msvit_energy.tables import markdown_table
-
-    if out is not None:
-        check_free(out, FILES, force)
-    table = counted()
-    text = markdown_table(list(table.columns), table.astype(str).to_numpy().tolist(), right=list(table.columns[1:4]))
-    print(text)
-    if out is not None:
-        with written_together(out) as folder:
-            table.to_csv(folder / FILES[0], index=False)
-            (folder / FILES[1]).write_text(f"# Table 3, parameters\n\n{text}\n")
-        for name in FILES:
-            print(out / name)
-
-
-def counted() -> "pd.DataFrame":
-    """The eight rows: printed and counted parameters in M, their difference, and what was tried where they differ."""
-    import pandas as pd
-
     from msvit_energy.published import published_table
+    from msvit_energy.sheet import Column, Sheet
 
-    rows = []
-    for printed, (branches, third) in zip(published_table("table3").to_dict("records"), ROWS, strict=True):
-        theirs = float(printed["params_m"])
-        ours = parameters(branches, third) / 1e6
-        met = abs(ours - theirs) < TOLERANCE_M
-        rows.append(
-            {
-                "architecture": printed["architecture"],
-                "params_m_published": f"{theirs:.2f}",
-                "params_m": f"{ours:.4f}",
-                "difference_m": f"{ours - theirs:+.3f}",
-                "met": "yes" if met else "no",
-                "tried": "" if met else tried(branches),
-            }
-        )
-    return pd.DataFrame(rows)
+    showing = Showing("table3", out, formats, force)
+    printed = published_table("table3")
+    records = [counted(row, *ours) for row, ours in zip(printed, ROWS, strict=True)]
+    shown = {"architecture": Column("architecture")} | columns()
+    shown |= {"top1_published": Column("top-1 printed", ".2f"), "tried": Column("tried")}
+    showing.show(Sheet("Table 3, parameters", records, shown))
 
 
-def parameters(branches: Sequence[str], third: str) -> int:
-    """Parameters of the CIFAR100 model with these MSSA branches and this attention in stage 3."""
-    model = build(branches, third)
-    return sum(parameter.numel() for parameter in model.parameters())
+def counted(printed: dict[str, Any], branches: Sequence[str], third: str) -> dict[str, Any]:
+    """One row: printed and counted parameters in M, their difference, and what was tried where they differ."""
+    row = {"architecture": printed["architecture"]} | compared(printed["params_m"], parameters(model(branches, third)))
+    return row | {"top1_published": printed["top1"], "tried": tried(branches) if row["met"] == "no" else None}
 
 
-def build(branches: Sequence[str], third: str) -> "SpikingClassifier":
-    """The model of a row, without memory."""
-    import torch
-
-    import msvit
-
-    attention = ("mssa", "mssa", third)
-    with torch.device("meta"):
-        return msvit.create_model("msvit_cifar", num_classes=100, branches=tuple(branches), attention=attention)
+def model(branches: Sequence[str], third: str) -> "SpikingClassifier":
+    """The CIFAR100 model with these MSSA branches and this attention in stage 3."""
+    arguments = {"num_classes": 100, "branches": tuple(branches), "attention": ("mssa", "mssa", third)}
+    return built("msvit_cifar", arguments)
 
 
 def tried(branches: Sequence[str]) -> str:
     """Other readings of a row with MSSA in stage 3, counted: the branches everywhere; one more 1-tap unit there."""
-    model = build(branches, "mssa")
+    only = model(branches, "mssa")
     names = re.compile(r"stage3\.\d\.tssa\.k_(conv|bn)\.")
-    unit = sum(parameter.numel() for name, parameter in model.named_parameters() if names.match(name))
-    only, everywhere = parameters(branches, "mssa"), parameters([branches[2]] * 3, "mssa")
+    unit = sum(weights.numel() for name, weights in only.named_parameters() if names.match(name))
+    there, everywhere = parameters(only), parameters(model([branches[2]] * 3, "mssa"))
     return (
-        f"{branches[2]} in stage 3 only {only / 1e6:.3f}, in all stages {everywhere / 1e6:.3f}; "
-        f"with one more 1-tap unit in each stage-3 block {(only + unit) / 1e6:.3f}, {(everywhere + unit) / 1e6:.3f}"
+        f"{branches[2]} in stage 3 only {there / 1e6:.3f}, in all stages {everywhere / 1e6:.3f}; "
+        f"with one more 1-tap unit in each stage-3 block {(there + unit) / 1e6:.3f}, {(everywhere + unit) / 1e6:.3f}"
     )

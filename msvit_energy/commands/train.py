@@ -1,66 +1,202 @@
-"""`msvit-energy train`: run a recipe, write a checkpoint."""
+"""`msvit-energy train`: run a recipe, write checkpoints."""
 
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 if TYPE_CHECKING:
+    from torch import nn
+
     from msvit.classifier import SpikingClassifier
-    from msvit.training.loop import Epoch
+    from msvit.training.loop import Epoch, Measure, Training
     from msvit.training.recipes import Recipe
 
-FILES = ("model.safetensors", "model.json", "history.csv")
+WEIGHTS = ("model", "best-accuracy", "best-energy")
+FILES = ("recipe.json", "history.csv", *(f"{name}.{suffix}" for name in WEIGHTS for suffix in ("safetensors", "json")))
 
 
 def train(
-    recipe: Annotated[str, typer.Argument(help="Name of the recipe: digits.")],
+    recipe: Annotated[str, typer.Argument(help="Name of the recipe; `recipes` lists them.")],
+    model: Annotated[str | None, typer.Option(help="Another model than the recipe's.")] = None,
+    data: Annotated[Path | None, typer.Option(help="Folder of the data set, where it needs one.")] = None,
     out: Annotated[Path | None, typer.Option(help="Folder of the run; runs/RECIPE if not given.")] = None,
     epochs: Annotated[int | None, typer.Option(help="Instead of the recipe's.")] = None,
     batch_size: Annotated[int | None, typer.Option(help="Instead of the recipe's.")] = None,
+    init: Annotated[Path | None, typer.Option(help="Checkpoint to start from, as far as it fits.")] = None,
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", help="KEY=VALUE of the recipe (`recipes NAME` shows all). Repeatable.")
+    ] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --out.")] = False,
     seed: Annotated[int, typer.Option(help="Seed of weights, order and augmentation.")] = 0,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, ...")] = "auto",
     force: Annotated[bool, typer.Option("--force", help="Replace the files of an earlier run in --out.")] = False,
 ) -> None:
-    """Train a model; write model.safetensors, its sidecar model.json and history.csv."""
-    from msvit.training.loop import train as run
-    from msvit.training.recipes import get_recipe
+    """Train a model; write model.safetensors, its sidecar model.json, recipe.json and history.csv.
+
+    Ctrl-C writes the state of the run; --resume goes on from it, or from the last one before any other end.
+    """
+    from msvit.training.loop import Interrupted
     from msvit_energy.commands.device import choose
     from msvit_energy.commands.progress import progress_bar
+
+    chosen = resolved(recipe, model, {"epochs": epochs, "batch_size": batch_size}, settings or [])
+    folder = out or Path("runs") / recipe
+    prepare(folder, resume, force)
+    run = opened(chosen, data, init, folder, seed, choose(device))
+    if resume and run.resume():
+        print(f"going on after epoch {len(run.history)}, batch {len(run.losses)} of the next", flush=True)
+    else:
+        write_recipe(folder, chosen, seed)
+    print(f"training {chosen.model} on {chosen.data}: {chosen.epochs} epochs, seed {seed}, {run.device}", flush=True)
+    with progress_bar("epochs", chosen.epochs) as advance:
+        advance(len(run.history) + len(run.losses) / len(run.batches))
+        run.hooks.step = advance
+        try:
+            history = run.run()
+        except Interrupted:
+            print(f"stopped in epoch {len(run.history) + 1}; go on with: msvit-energy train {recipe} ... --resume")
+            raise typer.Exit(130) from None
+    finish(folder, run, history)
+
+
+def resolved(name: str, model: str | None, given: Mapping[str, int | None], settings: Sequence[str]) -> "Recipe":
+    """The recipe with what the command line changes; ModelError for what does not fit."""
+    from msvit.errors import ModelError
+    from msvit.training.recipes import get_recipe
+
+    pairs = {}
+    for text in settings:
+        key, equals, value = text.partition("=")
+        if not equals:
+            raise ModelError(f"--set is KEY=VALUE, not {text!r}")
+        pairs[key] = value
+    pairs |= {key: str(value) for key, value in given.items() if value is not None}
+    recipe = get_recipe(name).changed(pairs)
+    return recipe if model is None else replace(recipe, model=model)
+
+
+def prepare(folder: Path, resume: bool, force: bool) -> None:
+    """EnergyError for a folder with another run; with `force` that run goes."""
+    from msvit.training.state import PATTERN
+    from msvit_energy.errors import EnergyError
     from msvit_energy.outputs import check_free
 
-    given = {"epochs": epochs, "batch_size": batch_size}
-    chosen = replace(get_recipe(recipe), **{key: value for key, value in given.items() if value is not None})  # type: ignore[arg-type]
-    place = choose(device)
-    folder = out or Path("runs") / recipe
+    if resume:
+        return
+    states = sorted(folder.glob(PATTERN)) if folder.is_dir() else []
+    if states and not force:
+        raise EnergyError(f"{folder} holds a run; --resume goes on with it, --force replaces it")
     check_free(folder, FILES, force)
-    print(f"training {chosen.model} on {chosen.data}: {chosen.epochs} epochs, seed {seed}, {place}", flush=True)
-    with progress_bar("epochs", chosen.epochs) as advance:
-        network, history = run(chosen, seed=seed, device=place, on_step=advance, on_epoch=print_epoch)
-    write(folder, network, chosen, history, seed)
-    print(f"{sum(p.numel() for p in network.parameters()):,} parameters, test accuracy {history[-1].test_accuracy:.2%}")
-    for name in FILES:
-        print(folder / name)
+    for path in (*states, *(folder / name for name in FILES)):
+        path.unlink(missing_ok=True)
 
 
-def print_epoch(epoch: "Epoch") -> None:
-    """One line per epoch."""
-    print(
-        f"epoch {epoch.number}: loss {epoch.loss:.4f}, test accuracy {epoch.test_accuracy:.2%}, {epoch.seconds:.0f} s",
-        flush=True,
-    )
+def opened(recipe: "Recipe", data: Path | None, init: Path | None, folder: Path, seed: int, device: str) -> "Training":
+    """The run, ready to start."""
+    import msvit
+    from msvit.data.catalog import dataset
+    from msvit.training.batches import open_batches
+    from msvit.training.initial import start_from
+    from msvit.training.loop import Hooks, Training, seed_everything
+
+    seed_everything(seed)
+    classes = dataset(recipe.data).classes
+    arguments = dict(recipe.model_args)
+    template = msvit.create_model(recipe.model, **arguments)
+    batches = open_batches(recipe, data, template.input_size, template.time_steps)
+    seed_everything(seed)
+    network = msvit.create_model(recipe.model, **({"num_classes": classes or batches.classes} | arguments))
+    if init is not None:
+        start = start_from(network, init)
+        for key in start.fresh:
+            print(f"{init.name}: new {key}")
+        for key in start.unused:
+            print(f"{init.name}: no use for {key}")
+    hooks = Hooks()
+    run = Training(recipe, network, batches, folder=folder, seed=seed, device=device, hooks=hooks)
+    run.measure = energy_of(run) if recipe.profile_every else None
+    hooks.epoch = lambda epoch: tell(folder, run, epoch)
+    hooks.best = lambda kind, model, epoch: keep(folder / f"best-{kind}.safetensors", model, run, epoch)
+    return run
 
 
-def write(folder: Path, network: "SpikingClassifier", recipe: "Recipe", history: list["Epoch"], seed: int) -> None:
-    """Write all files, or none."""
+def energy_of(run: "Training") -> "Measure":
+    """A measurement of firing rate, SOPs and energy on a fixed sample of the test images."""
+    from torch.utils.data import Subset
+
+    def measure(model: "nn.Module") -> dict[str, float]:
+        from torch.utils.data import DataLoader
+
+        import msvit_energy
+
+        images = len(run.batches.test_set)  # type: ignore[arg-type]
+        stride = max(1, images // run.recipe.profile_images)
+        sample = Subset(run.batches.test_set, range(0, images, stride)[: run.recipe.profile_images])
+        profile = msvit_energy.profile(model, (tuple(batch) for batch in DataLoader(sample, 32)))
+        report = msvit_energy.price(profile)
+        low, high = report.interval_mj or (report.total_mj, report.total_mj)
+        return {
+            "firing_rate": profile.firing_rate or 0.0,
+            "sops": report.acs,
+            "energy_mj": report.total_mj,
+            "energy_mj_low": low,
+            "energy_mj_high": high,
+        }
+
+    return measure
+
+
+def tell(folder: Path, run: "Training", epoch: "Epoch") -> None:
+    """One line per epoch, and the history so far as CSV."""
     import pandas as pd
 
-    import msvit
-    from msvit_energy.outputs import written_together
+    from msvit.durable import write_whole
 
-    last = history[-1]
-    metrics = {"test_accuracy": last.test_accuracy, "train_loss": last.loss, "seconds": round(last.seconds, 1)}
-    with written_together(folder) as scratch:
-        msvit.save_checkpoint(scratch / FILES[0], network, recipe=asdict(recipe), metrics=metrics, seed=seed)
-        pd.DataFrame([asdict(epoch) for epoch in history]).to_csv(scratch / FILES[2], index=False)
+    energy = f", {epoch.measured['energy_mj']:.5g} mJ" if epoch.measured else ""
+    print(
+        f"epoch {epoch.number}: loss {epoch.loss:.4f}, test accuracy {epoch.test_accuracy:.2%}{energy}, "
+        f"{epoch.seconds:.0f} s",
+        flush=True,
+    )
+    table = pd.DataFrame([past.record() for past in run.history])
+    write_whole(folder / "history.csv", table.to_csv(index=False).encode())
+
+
+def keep(path: Path, model: "nn.Module", run: "Training", epoch: "Epoch") -> None:
+    """Write weights with what they reached."""
+    import msvit
+
+    metrics: dict[str, Any] = {"test_accuracy": epoch.test_accuracy, "train_loss": epoch.loss, "epoch": epoch.number}
+    metrics |= {"seconds": round(epoch.seconds, 1)} | dict(epoch.measured)
+    network: SpikingClassifier = model  # type: ignore[assignment]
+    msvit.save_checkpoint(path, network, recipe=asdict(run.recipe), metrics=metrics, seed=run.seed)
+
+
+def write_recipe(folder: Path, recipe: "Recipe", seed: int) -> None:
+    """The resolved settings of the run."""
+    from msvit.durable import write_whole
+
+    write_whole(folder / "recipe.json", (json.dumps(asdict(recipe) | {"seed": seed}, indent=1) + "\n").encode())
+
+
+def finish(folder: Path, run: "Training", history: Sequence["Epoch"]) -> None:
+    """Write model.safetensors: the last weights, or the best ones as the recipe says. Print what there is."""
+    import shutil
+
+    best = {"accuracy": "accuracy", "both": "accuracy", "energy": "energy"}.get(run.recipe.best)
+    if best is None:
+        keep(folder / "model.safetensors", run.tested, run, history[-1])
+        final = history[-1]
+    else:
+        final = run.bests[best]
+        for suffix in ("safetensors", "json"):
+            shutil.copyfile(folder / f"best-{best}.{suffix}", folder / f"model.{suffix}")
+    parameters = sum(weights.numel() for weights in run.model.parameters())
+    print(f"{parameters:,} parameters, test accuracy {final.test_accuracy:.2%} (epoch {final.number})")
+    for name in FILES:
+        if (folder / name).exists():
+            print(folder / name)

@@ -1,0 +1,120 @@
+"""The images of a run: augmented training batches whose order can be taken up again, and the test split."""
+
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from timm.data import create_transform
+from torch import Tensor
+from torch.utils.data import BatchSampler, DataLoader, Dataset, RandomSampler
+from torchvision.transforms import InterpolationMode, v2
+
+from msvit.data import digits
+from msvit.data.catalog import DataSet, dataset
+from msvit.errors import ModelError
+from msvit.training.recipes import Recipe
+from msvit.training.state import random_states, set_random_states
+
+Batch = tuple[Tensor, Tensor]
+
+
+class Batches:
+    """Training and test batches of a recipe. The last training batch is dropped where it is not full, unless it is the
+    only one."""
+
+    def __init__(self, recipe: Recipe, train_set: Dataset[Any], test_set: Dataset[Any], classes: int) -> None:
+        self.recipe, self.classes = recipe, classes
+        self.train_set, self.test_set = train_set, test_set
+        images = len(train_set)  # type: ignore[arg-type]
+        self.sampler = BatchSampler(RandomSampler(train_set), recipe.batch_size, images > recipe.batch_size)  # type: ignore[arg-type]
+
+    def __len__(self) -> int:
+        return len(self.sampler)
+
+    def rest_of_epoch(self, start: Mapping[str, Any], done: int) -> Iterator[Batch]:
+        """The batches of an epoch that began at the generators' state `start`, without the first `done`.
+
+        Without workers the images are augmented as they would have been in an uninterrupted run.
+        """
+        skipping = _Skipping(self.sampler, done, random_states())
+        if done:
+            set_random_states(start)
+        loader: DataLoader[Any] = DataLoader(
+            self.train_set,
+            batch_sampler=skipping,
+            num_workers=self.recipe.workers,
+            pin_memory=torch.cuda.is_available(),
+        )
+        yield from loader
+
+    def test(self) -> Iterator[Batch]:
+        """The test split, in order."""
+        yield from DataLoader(self.test_set, batch_size=64, num_workers=self.recipe.workers)
+
+
+class _Skipping:
+    """Batches of indices without the first `done`; generators then stand as in `states`."""
+
+    def __init__(self, sampler: BatchSampler, done: int, states: Mapping[str, Any]) -> None:
+        self.sampler, self.done, self.states = sampler, done, states
+
+    def __len__(self) -> int:
+        return len(self.sampler) - self.done
+
+    def __iter__(self) -> Iterator[list[int]]:
+        batches = iter(self.sampler)
+        for _ in range(self.done):
+            next(batches)
+        if self.done:
+            set_random_states(self.states)
+        yield from batches
+
+
+def open_batches(recipe: Recipe, root: Path | None, input_size: tuple[int, int, int], time_steps: int) -> Batches:
+    """The data of a recipe for a model that takes `input_size` and T; ModelError if they do not fit."""
+    kind = dataset(recipe.data)
+    if kind.has_folder and root is None:
+        raise ModelError(f"the recipe {recipe.name} needs --data, the folder of {recipe.data}")
+    train = kind.open(root, "train", augmentation(recipe, kind, input_size), time_steps)
+    test = kind.open(root, "test", kind.evaluation_transform(input_size), time_steps)
+    return Batches(recipe, train, test, kind.classes or len(train.classes))
+
+
+def augmentation(recipe: Recipe, kind: DataSet, input_size: tuple[int, int, int]) -> Callable[[Any], Any] | None:
+    """What happens to a training image."""
+    if recipe.augmentation == "affine":
+        return affine(recipe, background=-digits.MEAN / digits.STD)
+    if recipe.augmentation == "image":
+        return create_transform(
+            input_size,
+            is_training=True,
+            no_aug=False,
+            scale=(recipe.crop_scale, 1.0),
+            ratio=(3 / 4, 4 / 3) if recipe.crop_scale < 1 else (1.0, 1.0),
+            hflip=recipe.flip,
+            color_jitter=0.0,
+            auto_augment=recipe.rand_augment or None,
+            interpolation="bicubic",
+            mean=kind.mean,
+            std=kind.std,
+            re_prob=recipe.random_erasing,
+            re_mode=recipe.erasing_mode,
+        )
+    if recipe.augmentation == "events":
+        from msvit.data.events import augment_events
+
+        return augment_events(flip=recipe.flip)
+    return kind.evaluation_transform(input_size)
+
+
+def affine(recipe: Recipe, background: float) -> Callable[[Tensor], Tensor]:
+    """Random turn, shift and size of one image; uncovered pixels take the background's value."""
+    transform: Callable[[Tensor], Tensor] = v2.RandomAffine(
+        degrees=recipe.rotate_degrees,
+        translate=(recipe.translate, recipe.translate),
+        scale=(1 - recipe.scale, 1 + recipe.scale),
+        interpolation=InterpolationMode.BILINEAR,
+        fill=background,
+    )
+    return transform

@@ -1,0 +1,217 @@
+"""A table for readers and for programs alike: records in full precision, and how columns of them print.
+
+Takes plain data only. Text cells may come from other people's models, so every format escapes them.
+"""
+
+import json
+import math
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from msvit_energy.errors import EnergyError
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from rich.table import Table
+
+
+@dataclass(frozen=True)
+class Column:
+    """How a column prints: its heading; `form`, a format specification or a function for numbers, empty for text;
+    `margin`, the key of half of an interval that is printed with the number."""
+
+    heading: str
+    form: str | Callable[[Any], str] = ""
+    margin: str = ""
+
+    @property
+    def numeric(self) -> bool:
+        return self.form != ""
+
+    def cell(self, key: str, record: Mapping[str, Any]) -> str:
+        """The text of `record[key]`, empty where nothing is known."""
+        value = record.get(key)
+        if value is None or (isinstance(value, float) and math.isnan(value)):
+            return ""
+        half = record.get(self.margin)
+        if half:
+            return with_margin(value, half)
+        return self.form(value) if callable(self.form) else f"{value:{self.form}}"
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """Records, the columns of them that print (files for programs have all), warnings above, notes below."""
+
+    title: str
+    records: Sequence[Mapping[str, Any]]
+    columns: Mapping[str, Column]
+    notes: Sequence[str] = ()
+    warnings: Sequence[str] = ()
+
+    @property
+    def header(self) -> list[str]:
+        return [column.heading for column in self.columns.values()]
+
+    @property
+    def body(self) -> list[list[str]]:
+        """The printed cells, row by row."""
+        return [[column.cell(key, record) for key, column in self.columns.items()] for record in self.records]
+
+    @property
+    def numeric(self) -> list[bool]:
+        """Which columns hold numbers."""
+        return [column.numeric for column in self.columns.values()]
+
+
+def with_margin(value: float, half: float) -> str:
+    """A number and half of its interval, rounded to the interval's second significant digit: 0.004505 ± 0.000057."""
+    exponent = int(f"{half:.1e}".partition("e")[2])
+    digits = max(0, 1 - exponent)
+    return f"{value:.{digits}f} ± {half:.{digits}f}"
+
+
+def terminal(sheet: Sheet) -> "Table":
+    """For a terminal; where space is short text folds, numbers never."""
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(
+        title=Text(sheet.title) if sheet.title else None,
+        title_justify="left",
+        box=SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
+        pad_edge=False,
+    )
+    for heading, numeric in zip(sheet.header, sheet.numeric, strict=True):
+        table.add_column(
+            Text(heading), justify="right" if numeric else "left", overflow="fold", min_width=7 if numeric else None
+        )
+    for cells in sheet.body:
+        table.add_row(*map(Text, cells))
+    return table
+
+
+def markdown_table(sheet: Sheet) -> str:
+    """The table alone, numbers flush right."""
+    rule = ["---:" if numeric else "---" for numeric in sheet.numeric]
+    lines = ([_markdown_text(cell) for cell in cells] for cells in (sheet.header, rule, *sheet.body))
+    return "\n".join("| " + " | ".join(cells) + " |" for cells in lines)
+
+
+def _markdown_text(cell: str) -> str:
+    return " ".join(cell.split()).replace("|", "\\|").replace("<", "&lt;")
+
+
+def markdown(sheet: Sheet) -> str:
+    """A heading, warnings, the table, notes."""
+    warnings = "\n\n".join(f"> **Warning:** {warning}" for warning in sheet.warnings)
+    notes = "\n".join(f"- {note}" for note in sheet.notes)
+    return "\n\n".join(filter(None, (f"# {sheet.title}", warnings, markdown_table(sheet), notes))) + "\n"
+
+
+ESCAPES = {c: f"\\{c}" for c in "&%$#_{}"} | {
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "\\": r"\textbackslash{}",
+    "<": r"\textless{}",
+    ">": r"\textgreater{}",
+    "|": r"\textbar{}",
+    "±": r"$\pm$",
+    "[": "{[}",  # an optional argument of the line break before it
+}
+NUMBER = re.compile(r"(?P<sign>[+-]?)(?P<whole>\d+)(\.(?P<part>\d+))?( ± (?P<half>\d+(\.\d+)?))?")
+
+
+def latex(sheet: Sheet) -> str:
+    """A tabular for booktabs and siunitx: numbers in S columns, aligned at the decimal point, +- as its uncertainty."""
+    columns = [_latex_column(list(cells)) for cells in zip(*sheet.body, strict=True)] if sheet.records else []
+    kinds = [column if numeric else "l" for column, numeric in zip(columns, sheet.numeric, strict=True)]
+    lines = [r"% needs \usepackage{booktabs} and \usepackage{siunitx}"]
+    lines += [rf"\begin{{tabular}}{{{''.join(kinds)}}}", r"\toprule"]
+    lines.append(_latex_row([_latex_text(cell, kind) for cell, kind in zip(sheet.header, kinds, strict=True)]))
+    lines.append(r"\midrule")
+    for cells in sheet.body:
+        lines.append(_latex_row([_latex_cell(cell, kind) for cell, kind in zip(cells, kinds, strict=True)]))
+    lines += [r"\bottomrule", r"\end{tabular}"]
+    lines += [f"% {' '.join(note.split())}" for note in (*sheet.warnings, *sheet.notes)]
+    return "\n".join(lines) + "\n"
+
+
+def _latex_column(cells: Sequence[str]) -> str:
+    """An S column that is wide enough for all numbers; r where a cell is none."""
+    found = [NUMBER.fullmatch(cell) for cell in cells if cell]
+    if not found or None in found:
+        return "r"
+    numbers = [match.groupdict(default="") for match in found if match]
+    sign = "+" if any(number["sign"] for number in numbers) else ""
+    whole, part = (max(len(number[key]) for number in numbers) for key in ("whole", "part"))
+    half = max((len(number["half"].replace(".", "").lstrip("0")) for number in numbers), default=0)
+    width = f"{sign}{whole}.{part}" + (f"({half})" if half else "")
+    return f"S[table-format={width}{',retain-explicit-plus' if sign else ''}]"
+
+
+def _latex_text(cell: str, kind: str) -> str:
+    """Escaped; braces keep siunitx from reading it as a number."""
+    text = "".join(ESCAPES.get(character, character) for character in " ".join(cell.split()))
+    return f"{{{text}}}" if kind.startswith("S") else text
+
+
+def _latex_cell(cell: str, kind: str) -> str:
+    if kind.startswith("S"):
+        return cell.replace("±", r"\pm") if cell else "{--}"
+    return _latex_text(cell, kind)
+
+
+def _latex_row(cells: Sequence[str]) -> str:
+    return " & ".join(cells) + r" \\"
+
+
+def frame(sheet: Sheet) -> "pd.DataFrame":
+    """All keys of the records, full precision."""
+    import pandas as pd
+
+    return pd.DataFrame([dict(record) for record in sheet.records])
+
+
+def _json(sheet: Sheet) -> str:
+    return json.dumps([dict(record) for record in sheet.records], indent=1, allow_nan=False) + "\n"
+
+
+def _parquet(sheet: Sheet, path: Path) -> None:
+    try:
+        frame(sheet).to_parquet(path, index=False)
+    except ImportError as error:
+        raise EnergyError("Parquet needs pyarrow: pip install 'msvit-energy[parquet]'") from error
+
+
+FORMATS: dict[str, Callable[[Sheet, Path], object]] = {
+    "csv": lambda sheet, path: frame(sheet).to_csv(path, index=False),
+    "md": lambda sheet, path: path.write_text(markdown(sheet)),
+    "tex": lambda sheet, path: path.write_text(latex(sheet)),
+    "json": lambda sheet, path: path.write_text(_json(sheet)),
+    "parquet": _parquet,
+}
+
+
+def files(name: str, formats: Sequence[str] = ()) -> list[str]:
+    """Names of a sheet's files in those formats, by default in all."""
+    return [f"{name}.{suffix}" for suffix in formats or FORMATS]
+
+
+def check_formats(formats: Sequence[str]) -> None:
+    """EnergyError for an unknown format."""
+    for suffix in formats:
+        if suffix not in FORMATS:
+            raise EnergyError(f"unknown format {suffix!r}; formats: {', '.join(FORMATS)}")
+
+
+def write(sheet: Sheet, folder: Path, name: str, formats: Sequence[str]) -> None:
+    """`folder`/`name`.SUFFIX for every format; an unknown one raises EnergyError."""
+    check_formats(formats)
+    for suffix in formats:
+        FORMATS[suffix](sheet, folder / f"{name}.{suffix}")
