@@ -274,39 +274,6 @@ def test_a_failure_while_writing_leaves_nothing(monkeypatch: pytest.MonkeyPatch)
     assert list(Path().iterdir()) == []
 
 
-def test_train_writes_a_checkpoint_that_profile_opens(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert run(monkeypatch, "train", "digits", "--epochs", "1", "--batch-size", "64", "--out", "run") == 0
-    assert {path.name for path in Path("run").iterdir()} == {"model.safetensors", "model.json", "history.csv"}
-    assert "164,346 parameters, test accuracy" in capsys.readouterr().out
-    sidecar = json.loads(Path("run/model.json").read_text())
-    assert sidecar["metrics"]["train_loss"] < 2.28  # a network that learns nothing stays at ln 10 = 2.303
-    assert (sidecar["recipe"]["epochs"], sidecar["recipe"]["batch_size"], sidecar["seed"]) == (1, 64, 0)
-    arguments = ("profile", "--ckpt", "run/model.safetensors", "--out", "out")
-    assert run(monkeypatch, *arguments) == 0
-    measured = Profile.load("out/profile.json").accuracy
-    assert measured == pytest.approx(sidecar["metrics"]["test_accuracy"], abs=2 / 355)
-    assert run(monkeypatch, "train", "digits", "--out", "run") == 2
-    assert "run already holds model.safetensors, model.json, history.csv" in capsys.readouterr().err
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        (["imagnet"], "unknown recipe 'imagnet'; recipes: digits"),
-        (["digits", "--epochs", "0"], "epochs must be at least 1, not 0"),
-        (["digits", "--batch-size", "-1"], "batch size must be at least 1, not -1"),
-    ],
-)
-def test_wrong_training_arguments_are_named(
-    arguments: list[str], message: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert run(monkeypatch, "train", *arguments) == 2
-    assert message in capsys.readouterr().err
-    assert not Path("runs").exists()
-
-
 @pytest.mark.parametrize(
     "front", [[str(ROOT / "cli.py")], ["-m", "msvit_energy"]], ids=["cli.py", "python -m msvit_energy"]
 )

@@ -165,6 +165,11 @@ def test_val_is_the_test_split_and_its_preprocessing_is_the_official_one(folder:
     assert open_data(f"folder:{folder}", (3, 288, 288)).preprocessing.startswith("bicubic resize to 288, ")
 
 
+def test_a_folder_in_the_home_directory_is_found(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(folder.parent))
+    assert len(open_data(f"folder:~/{folder.name}", (3, 8, 8))) == 2
+
+
 def test_the_crop_keeps_the_middle_of_the_resized_image(tmp_path: Path) -> None:
     stripes = np.zeros((256, 256, 3), np.uint8)
     stripes[:, 16:240] = 255  # exactly what a crop of 224 keeps of 256

@@ -144,7 +144,7 @@ def _folder(folder: Path, input_size: tuple[int, int, int]) -> Source:
 def _named(kind: DataSet, folder: str, input_size: tuple[int, int, int], time_steps: int | None) -> Source:
     if kind.has_folder and not folder:
         raise ModelError(f"{kind.name} needs the folder that it is in: {kind.name}:DIR")
-    root = Path(folder) if folder else None
+    root = Path(folder).expanduser() if folder else None  # shells expand no ~ within a word
     opened = kind.open(root, "test", kind.evaluation_transform(input_size), time_steps)
     return Source(
         dataset=opened,

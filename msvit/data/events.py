@@ -21,13 +21,14 @@ from msvit.data.labelled import Labelled
 from msvit.data.unreadable import UnreadableFileError
 from msvit.errors import ModelError
 
-Events = dict[str, np.ndarray[Any, Any]]  # "t", "x", "y", "p" (0 or 1), each [number of events]
+Events = dict[str, np.ndarray[Any, Any]]  # at least "x", "y", "p" (0 or 1), each [number of events], in order of time
 Where = TypeVar("Where")
 
 
 def to_frames(events: Events, time_steps: int, height: int, width: int) -> Tensor:
     """Events -> `[T, 2, H, W]` float32 counts."""
-    frames = integrate_events_by_fixed_frames_number(events, "number", time_steps, height, width)
+    timed = events | {"t": events["p"]}  # cut by number, times are only counted; a quarter of the reading is theirs
+    frames = integrate_events_by_fixed_frames_number(timed, "number", time_steps, height, width)
     return torch.from_numpy(frames).float()
 
 

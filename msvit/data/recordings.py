@@ -10,7 +10,6 @@ import math
 import struct
 import tempfile
 from collections.abc import Callable, Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -61,15 +60,14 @@ def open_dvs128_gesture(
     Labels are SpikingJelly's, as official checkpoints learned them: the numbers of the gestures sorted as text (0, 1,
     10, 2, ..., 9), so that label 2 is the eleventh gesture; `classes` names them in this order.
     """
-    kind = partial(DVS128Gesture, train=split == "train")
-    recorded = _opened(DVS128Gesture, root, _check_gesture, GESTURE, FOLDERS, kind)
+    recorded = _opened(DVS128Gesture, root, _check_gesture, GESTURE, FOLDERS, train=split == "train")
     return EventFrames(recorded.samples, read_events, GESTURE_CLASSES, SENSOR, time_steps, transform)
 
 
 def read_events(path: str) -> Events:
-    """The events of one sample in `events_np/`."""
-    with np.load(path) as events:
-        return {key: events[key] for key in ("t", "x", "y", "p")}
+    """The events of one sample in `events_np/`, without their times."""
+    with Path(path).open("rb") as file, np.load(file) as events:
+        return {key: events[key] for key in ("x", "y", "p")}
 
 
 def _opened(
@@ -78,7 +76,7 @@ def _opened(
     check: Callable[[Path], None],
     layout: str,
     folders: Sequence[str],
-    create: Callable[..., NeuromorphicDatasetFolder] | None = None,
+    **options: Any,
 ) -> NeuromorphicDatasetFolder:
     """SpikingJelly's data set of events, `events_np/` made where there is none; ModelError for whatever is amiss."""
     converted, extracted = root / "events_np", root / "extract"
@@ -88,10 +86,10 @@ def _opened(
         if not converted.exists():
             check(extracted)
             _convert(kind, extracted, converted)
-        recorded = (create or kind)(root=str(root), data_type="event")
+        recorded = kind(root=str(root), data_type="event", **options)
+    except ModelError:
+        raise
     except (OSError, RuntimeError, ValueError, IndexError, struct.error) as error:
-        if isinstance(error, ModelError):
-            raise
         raise ModelError(f"cannot use the recordings in {root}: {' '.join(str(error).split())}") from error
     if list(recorded.classes) != list(folders):
         raise ModelError(f"{converted} has the folders {', '.join(recorded.classes)}, not {', '.join(folders)}")
@@ -135,8 +133,8 @@ def _check_gesture(extracted: Path) -> None:
     """The two lists, and the recording and the labels of every trial in them."""
     folder = extracted / "DvsGesture"
     names = ["trials_to_train.txt", "trials_to_test.txt"]
-    trials = [line.strip() for name in names if (folder / name).is_file() for line in (folder / name).open()]
-    names += [name for trial in trials if trial for name in (trial, f"{Path(trial).stem}_labels.csv")]
+    trials = [name for list_ in names if (folder / list_).is_file() for name in (folder / list_).read_text().split()]
+    names += [name for trial in trials for name in (trial, f"{Path(trial).stem}_labels.csv")]
     if missing := [name for name in names if not (folder / name).is_file()]:
         raise ModelError(f"no {missing[0]} in {folder} ({len(missing)} files missing); unpack DvsGesture.tar.gz again")
 

@@ -3,7 +3,7 @@
 N-MNIST (Orchard et al. 2015) moved a camera before a screen along three saccades of 100 ms that trace a triangle. Here
 a digit of 24 x 24 pixels (three a side for each of the original 8 x 8, bilinear) moves on a sensor of 32 x 32, from
 (-3, -3) to (0, 3), (3, -3) and back, in steps of at most 0.23 pixels. A pixel emits an ON (OFF) event for each 0.4 by
-which the logarithm of its intensity + 0.1 has risen (fallen) since its last event: 4,178 events a digit on average.
+which the logarithm of its intensity + 0.1 has risen (fallen) since its last event: 4,583 events a digit on average.
 No random number is drawn and no noise added.
 """
 
@@ -27,6 +27,7 @@ STEPS = 30  # of each saccade
 STEP_MICROSECONDS = 100_000 // STEPS
 DARK = 0.1  # added to the intensity, so that black has a logarithm
 THRESHOLD = 0.4  # of the logarithm
+UNITS = 256  # into which a threshold is divided
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,7 @@ def recorded() -> tuple[Streams, Tensor]:
     """The events of all 1,797 digits, and their labels, in scikit-learn's order."""
     images, labels = digits.originals()
     pixels = images.squeeze(1).double().numpy()
-    return emit((np.log(seen(pixels, x, y) + DARK) for x, y in path()), THRESHOLD), labels
+    return emit((brightness(seen(pixels, x, y)) for x, y in path()), UNITS), labels
 
 
 def path() -> Iterator[tuple[float, float]]:
@@ -84,8 +85,14 @@ def _weights(sensor: int, cells: int, offset: float) -> NDArray[np.float64]:
     return weights
 
 
-def emit(levels: Iterable[NDArray[np.float64]], threshold: float) -> Streams:
-    """Log intensities `[N, H, W]`, one after each step, the first before any -> events of the N samples.
+def brightness(intensity: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Logarithm in whole units: where a pixel returns to an earlier intensity, whole thresholds are crossed exactly,
+    and no rounding decides about the last event."""
+    return np.rint(np.log(intensity + DARK) * (UNITS / THRESHOLD)).astype(np.int64)
+
+
+def emit(levels: Iterable[NDArray[np.int64]], threshold: int) -> Streams:
+    """Brightness `[N, H, W]` after each step, and at first before any -> events of the N samples.
 
     A pixel remembers the level of its last event and emits as many events as whole thresholds lie between that and the
     new level; within a step, events come in the order of rows. N is at most 32,767.
@@ -94,11 +101,12 @@ def emit(levels: Iterable[NDArray[np.float64]], threshold: float) -> Streams:
     reference = next(steps).copy()
     parts = []
     for number, level in enumerate(steps, start=1):
-        crossings = np.trunc((level - reference) / threshold).astype(np.int8)
+        change = level - reference
+        crossings = np.sign(change) * (np.abs(change) // threshold)
         reference += crossings * threshold
         sample, y, x = (axis.astype(np.int16) for axis in np.nonzero(crossings))
         signed = crossings[sample, y, x]
-        events = np.stack([sample, y, x, signed > 0, np.full_like(sample, number)])
+        events = np.stack([sample, y, x, (signed > 0).astype(np.int16), np.full_like(sample, number)])
         parts.append(events.repeat(np.abs(signed), axis=1))
     together = np.concatenate(parts, axis=1)
     sample, y, x, on, number = together[:, together[0].argsort(kind="stable")]

@@ -85,9 +85,9 @@ def prepare(folder: Path, resume: bool, force: bool) -> None:
     from msvit_energy.errors import EnergyError
     from msvit_energy.outputs import check_free
 
-    if resume:
-        return
     states = sorted(folder.glob(PATTERN)) if folder.is_dir() else []
+    if states and resume:
+        return
     if states and not force:
         raise EnergyError(f"{folder} holds a run; --resume goes on with it, --force replaces it")
     check_free(folder, FILES, force)

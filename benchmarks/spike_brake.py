@@ -1,0 +1,73 @@
+"""Accuracy against energy under the brake on spikes: the shipped checkpoint, trained on with several strengths.
+
+    python benchmarks/spike_brake.py reports/brake
+
+Every strength and seed is `msvit-energy train digits --init ... --epochs 4 --set base_lr=1e-3 --set sop_penalty=...`;
+strength 0 is trained on as long as the others. Energies by Appendix C on all 355 test images. Takes half an hour on one
+core; runs that are there already are not repeated.
+"""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+
+import msvit
+from msvit_energy.comparison import Entry
+from msvit_energy.figures.style import save
+from msvit_energy.figures.tradeoff import energy_accuracy
+
+STRENGTHS = (0.0, 0.3, 1.0, 2.0, 4.0, 8.0)
+SEEDS = (0, 1, 2)
+EPOCHS = 4
+
+
+def train(strength: float, seed: int, folder: Path) -> dict[str, float]:
+    """What one run reached: accuracy, energy with its interval, firing rate, SOPs."""
+    if not (folder / "model.json").exists():
+        settings = {"base_lr": 1e-3, "sop_penalty": strength, "profile_every": EPOCHS, "profile_images": 355}
+        command = [sys.executable, "-m", "msvit_energy", "train", "digits", "--init", str(msvit.checkpoint.SHIPPED)]
+        command += ["--epochs", str(EPOCHS), "--seed", str(seed), "--out", str(folder), "--force"]
+        command += [part for key, value in settings.items() for part in ("--set", f"{key}={value}")]
+        subprocess.run(command, check=True)
+    metrics = json.loads((folder / "model.json").read_text())["metrics"]
+    names = ("test_accuracy", "energy_mj", "energy_mj_low", "energy_mj_high", "firing_rate", "sops")
+    return {"sop_penalty": strength, "seed": seed} | {name: metrics[name] for name in names}
+
+
+def main(report: Path, runs: Path) -> None:
+    """Run everything, write brake.csv (all runs), brake.md (means) and brake.png."""
+    rows = [train(s, seed, runs / f"brake-{s}-{seed}") for s in STRENGTHS for seed in SEEDS]
+    table = pd.DataFrame(rows)
+    means = table.groupby("sop_penalty")[["test_accuracy", "energy_mj", "firing_rate"]].mean().reset_index()
+    worst = table.groupby("sop_penalty").test_accuracy.min().to_numpy()
+    base = means.iloc[0]
+    lines = ["# The brake on spikes", "", "| sop_penalty | accuracy | worst seed | mJ | energy saved | firing rate |"]
+    lines.append("| ---: | ---: | ---: | ---: | ---: | ---: |")
+    for row, low in zip(means.itertuples(), worst, strict=True):
+        saved = 1 - row.energy_mj / base.energy_mj
+        lines.append(
+            f"| {row.sop_penalty:g} | {row.test_accuracy:.2%} | {low:.2%} | {row.energy_mj:.6f} | {saved:.1%} | "
+            f"{row.firing_rate:.4f} |"
+        )
+    lines += ["", f"Means of {len(SEEDS)} seeds, `benchmarks/spike_brake.py`."]
+    report.mkdir(parents=True, exist_ok=True)
+    table.to_csv(report / "brake.csv", index=False)
+    (report / "brake.md").write_text("\n".join(lines) + "\n")
+    entries = [
+        Entry(
+            name=f"{row.sop_penalty:g}",
+            data=f"digits test, strengths of the brake, means of {len(SEEDS)} seeds",
+            source="measured",
+            energy_mj=row.energy_mj,
+            top1=100 * row.test_accuracy,
+        )
+        for row in means.itertuples()
+    ]
+    save(energy_accuracy(entries), report / "brake.png")
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), Path("runs"))

@@ -1,0 +1,113 @@
+"""`msvit-energy train` and `recipes` as a user runs them."""
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from command_line import run
+
+from msvit.checkpoint import SHIPPED
+from msvit_energy import Profile
+
+SHORT = ("train", "digits", "--epochs", "1", "--batch-size", "64")
+
+
+@pytest.fixture(autouse=True)
+def in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def test_train_writes_a_checkpoint_that_profile_opens_and_a_stopped_run_goes_on_to_the_same(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(monkeypatch, *SHORT, "--out", "run") == 0
+    names = {"model.safetensors", "model.json", "history.csv", "recipe.json", "state-00000022.pt"}
+    assert {path.name for path in Path("run").iterdir()} == names  # 22 batches of 64 in 1,442 images
+    assert "164,346 parameters, test accuracy" in capsys.readouterr().out
+    sidecar = json.loads(Path("run/model.json").read_text())
+    assert sidecar["metrics"]["train_loss"] < 2.28  # a network that learns nothing stays at ln 10 = 2.303
+    assert (sidecar["recipe"]["epochs"], sidecar["recipe"]["batch_size"], sidecar["seed"]) == (1, 64, 0)
+    assert run(monkeypatch, "profile", "--ckpt", "run/model.safetensors", "--out", "out") == 0
+    measured = Profile.load("out/profile.json").accuracy
+    assert measured == pytest.approx(sidecar["metrics"]["test_accuracy"], abs=2 / 355)
+    assert run(monkeypatch, *SHORT, "--out", "run") == 2
+    assert "run holds a run; --resume goes on with it, --force replaces it" in capsys.readouterr().err
+
+    code = "import torch; torch.set_num_threads(1); from msvit_energy.commands import main; main()"
+    command = [sys.executable, "-c", code, *SHORT, "--out", "stopped"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as child:
+        assert child.stdout is not None
+        assert child.stdout.readline().startswith("training msvit_digits on digits: 1 epochs")
+        time.sleep(3)
+        child.send_signal(signal.SIGINT)
+        assert "stopped in epoch 1; go on with: msvit-energy train digits" in child.stdout.read()
+    assert child.returncode == 130
+    assert not Path("stopped/model.safetensors").exists()
+    assert run(monkeypatch, *SHORT, "--out", "stopped", "--resume") == 0
+    assert "going on after epoch 0, batch " in capsys.readouterr().out
+    assert Path("stopped/model.safetensors").read_bytes() == Path("run/model.safetensors").read_bytes()
+
+
+def test_energy_is_measured_and_the_best_are_kept(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings = (
+        "--set",
+        "profile_every=1",
+        "--set",
+        "best=both",
+        "--set",
+        "profile_images=50",
+        "--set",
+        "sop_penalty=1",
+    )
+    assert run(monkeypatch, *SHORT, "--init", str(SHIPPED), "--out", "run", *settings) == 0
+    printed = capsys.readouterr().out
+    history = pd.read_csv("run/history.csv")
+    assert f"{history.energy_mj[0]:.5g} mJ" in printed
+    assert history.energy_mj_low[0] < history.energy_mj[0] < history.energy_mj_high[0]
+    assert history.test_accuracy[0] > 0.9  # it started from trained weights
+    assert json.loads(Path("run/recipe.json").read_text())["sop_penalty"] == 1.0
+    for kind in ("accuracy", "energy"):
+        metrics = json.loads(Path(f"run/best-{kind}.json").read_text())["metrics"]
+        assert metrics["energy_mj"] == history.energy_mj[0]
+    assert Path("run/model.safetensors").read_bytes() == Path("run/best-accuracy.safetensors").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["imagnet"], "unknown recipe 'imagnet'; recipes: cifar10, "),
+        (["digits", "--epochs", "0"], "epochs must be at least 1, not 0"),
+        (["digits", "--batch-size", "-1"], "batch size must be at least 1, not -1"),
+        (["digits", "--set", "beauty=1"], "no setting 'beauty'; settings: epochs, batch_size, "),
+        (["digits", "--set", "epochs"], "--set is KEY=VALUE, not 'epochs'"),
+        (["digits", "--model", "msvt"], "unknown model 'msvt'; did you mean"),
+        (["digits", "--init", "none.pth"], "none.pth"),
+        (["cifar10"], "the recipe cifar10 needs --data, the folder of cifar10"),
+        (["cifar10", "--data", "nowhere"], "nowhere"),
+    ],
+)
+def test_wrong_training_arguments_are_named(
+    arguments: list[str], message: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(monkeypatch, "train", *arguments) == 2
+    assert message in capsys.readouterr().err
+    assert not Path("runs").exists()
+
+
+def test_recipes_are_listed_with_their_sources(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(monkeypatch, "recipes") == 0
+    printed = capsys.readouterr().out
+    assert "imagenet: msvit_10_384 on folder, 200 epochs, batch 512" in printed
+    assert "QKFormer" in printed
+    assert run(monkeypatch, "recipes", "cifar10", "--json") == 0
+    settings = json.loads(capsys.readouterr().out)
+    assert (settings["epochs"], settings["batch_size"], settings["mixup"]) == (400, 128, 0.5)
