@@ -2,9 +2,11 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 from msvit_energy.energy import PJ_PER_MJ, EnergyReport
+from msvit_energy.errors import EnergyError
 from msvit_energy.records import Profile
 from msvit_energy.sheet import Column, Sheet
 
@@ -39,6 +41,26 @@ class Entry:
     def measured(self) -> bool:
         """Whether a profile of images is behind it."""
         return self.source.startswith("measured")
+
+
+def labels(paths: Sequence[Path]) -> list[str]:
+    """A short name for every file: its folder, or its own name if it is not profile.json, with as many of the folders
+    above as make it unique. The same file twice raises EnergyError."""
+    full = [path.resolve() for path in paths]
+    for path, resolved in zip(paths, full, strict=True):
+        if full.count(resolved) > 1:
+            raise EnergyError(f"{path} is given twice")
+    named = [path.parent if path.name == "profile.json" else path.with_suffix("") for path in full]
+    parts = [path.parts[1:] for path in named]  # without the root
+    return [_shortest(own, parts) or str(path) for own, path in zip(parts, paths, strict=True)]
+
+
+def _shortest(own: tuple[str, ...], every: Sequence[tuple[str, ...]]) -> str:
+    """The fewest last parts of a path that no other path ends with; empty if all of them are not enough."""
+    for length in range(1, len(own) + 1):
+        if sum(other[-length:] == own[-length:] for other in every) == 1:
+            return "/".join(own[-length:])
+    return ""
 
 
 def measured(profile: Profile, report: EnergyReport, name: str) -> Entry:

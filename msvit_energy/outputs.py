@@ -21,20 +21,25 @@ def check_free(folder: Path, names: Sequence[str], force: bool) -> None:
 def written_together(folder: Path, names: Sequence[str] = ()) -> Iterator[Path]:
     """A scratch folder on the same disk; on success its files move into `folder`, on failure none does.
 
-    Files called one of `names` that are in `folder` but not among the new ones are of an earlier run, and go.
+    Files called one of `names` that are in `folder` but not among the new ones are of an earlier run, and go. What the
+    disk does not take raises EnergyError.
     """
     place = folder if folder.is_dir() else folder.parent
     try:
         place.mkdir(parents=True, exist_ok=True)
-        made = tempfile.TemporaryDirectory(dir=place, prefix=f".{folder.name}-")
+        with tempfile.TemporaryDirectory(dir=place, prefix=f".{folder.name}-") as scratch:
+            yield Path(scratch)
+            _moved(Path(scratch), folder, names)
     except OSError as error:
-        raise EnergyError(f"cannot write into {place}: {error.strerror}") from error
-    with made as scratch:
-        yield Path(scratch)
-        folder.mkdir(exist_ok=True)
-        written = {path.name: path for path in sorted(Path(scratch).iterdir())}
-        for name in names:
-            if name not in written:
-                (folder / name).unlink(missing_ok=True)
-        for name, path in written.items():
-            path.replace(folder / name)
+        raise EnergyError(f"cannot write into {folder}: {error.strerror}") from error
+
+
+def _moved(scratch: Path, folder: Path, names: Sequence[str]) -> None:
+    """Everything in `scratch` into `folder`, and what else is there under `names` away."""
+    folder.mkdir(exist_ok=True)
+    written = {path.name: path for path in sorted(scratch.iterdir())}
+    for name in names:
+        if name not in written:
+            (folder / name).unlink(missing_ok=True)
+    for name, path in written.items():
+        path.replace(folder / name)

@@ -8,7 +8,6 @@ import math
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 from msvit_energy.counts import CONFIDENCE, Amount, Moments, Spread
@@ -43,26 +42,6 @@ def described(choice: str) -> dict[str, Any]:
     """A protocol with its source and its answers to the questions that matter."""
     protocol = PROTOCOLS[choice.partition(":")[0]]
     return {"name": choice, "source": protocol.source, "answers": protocol.answers()}
-
-
-def labels(paths: Sequence[Path]) -> list[str]:
-    """A short name for every file: its folder, or its own name if it is not profile.json, with as many of the folders
-    above as make it unique. The same file twice raises EnergyError."""
-    full = [path.resolve() for path in paths]
-    for path, resolved in zip(paths, full, strict=True):
-        if full.count(resolved) > 1:
-            raise EnergyError(f"{path} is given twice; a report compares different profiles")
-    named = [path.parent if path.name == "profile.json" else path.with_suffix("") for path in full]
-    parts = [path.parts[1:] for path in named]  # without the root
-    return [_shortest(own, parts) or str(path) for own, path in zip(parts, paths, strict=True)]
-
-
-def _shortest(own: tuple[str, ...], every: Sequence[tuple[str, ...]]) -> str:
-    """The fewest last parts of a path that no other path ends with; empty if all of them are not enough."""
-    for length in range(1, len(own) + 1):
-        if sum(other[-length:] == own[-length:] for other in every) == 1:
-            return "/".join(own[-length:])
-    return ""
 
 
 def measured(label: str, profile: Profile, choices: Sequence[str]) -> dict[str, Any]:

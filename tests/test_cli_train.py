@@ -111,3 +111,17 @@ def test_recipes_are_listed_with_their_sources(
     assert run(monkeypatch, "recipes", "cifar10", "--json") == 0
     settings = json.loads(capsys.readouterr().out)
     assert (settings["epochs"], settings["batch_size"], settings["mixup"]) == (400, 128, 0.5)
+
+
+def test_event_data_train_and_profile_from_the_command_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    tiny = '{"embed_dims": [8, 8, 8], "num_heads": [1, 1, 1], "time_steps": 3}'
+    arguments = ("--epochs", "1", "--batch-size", "128", "--set", f"model_args={tiny}", "--out", "run")
+    assert run(monkeypatch, "train", "digits-dvs", *arguments) == 0
+    sidecar = json.loads(Path("run/model.json").read_text())
+    assert sidecar["model"]["args"]["time_steps"] == 3
+    profile = ("profile", "--ckpt", "run/model.safetensors", "--data", "digits-dvs", "--images", "3", "--out", "out")
+    assert run(monkeypatch, *profile) == 0
+    measured = Profile.load("out/profile.json")
+    assert (measured.time_steps, measured.labelled) == (3, 3)
+    entrance = next(operator for operator in measured.operators if operator.role == "entrance")
+    assert entrance.driver.kind == "integer"  # counts of events

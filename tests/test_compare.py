@@ -125,7 +125,7 @@ def test_rows_of_ones_own_table(tmp_path: Path) -> None:
         (["--baselines", "none.csv"], "cannot read none.csv: No such file"),
         (["--baselines", "wide.csv"], "wide.csv, line 2: more cells than columns"),
         (["--sort", "beauty"], "--sort is one of energy, accuracy, parameters, sops, rate, not 'beauty'"),
-        (["p.json"], "the same file twice: p.json, p.json"),
+        (["p.json"], "p.json is given twice"),
         (["--protocol", "joule"], "unknown protocol 'joule'"),
     ],
 )
@@ -176,7 +176,7 @@ def test_names_tell_equal_models_apart(profile: Profile, tmp_path: Path) -> None
         profile.save(tmp_path / folder / "profile.json")
     other.save(tmp_path / "c.json")
     paths = [tmp_path / "a/x/profile.json", tmp_path / "b/x/profile.json", tmp_path / "c.json"]
-    assert list(named(paths)) == [f"msvit_digits ({paths[0]})", f"msvit_digits ({paths[1]})", "other"]
+    assert list(named(paths)) == ["msvit_digits (a/x)", "msvit_digits (b/x)", "other"]
 
 
 def test_scatter_draws_every_known_point_and_is_the_same_twice(tmp_path: Path) -> None:

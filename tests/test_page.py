@@ -17,9 +17,10 @@ from command_line import run
 from reported import LAYER, NEURON, ODD_PRICES, profiles, renamed, saved
 
 from msvit_energy import EnergyError, price
+from msvit_energy.comparison import labels
 from msvit_energy.counts import Amount, Spread, Uncertainty
 from msvit_energy.page import as_script, page
-from msvit_energy.page_data import Variances, axis, labels, page_content, warnings
+from msvit_energy.page_data import Variances, axis, page_content, warnings
 from msvit_energy.protocols import Operations, all_choices
 from msvit_energy.technology import TECHNOLOGIES, Technology
 
@@ -262,14 +263,14 @@ def test_a_page_that_cannot_be_written_leaves_the_old_one(
 ) -> None:
     Path("report.html").write_text("precious")
 
-    def full(path: Path, content: bytes) -> int:
-        path.write_text(content[:100].decode())
+    def full(path: Path, content: str, **_: str) -> int:
+        path.write_bytes(content[:100].encode())
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(Path, "write_bytes", full)
+    monkeypatch.setattr(Path, "write_text", full)
     assert run(monkeypatch, "report", str(files["two"]), "--html", "report.html", "--force") == 2
-    assert capsys.readouterr().err == "error: cannot write report.html: No space left on device\n"
-    assert Path("report.html").read_text() == "precious"
+    assert capsys.readouterr().err == "error: cannot write into .: No space left on device\n"
+    assert Path("report.html").read_bytes() == b"precious"
     assert sorted(path.name for path in Path().iterdir()) == ["report.html", "runs"]
 
 
@@ -280,7 +281,7 @@ def test_a_page_that_cannot_be_written_leaves_the_old_one(
         (["runs/two/profile.json", "--html", "runs"], "runs is a folder; --html needs the name of a file"),
         (
             ["runs/two/profile.json", "--html", "runs/two/profile.json/r.html"],
-            "cannot write runs/two/profile.json/r.html",
+            "cannot write into runs/two/profile.json: File exists",
         ),
         (["runs/two/profile.json", "runs/two/profile.json", "--html", "r.html"], "profile.json is given twice"),
         (["runs/two/profile.json", "--html", "r.html", "--protocol", "mine"], "unknown protocol 'mine'"),

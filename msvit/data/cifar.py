@@ -20,7 +20,7 @@ def open_cifar(kind: type[CIFAR10], root: Path, split: str, transform: Callable[
     place = root.parent if root.name == kind.base_folder else root
     try:
         with warnings.catch_warnings():
-            # the published files were pickled by Python 2, whose way to write a dtype NumPy 2.4 warns of
+            # the published files were pickled by Python 2, whose way to write a dtype NumPy 2.4.0 warns of
             warnings.simplefilter("ignore", np.exceptions.VisibleDeprecationWarning)
             return kind(str(place), train=split == "train", transform=transform)
     except RuntimeError as error:

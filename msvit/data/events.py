@@ -7,6 +7,7 @@ the binning is SpikingJelly's (`split_by="number"`), as in the training files of
 
 import math
 import zipfile
+import zlib
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
@@ -57,7 +58,7 @@ class EventFrames(Labelled):
         where, label = self.samples[index]
         try:
             frames = to_frames(self.load(where), self.time_steps, *self.size)
-        except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+        except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile, zlib.error) as error:
             raise UnreadableFileError(f"cannot read events {where}: {error}") from error
         return (frames if self.transform is None else self.transform(frames)), label
 

@@ -91,3 +91,19 @@ def msvit_digits(**kwargs: Any) -> HierarchicalTransformer:
         "num_heads": (4, 4, 4),
     }
     return HierarchicalTransformer(**defaults | kwargs)
+
+
+@register("this project")
+def msvit_digits_dvs(**kwargs: Any) -> HierarchicalTransformer:
+    """A small MSViT of the ImageNet layout for event frames `[B, T, 2, 32, 32]`, T = 6; blocks {0, 1, 1} as the paper's
+    event model."""
+    defaults: dict[str, Any] = {
+        "layout": "imagenet",
+        "img_size": 32,
+        "in_chans": 2,
+        "embed_dims": (32, 48, 64),
+        "depths": (0, 1, 1),
+        "num_heads": (4, 4, 4),
+        "time_steps": 6,
+    }
+    return HierarchicalTransformer(**defaults | kwargs)

@@ -104,7 +104,7 @@ def augmentation(recipe: Recipe, kind: DataSet, input_size: tuple[int, int, int]
     if recipe.augmentation == "events":
         from msvit.data.events import augment_events
 
-        return augment_events(flip=recipe.flip)
+        return v2.Compose([augment_events(flip=recipe.flip), kind.evaluation_transform(input_size)])
     return kind.evaluation_transform(input_size)
 
 

@@ -131,6 +131,21 @@ def digits() -> Recipe:
     )
 
 
+def digits_dvs() -> Recipe:
+    """msvit_digits_dvs on the digits as an event camera sees them in three saccades; T = 6, two frames for each."""
+    return Recipe(
+        name="digits-dvs",
+        model="msvit_digits_dvs",
+        data="digits-dvs",
+        epochs=12,
+        batch_size=16,
+        base_lr=4e-3,
+        warmup_epochs=2,
+        warmup_lr=1e-4,
+        label_smoothing=0.1,
+    )
+
+
 def imagenet() -> Recipe:
     """MSViT-10-384 on ImageNet-1k in a folder with train/ and val/.
 
@@ -242,6 +257,7 @@ def folder() -> Recipe:
 
 RECIPES: dict[str, Callable[[], Recipe]] = {
     "digits": digits,
+    "digits-dvs": digits_dvs,
     "imagenet": imagenet,
     "cifar10": cifar10,
     "cifar100": cifar100,

@@ -58,17 +58,14 @@ def compare(
 def named(paths: Sequence[Path]) -> "dict[str, Profile]":
     """Profiles by the models' names; where two are alike, with the folder or the file that tells them apart."""
     from msvit_energy import Profile
-    from msvit_energy.errors import EnergyError
+    from msvit_energy.comparison import labels
 
+    places = labels(paths)
     profiles = [Profile.load(path) for path in paths]
     models = [str(profile.provenance.get("model", {}).get("name", "model")) for profile in profiles]
     alike = Counter(models)
-    places = [path.parent.name if path.stem == "profile" and path.parent.name else path.stem for path in paths]
-    for wider in (places, list(map(str, paths))):
-        names = [f"{m} ({place})" if alike[m] > 1 else m for m, place in zip(models, wider, strict=True)]
-        if len(set(names)) == len(names):
-            return dict(zip(names, profiles, strict=True))
-    raise EnergyError(f"the same file twice: {', '.join(map(str, paths))}")
+    names = [f"{model} ({place})" if alike[model] > 1 else model for model, place in zip(models, places, strict=True)]
+    return dict(zip(names, profiles, strict=True))
 
 
 def chosen(text: str) -> "list[Entry]":

@@ -22,6 +22,7 @@ class Sampling:
     input_size: str | None = None
     shuffle: bool = False
     shard: tuple[int, int] = (0, 1)
+    time_steps: int | None = None  # frames of event data; None: the model's own T
 
     def __post_init__(self) -> None:
         if self.batch_size < 1:
@@ -31,8 +32,15 @@ class Sampling:
         """The images, in the size that the model takes."""
         from msvit.data import open_data
 
-        size = subject.size(self.input_size)
-        return open_data(self.data, size, images=self.images, seed=self.seed, shuffle=self.shuffle, shard=self.shard)
+        return open_data(
+            self.data,
+            subject.size(self.input_size),
+            images=self.images,
+            seed=self.seed,
+            shuffle=self.shuffle,
+            shard=self.shard,
+            time_steps=self.time_steps or getattr(subject.model, "time_steps", None),
+        )
 
 
 def measure(subject: "Subject", source: "Source", sampling: Sampling, **options: Any) -> "Profile":

@@ -10,7 +10,7 @@ def precision(
     ckpt: Annotated[Path | None, typer.Option(help="Checkpoint; the shipped one if neither this nor --model.")] = None,
     model: Annotated[str | None, typer.Option(help="Model with untrained weights, or of a bare checkpoint.")] = None,
     excite: Annotated[bool, typer.Option("--excite", help="Random weights under which every layer fires.")] = False,
-    data: Annotated[str, typer.Option(help="digits, noise, or a folder of images.")] = "digits",
+    data: Annotated[str, typer.Option(help="digits, digits-dvs, noise, a folder of images, or NAME:DIR.")] = "digits",
     images: Annotated[int | None, typer.Option(help="Random subset of that many images.")] = None,
     batch_size: Annotated[int, typer.Option(help="Images per forward.")] = 32,
     time_steps: Annotated[int | None, typer.Option(help="T, if not the checkpoint's own.")] = None,
@@ -24,7 +24,7 @@ def precision(
     from msvit_energy.precision import compare_formats, excite_
 
     network, origin, warnings = open_model(ckpt, model, False, time_steps, seed, "cpu")
-    source = open_data(data, network.input_size, images=images, seed=seed)
+    source = open_data(data, network.input_size, images=images, seed=seed, time_steps=network.time_steps)
     for note in (*warnings, *source.warnings):
         print(f"warning: {note}")
     if excite:

@@ -26,7 +26,7 @@ def profile(
     ] = None,
     model_args: Annotated[str | None, typer.Option(help="Arguments of --model, a JSON object.")] = None,
     ema: Annotated[bool, typer.Option("--ema", help="The moving average of a training checkpoint's weights.")] = False,
-    data: Annotated[str, typer.Option(help="digits, noise, or a folder of images.")] = "digits",
+    data: Annotated[str, typer.Option(help="digits, digits-dvs, noise, a folder of images, or NAME:DIR.")] = "digits",
     images: Annotated[int | None, typer.Option(help="Random subset of that many images.")] = None,
     ci: Annotated[
         str | None, typer.Option(help="Draw images until the 95 % interval of the total is within this, such as 1%.")
@@ -74,7 +74,7 @@ def profile(
     wanted, mapped = parse_formats(formats), mapping.wanted(maps, map_image, out)
     cost = with_prices(get_technology(technology), e_mac, e_ac)
     enough = None if ci is None else within(parse_share(ci), protocol, cost)
-    sampling = Sampling(data, images, batch_size, seed, input_size, ci is not None, parse_shard(shard))
+    sampling = Sampling(data, images, batch_size, seed, input_size, ci is not None, parse_shard(shard), time_steps)
     if out is not None:
         check_free(out, names(), force)
     subject = open_subject(ckpt, model, model_args, ema=ema, time_steps=time_steps, seed=seed, device=device)

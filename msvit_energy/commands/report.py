@@ -17,10 +17,10 @@ def report(
 ) -> None:
     """Write one page that opens offline: totals, stages, firing rates, layers, at any protocol and price."""
     from msvit_energy import Profile
+    from msvit_energy.comparison import labels
     from msvit_energy.errors import EnergyError
     from msvit_energy.outputs import written_together
     from msvit_energy.page import page
-    from msvit_energy.page_data import labels
     from msvit_energy.protocols import get_protocol
     from msvit_energy.technology import get_technology, with_prices
 
