@@ -45,10 +45,14 @@ def test_train_writes_a_checkpoint_that_profile_opens_and_a_stopped_run_goes_on_
         assert child.stdout.readline().startswith("training msvit_digits on digits: 1 epochs")
         time.sleep(3)
         child.send_signal(signal.SIGINT)
-        assert "stopped in epoch 1; go on with: msvit-energy train digits" in child.stdout.read()
+        assert "stopped in epoch 1; go on: msvit-energy train digits --out stopped --resume" in child.stdout.read()
     assert child.returncode == 130
     assert not Path("stopped/model.safetensors").exists()
-    assert run(monkeypatch, *SHORT, "--out", "stopped", "--resume") == 0
+    assert run(monkeypatch, "train", "digits", "--epochs", "2", "--out", "stopped", "--resume") == 2
+    assert "the run in stopped has other settings: epochs, batch_size" in capsys.readouterr().err
+    assert run(monkeypatch, "train", "digits-dvs", "--out", "stopped", "--resume") == 2
+    assert "the run in stopped is of the recipe digits, not digits-dvs" in capsys.readouterr().err
+    assert run(monkeypatch, "train", "digits", "--out", "stopped", "--resume") == 0
     assert "going on after epoch 0, batch " in capsys.readouterr().out
     assert Path("stopped/model.safetensors").read_bytes() == Path("run/model.safetensors").read_bytes()
 
@@ -99,6 +103,17 @@ def test_wrong_training_arguments_are_named(
     assert run(monkeypatch, "train", *arguments) == 2
     assert message in capsys.readouterr().err
     assert not Path("runs").exists()
+
+
+def test_nothing_is_replaced_before_the_new_run_can_start(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("run").mkdir()
+    Path("run/history.csv").write_text("precious")
+    assert run(monkeypatch, "train", "cifar10", "--data", "nowhere", "--out", "run", "--force") == 2
+    assert run(monkeypatch, "train", "digits", "--out", "run", "--resume") == 2  # results, but no run to go on with
+    assert "run already holds history.csv" in capsys.readouterr().err
+    assert Path("run/history.csv").read_text() == "precious"
 
 
 def test_recipes_are_listed_with_their_sources(

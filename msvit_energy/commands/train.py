@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -31,7 +31,7 @@ def train(
         list[str] | None, typer.Option("--set", help="KEY=VALUE of the recipe (`recipes NAME` shows all). Repeatable.")
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --out.")] = False,
-    seed: Annotated[int, typer.Option(help="Seed of weights, order and augmentation.")] = 0,
+    seed: Annotated[int | None, typer.Option(help="Seed of weights, order and augmentation. [default: 0]")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, ...")] = "auto",
     force: Annotated[bool, typer.Option("--force", help="Replace the files of an earlier run in --out.")] = False,
 ) -> None:
@@ -43,24 +43,42 @@ def train(
     from msvit_energy.commands.device import choose
     from msvit_energy.commands.progress import progress_bar
 
-    chosen = resolved(recipe, model, {"epochs": epochs, "batch_size": batch_size}, settings or [])
     folder = out or Path("runs") / recipe
-    prepare(folder, resume, force)
-    run = opened(chosen, data, init, folder, seed, choose(device))
+    given = {"epochs": epochs, "batch_size": batch_size}
+    chosen, start = resolved(recipe, model, given, settings or []), Start(seed or 0, data, init)
+    stale = earlier(folder, resume, force)
+    if resume and stale and not any((model, epochs, batch_size, settings, init, seed)):
+        chosen, start = stored(folder, recipe, data)  # the command line may name the run alone
+    run = opened(chosen, start, folder, choose(device))
     if resume and run.resume():
         print(f"going on after epoch {len(run.history)}, batch {len(run.losses)} of the next", flush=True)
     else:
-        write_recipe(folder, chosen, seed)
-    print(f"training {chosen.model} on {chosen.data}: {chosen.epochs} epochs, seed {seed}, {run.device}", flush=True)
+        for path in stale:
+            path.unlink(missing_ok=True)
+        begin(run, chosen, start, folder)
+    print(
+        f"training {chosen.model} on {chosen.data}: {chosen.epochs} epochs, seed {run.seed}, {run.device}", flush=True
+    )
     with progress_bar("epochs", chosen.epochs) as advance:
         advance(len(run.history) + len(run.losses) / len(run.batches))
         run.hooks.step = advance
         try:
             history = run.run()
         except Interrupted:
-            print(f"stopped in epoch {len(run.history) + 1}; go on with: msvit-energy train {recipe} ... --resume")
+            print(
+                f"stopped in epoch {len(run.history) + 1}; go on: msvit-energy train {recipe} --out {folder} --resume"
+            )
             raise typer.Exit(130) from None
     finish(folder, run, history)
+
+
+@dataclass(frozen=True)
+class Start:
+    """What a run starts from, beside its recipe."""
+
+    seed: int
+    data: Path | None
+    init: Path | None
 
 
 def resolved(name: str, model: str | None, given: Mapping[str, int | None], settings: Sequence[str]) -> "Recipe":
@@ -79,45 +97,53 @@ def resolved(name: str, model: str | None, given: Mapping[str, int | None], sett
     return recipe if model is None else replace(recipe, model=model)
 
 
-def prepare(folder: Path, resume: bool, force: bool) -> None:
-    """EnergyError for a folder with another run; with `force` that run goes."""
+def earlier(folder: Path, resume: bool, force: bool) -> list[Path]:
+    """The files of an earlier run in the folder; EnergyError if there are some and nothing was said about them."""
     from msvit.training.state import PATTERN
     from msvit_energy.errors import EnergyError
     from msvit_energy.outputs import check_free
 
     states = sorted(folder.glob(PATTERN)) if folder.is_dir() else []
-    if states and resume:
-        return
-    if states and not force:
+    if states and not (force or resume):
         raise EnergyError(f"{folder} holds a run; --resume goes on with it, --force replaces it")
-    check_free(folder, FILES, force)
-    for path in (*states, *(folder / name for name in FILES)):
-        path.unlink(missing_ok=True)
+    if not (states and resume):
+        check_free(folder, FILES, force)
+    return [*states, *(folder / name for name in FILES if (folder / name).exists())]
 
 
-def opened(recipe: "Recipe", data: Path | None, init: Path | None, folder: Path, seed: int, device: str) -> "Training":
+def stored(folder: Path, name: str, data: Path | None) -> "tuple[Recipe, Start]":
+    """The settings of the run in a folder; the data may have moved."""
+    from msvit.training.recipes import Recipe
+    from msvit_energy.errors import EnergyError
+
+    path = folder / "recipe.json"
+    try:
+        content = json.loads(path.read_text())
+        start = Start(content.pop("seed"), data or (content["data_folder"] and Path(content["data_folder"])), None)
+        del content["data_folder"], content["init"]
+        recipe = Recipe(**content)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise EnergyError(f"{path} does not say how to go on: {error}; give the run's settings") from error
+    if recipe.name != name:
+        raise EnergyError(f"the run in {folder} is of the recipe {recipe.name}, not {name}")
+    return recipe, start
+
+
+def opened(recipe: "Recipe", start: Start, folder: Path, device: str) -> "Training":
     """The run, ready to start."""
     import msvit
     from msvit.data.catalog import dataset
     from msvit.training.batches import open_batches
-    from msvit.training.initial import start_from
     from msvit.training.loop import Hooks, Training, seed_everything
 
-    seed_everything(seed)
     classes = dataset(recipe.data).classes
     arguments = dict(recipe.model_args)
     template = msvit.create_model(recipe.model, **arguments)
-    batches = open_batches(recipe, data, template.input_size, template.time_steps)
-    seed_everything(seed)
+    batches = open_batches(recipe, start.data, template.input_size, template.time_steps)
+    seed_everything(start.seed)
     network = msvit.create_model(recipe.model, **({"num_classes": classes or batches.classes} | arguments))
-    if init is not None:
-        start = start_from(network, init)
-        for key in start.fresh:
-            print(f"{init.name}: new {key}")
-        for key in start.unused:
-            print(f"{init.name}: no use for {key}")
     hooks = Hooks()
-    run = Training(recipe, network, batches, folder=folder, seed=seed, device=device, hooks=hooks)
+    run = Training(recipe, network, batches, folder=folder, seed=start.seed, device=device, hooks=hooks)
     run.measure = energy_of(run) if recipe.profile_every else None
     hooks.epoch = lambda epoch: tell(folder, run, epoch)
     hooks.best = lambda kind, model, epoch: keep(folder / f"best-{kind}.safetensors", model, run, epoch)
@@ -176,11 +202,21 @@ def keep(path: Path, model: "nn.Module", run: "Training", epoch: "Epoch") -> Non
     msvit.save_checkpoint(path, network, recipe=asdict(run.recipe), metrics=metrics, seed=run.seed)
 
 
-def write_recipe(folder: Path, recipe: "Recipe", seed: int) -> None:
-    """The resolved settings of the run."""
+def begin(run: "Training", recipe: "Recipe", start: Start, folder: Path) -> None:
+    """Take over the weights to start from, and write the resolved settings of the run."""
     from msvit.durable import write_whole
+    from msvit.training.initial import start_from
 
-    write_whole(folder / "recipe.json", (json.dumps(asdict(recipe) | {"seed": seed}, indent=1) + "\n").encode())
+    if start.init is not None:
+        took = start_from(run.model, start.init)
+        for key in took.fresh:
+            print(f"{start.init.name}: new {key}")
+        for key in took.unused:
+            print(f"{start.init.name}: no use for {key}")
+        if run.ema is not None:
+            run.ema.set(run.model)
+    said = {"seed": start.seed, "data_folder": start.data and str(start.data), "init": start.init and start.init.name}
+    write_whole(folder / "recipe.json", (json.dumps(asdict(recipe) | said, indent=1) + "\n").encode())
 
 
 def finish(folder: Path, run: "Training", history: Sequence["Epoch"]) -> None:
