@@ -7,12 +7,14 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 from command_line import run
+from PIL import Image
 
 from msvit.checkpoint import SHIPPED
-from msvit_energy import Profile
+from msvit_energy import Profile, price
 
 SHORT = ("train", "digits", "--epochs", "1", "--batch-size", "64")
 
@@ -77,6 +79,9 @@ def test_energy_is_measured_and_the_best_are_kept(
     assert history.energy_mj_low[0] < history.energy_mj[0] < history.energy_mj_high[0]
     assert history.test_accuracy[0] > 0.9  # it started from trained weights
     assert json.loads(Path("run/recipe.json").read_text())["sop_penalty"] == 1.0
+    profile = Profile.load("run/epoch-0001.profile.json")
+    assert (profile.images, profile.provenance["epoch"]) == (50, 1)
+    assert price(profile).total_mj == history.energy_mj[0]
     for kind in ("accuracy", "energy"):
         metrics = json.loads(Path(f"run/best-{kind}.json").read_text())["metrics"]
         assert metrics["energy_mj"] == history.energy_mj[0]
@@ -130,7 +135,8 @@ def test_recipes_are_listed_with_their_sources(
 
 def test_event_data_train_and_profile_from_the_command_line(monkeypatch: pytest.MonkeyPatch) -> None:
     tiny = '{"embed_dims": [8, 8, 8], "num_heads": [1, 1, 1], "time_steps": 3}'
-    arguments = ("--epochs", "1", "--batch-size", "128", "--set", f"model_args={tiny}", "--out", "run")
+    settings = ("--set", f"model_args={tiny}", "--set", "augmentation=events", "--set", "mixup=0.5")
+    arguments = ("--epochs", "1", "--batch-size", "128", "--out", "run", *settings)
     assert run(monkeypatch, "train", "digits-dvs", *arguments) == 0
     sidecar = json.loads(Path("run/model.json").read_text())
     assert sidecar["model"]["args"]["time_steps"] == 3
@@ -140,3 +146,33 @@ def test_event_data_train_and_profile_from_the_command_line(monkeypatch: pytest.
     assert (measured.time_steps, measured.labelled) == (3, 3)
     entrance = next(operator for operator in measured.operators if operator.role == "entrance")
     assert entrance.driver.kind == "integer"  # counts of events
+
+
+@pytest.fixture
+def photographs() -> Path:
+    """train/ and val/ with two classes of small JPEGs."""
+    noise = np.random.default_rng(0)
+    for split, count in (("train", 5), ("val", 2)):
+        for label in ("cat", "dog"):
+            folder = Path("photographs", split, label)
+            folder.mkdir(parents=True)
+            for number in range(count):
+                pixels = noise.integers(0, 255, (40, 48, 3), dtype=np.uint8)
+                Image.fromarray(pixels).save(folder / f"{number}.jpg")
+    return Path("photographs")
+
+
+@pytest.mark.parametrize("precision", ["float32", "bf16"])
+def test_a_folder_of_photographs_trains_with_the_recipe_of_imagenet(
+    precision: str, photographs: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    small = '{"img_size": 32, "embed_dims": [8, 8, 8], "num_heads": [1, 1, 1], "depths": [1, 1, 1], "time_steps": 2}'
+    settings = [
+        f"--set={text}" for text in (f"model_args={small}", "effective_batch=4", "workers=0", f"precision={precision}")
+    ]
+    arguments = ("train", "folder", "--model", "msvit_10_384", "--data", str(photographs), "--batch-size", "2")
+    assert run(monkeypatch, *arguments, "--epochs", "2", "--out", "run", *settings) == 0
+    history = pd.read_csv("run/history.csv")
+    assert history.loss.between(0.3, 3).all()  # two classes: ln 2 = 0.69
+    assert json.loads(Path("run/model.json").read_text())["model"]["args"]["num_classes"] == 2
+    assert "training msvit_10_384 on folder: 2 epochs" in capsys.readouterr().out

@@ -108,7 +108,8 @@ def earlier(folder: Path, resume: bool, force: bool) -> list[Path]:
         raise EnergyError(f"{folder} holds a run; --resume goes on with it, --force replaces it")
     if not (states and resume):
         check_free(folder, FILES, force)
-    return [*states, *(folder / name for name in FILES if (folder / name).exists())]
+    profiles = sorted(folder.glob("epoch-*.profile.json")) if folder.is_dir() else []
+    return [*states, *profiles, *(folder / name for name in FILES if (folder / name).exists())]
 
 
 def stored(folder: Path, name: str, data: Path | None) -> "tuple[Recipe, Start]":
@@ -144,25 +145,30 @@ def opened(recipe: "Recipe", start: Start, folder: Path, device: str) -> "Traini
     network = msvit.create_model(recipe.model, **({"num_classes": classes or batches.classes} | arguments))
     hooks = Hooks()
     run = Training(recipe, network, batches, folder=folder, seed=start.seed, device=device, hooks=hooks)
-    run.measure = energy_of(run) if recipe.profile_every else None
+    run.measure = energy_of(run, folder) if recipe.profile_every else None
     hooks.epoch = lambda epoch: tell(folder, run, epoch)
     hooks.best = lambda kind, model, epoch: keep(folder / f"best-{kind}.safetensors", model, run, epoch)
     return run
 
 
-def energy_of(run: "Training") -> "Measure":
-    """A measurement of firing rate, SOPs and energy on a fixed sample of the test images."""
-    from torch.utils.data import Subset
+def energy_of(run: "Training", folder: Path) -> "Measure":
+    """A measurement of firing rate, SOPs and energy on a fixed sample of the test images; the profile stays in
+    `folder`, named after the epoch."""
+    from torch.utils.data import DataLoader, Subset
+
+    images = len(run.batches.test_set)  # type: ignore[arg-type]
+    stride = max(1, images // run.recipe.profile_images)
+    sample = Subset(run.batches.test_set, range(0, images, stride)[: run.recipe.profile_images])
+    model_is = {"name": run.recipe.model, "args": dict(run.recipe.model_args)}
 
     def measure(model: "nn.Module") -> dict[str, float]:
-        from torch.utils.data import DataLoader
-
         import msvit_energy
 
-        images = len(run.batches.test_set)  # type: ignore[arg-type]
-        stride = max(1, images // run.recipe.profile_images)
-        sample = Subset(run.batches.test_set, range(0, images, stride)[: run.recipe.profile_images])
-        profile = msvit_energy.profile(model, (tuple(batch) for batch in DataLoader(sample, 32)))
+        epoch = len(run.history) + 1
+        said = {"model": model_is, "data": {"name": run.recipe.data, "split": "test"}, "epoch": epoch}
+        batches = (tuple(batch) for batch in DataLoader(sample, 32))
+        profile = msvit_energy.profile(model, batches, classes=run.batches.classes, provenance=said)
+        profile.save(folder / f"epoch-{epoch:04d}.profile.json")
         report = msvit_energy.price(profile)
         low, high = report.interval_mj or (report.total_mj, report.total_mj)
         return {
