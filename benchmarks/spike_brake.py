@@ -19,7 +19,7 @@ from msvit_energy.comparison import Entry
 from msvit_energy.figures.style import save
 from msvit_energy.figures.tradeoff import energy_accuracy
 
-STRENGTHS = (0.0, 0.3, 1.0, 2.0, 4.0, 8.0)
+STRENGTHS = (0.0, 0.3, 1.0, 2.0, 4.0, 8.0, 16.0)
 SEEDS = (0, 1, 2)
 EPOCHS = 2
 

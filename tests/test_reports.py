@@ -1,6 +1,7 @@
 """The reports in the repository are what the commands print today."""
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -71,3 +72,26 @@ def test_readme_quotes_the_precision_report() -> None:
     for number in ("8.82e-07", "+7.36e-08", "8.54e-08", "8.41e-05", "3.33e-02", "+1.81e-09", "-4.25e-07", "-1.40e-04"):
         assert number in report
         assert number in readme
+
+
+def test_brake_report_is_that_of_its_runs_and_saves_what_the_readme_says() -> None:
+    runs = pd.read_csv(REPORTS / "brake" / "brake.csv")
+    means = runs.groupby("sop_penalty")[["test_accuracy", "energy_mj"]].mean()
+    assert runs.groupby("sop_penalty").seed.nunique().tolist() == [3] * len(means)
+    assert len(means) >= 6
+    saved, lost = 1 - means.energy_mj / means.energy_mj.iloc[0], means.test_accuracy.iloc[0] - means.test_accuracy
+    assert ((saved >= 0.3) & (lost <= 0.01)).any()
+    report = (REPORTS / "brake" / "brake.md").read_text()
+    for penalty, share in saved.items():
+        assert re.search(rf"^\| {penalty:g} \| .* \| {share:.1%} \| [\d.]+ \|$", report, flags=re.MULTILINE), penalty
+    quoted = re.search(r"saves (\d+) % of the energy for ([\d.]+) points", (ROOT / "README.md").read_text())
+    assert quoted
+    best = saved.idxmax()
+    assert int(quoted[1]) == round(100 * saved[best])
+    assert float(quoted[2]) == pytest.approx(100 * lost[best], abs=0.006)
+
+
+def test_log_of_the_event_digits_is_what_the_readme_says() -> None:
+    history = pd.read_csv(REPORTS / "digits-dvs" / "history.csv")
+    assert f"{history.test_accuracy.iloc[-1]:.2%}" == "97.75%"
+    assert "reaches 97.75 % on the 355 test digits" in (ROOT / "README.md").read_text()
