@@ -99,14 +99,7 @@ def _digits(input_size: tuple[int, int, int]) -> Source:
             f"the model takes {by(input_size)} images, digits has {by(digits.INPUT_SIZE)}; data that fits: a folder "
             "of images (--data DIR) or, to measure without meaning, random noise (--data noise)"
         )
-    return Source(
-        dataset=digits.Digits("test"),
-        name="digits",
-        split="test",
-        classes=len(digits.CLASSES),
-        input_size=digits.INPUT_SIZE,
-        preprocessing=f"pixels / 16, bilinear to 12 x 12, mean {digits.MEAN}, std {digits.STD}",
-    )
+    return _named(DATASETS["digits"], "", input_size, None)
 
 
 def _noise(input_size: tuple[int, int, int], images: int, seed: int) -> Source:

@@ -77,17 +77,13 @@ def from_rates(
     """A registered model's geometry with rates that were measured elsewhere."""
     from dataclasses import replace
 
-    import torch
-
-    import msvit
-    from msvit_energy.commands.opening import parse_arguments, parse_size
+    from msvit_energy.commands.opening import parse_arguments, parse_size, without_memory
     from msvit_energy.geometry import geometry
     from msvit_energy.provenance import command_line, environment, sha256
     from msvit_energy.rates import fill, fill_uniform, read_rates
 
     table = None if path is None else read_rates(path)
-    with torch.device("meta"):
-        network = msvit.create_model(name, **({"time_steps": time_steps} | parse_arguments(model_args)))
+    network = without_memory(name, {"time_steps": time_steps} | parse_arguments(model_args))
     own = network.input_size
     skeleton = geometry(network, own if size is None else parse_size(size, own), network.time_steps)
     if table is None or path is None:

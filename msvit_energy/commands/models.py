@@ -57,22 +57,20 @@ def names(pattern: str) -> list[str]:
 
 def describe(name: str) -> dict[str, Any]:
     """One row; parameters and MACs are counted on a model without memory."""
-    import torch
-
-    import msvit
     from msvit.registry import entry
+    from msvit_energy.commands.opening import without_memory
     from msvit_energy.geometry import geometry
 
     registered = entry(name)
-    with torch.device("meta"):
-        model = msvit.create_model(name)
+    model = without_memory(name, {})
     time_steps = model.time_steps
+    skeleton = geometry(model, model.input_size, 1)
     return {
         "name": name,
         "family": registered.family,
-        "parameters": sum(parameter.numel() for parameter in model.parameters()),
+        "parameters": skeleton.parameters,
         "input_size": list(model.input_size),
         "time_steps": time_steps,
-        "macs_per_step": geometry(model, model.input_size, 1).macs_per_step,
+        "macs_per_step": skeleton.macs_per_step,
         "source": registered.source,
     }

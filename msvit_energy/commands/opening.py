@@ -1,6 +1,7 @@
 """Open what a command works on: a checkpoint, a registered model, or anybody's `package.module:factory`; its data."""
 
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -83,6 +84,16 @@ def parse_arguments(text: str | None) -> dict[str, Any]:
     if not isinstance(arguments, dict):
         raise EnergyError(f'--model-args must be a JSON object, such as {{"depth": 2}}, not {text!r}')
     return arguments
+
+
+def without_memory(name: str, arguments: Mapping[str, Any]) -> "SpikingClassifier":
+    """A registered model on the meta device: shapes, no weights."""
+    import torch
+
+    import msvit
+
+    with torch.device("meta"):
+        return msvit.create_model(name, **arguments)
 
 
 def open_model(

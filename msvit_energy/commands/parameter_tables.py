@@ -1,6 +1,5 @@
 """What Tables 2 and 3 of the paper have in common: printed parameters beside counted ones."""
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -10,16 +9,6 @@ if TYPE_CHECKING:
     from msvit_energy.sheet import Column
 
 TOLERANCE_M = 0.01
-
-
-def built(name: str, args: Mapping[str, Any]) -> "SpikingClassifier":
-    """A registered model without memory."""
-    import torch
-
-    import msvit
-
-    with torch.device("meta"):
-        return msvit.create_model(name, **args)
 
 
 def parameters(model: "nn.Module") -> int:

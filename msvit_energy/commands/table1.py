@@ -124,13 +124,10 @@ def measured_now(name: str, path: Path, sampling: "Sampling", device: str) -> "P
 
 def skeleton_of(row_model: str, args: Mapping[str, Any]) -> "Profile":
     """A model's geometry."""
-    import torch
-
-    import msvit
+    from msvit_energy.commands.opening import without_memory
     from msvit_energy.geometry import geometry
 
-    with torch.device("meta"):
-        model = msvit.create_model(row_model, **args)
+    model = without_memory(row_model, args)
     return geometry(model, model.input_size, model.time_steps)
 
 

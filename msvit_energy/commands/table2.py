@@ -7,7 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
-from msvit_energy.commands.parameter_tables import built, columns, compared, parameters, used_parameters
+from msvit_energy.commands.opening import without_memory
+from msvit_energy.commands.parameter_tables import columns, compared, parameters, used_parameters
 from msvit_energy.commands.showing import USUAL, Showing
 
 CLASSES = {"CIFAR10": 10, "CIFAR100": 100, "DVS128 Gesture": 11, "CIFAR10-DVS": 10}
@@ -25,7 +26,7 @@ class Reading:
 
     def count(self, classes: int) -> int:
         """Its parameters with that many classes."""
-        model = built(self.model, {"num_classes": classes} | dict(self.args))
+        model = without_memory(self.model, {"num_classes": classes} | dict(self.args))
         return used_parameters(model) if self.used_only else parameters(model)
 
 

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from msvit_energy.commands.parameter_tables import built, columns, compared, parameters
+from msvit_energy.commands.opening import without_memory
+from msvit_energy.commands.parameter_tables import columns, compared, parameters
 from msvit_energy.commands.showing import USUAL, Showing
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ def counted(printed: dict[str, Any], branches: Sequence[str], third: str) -> dic
 def model(branches: Sequence[str], third: str) -> "SpikingClassifier":
     """The CIFAR100 model with these MSSA branches and this attention in stage 3."""
     arguments = {"num_classes": 100, "branches": tuple(branches), "attention": ("mssa", "mssa", third)}
-    return built("msvit_cifar", arguments)
+    return without_memory("msvit_cifar", arguments)
 
 
 def tried(branches: Sequence[str]) -> str:

@@ -136,10 +136,11 @@ def opened(recipe: "Recipe", start: Start, folder: Path, device: str) -> "Traini
     from msvit.data.catalog import dataset
     from msvit.training.batches import open_batches
     from msvit.training.loop import Hooks, Training, seed_everything
+    from msvit_energy.commands.opening import without_memory
 
     classes = dataset(recipe.data).classes
     arguments = dict(recipe.model_args)
-    template = msvit.create_model(recipe.model, **arguments)
+    template = without_memory(recipe.model, arguments)
     batches = open_batches(recipe, start.data, template.input_size, template.time_steps)
     seed_everything(start.seed)
     network = msvit.create_model(recipe.model, **({"num_classes": classes or batches.classes} | arguments))

@@ -19,15 +19,9 @@ __all__ = [
     "rate_energy_bubbles",
     "save",
     "save_figures",
-    "save_firing_rates",
 ]
 NAMES = ("firing_rates", "energy", "bubble")
 FILES = tuple(f"{name}{suffix}" for name in NAMES for suffix in FORMATS)
-
-
-def save_firing_rates(profile: Profile, path: Path) -> None:
-    """Write the heatmap of firing rates."""
-    save(firing_rate_heatmap(profile), path)
 
 
 def save_figures(profile: Profile, report: EnergyReport, folder: Path) -> None:
