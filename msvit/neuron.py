@@ -1,12 +1,18 @@
 """The spiking neuron of every model in this package (MSViT paper, Appendix A, equations 13 to 16)."""
 
+import math
+from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import torch
 from spikingjelly.activation_based import neuron, surrogate
-from torch import Tensor
+from torch import Tensor, nn
+
+from msvit.errors import ModelError
 
 ALPHA = 4.0  # slope of the surrogate gradient, the derivative of sigmoid(ALPHA * (h - v_threshold))
+PART = 1 << 16  # neurons per thread whose state fits the cache
 
 
 class LIF(neuron.LIFNode):
@@ -16,9 +22,11 @@ class LIF(neuron.LIFNode):
     gradient). tau 2, threshold 1, surrogate gradient: sigmoid with alpha 4, as in the official implementation.
     Every call starts from rest: one call is one complete sequence, so no state leaks from one batch to the next.
 
-    On the CPU the loop over T runs in place, with spikes bit-equal to SpikingJelly's; elsewhere, and while a graph is
-    traced, SpikingJelly's own kernels run.
+    On the CPU the loop over T runs here, part by part in the cache or as one compiled kernel (`compile_neurons`), with
+    spikes bit-equal to SpikingJelly's; elsewhere, and while a graph is traced, SpikingJelly's own kernels run.
     """
+
+    compiled = False
 
     def __init__(self, tau: float = 2.0, v_threshold: float = 1.0) -> None:
         super().__init__(
@@ -33,55 +41,124 @@ class LIF(neuron.LIFNode):
     def forward(self, x: Tensor) -> Tensor:
         tracing = torch.jit.is_tracing()  # type: ignore[attr-defined]
         if x.device.type in ("cpu", "meta") and x.dtype in (torch.float32, torch.float64) and not tracing:
-            return lif(x, self.tau, self.v_threshold)
+            return lif(x, self.tau, self.v_threshold, compiled=self.compiled)
         self.reset()
         spikes = super().forward(x)
         self.reset()  # frees the last membrane, and in training the graph behind it
         return spikes
 
 
-def lif(x: Tensor, tau: float, v_threshold: float) -> Tensor:
-    """Spikes of a LIF layer started from rest, hard reset to 0: currents `[T, ...]` -> {0, 1}, differentiable."""
-    if torch.is_grad_enabled() and x.requires_grad:
-        return _LIF.apply(x, tau, v_threshold)
-    return _charge_and_fire(x, tau, v_threshold)[1]
+def compile_neurons(model: nn.Module) -> None:
+    """Let the neurons run on the CPU as kernels that torch.compile makes, in some 15 s, from now on; ModelError where it
+    cannot, for want of a C++ compiler."""
+    trial = torch.ones(getattr(model, "time_steps", 4), 2, 8, requires_grad=True)
+    try:
+        with torch.enable_grad():
+            lif(trial, 2.0, 1.0, compiled=True).sum().backward()
+    except Exception as error:  # a compiler can fail in many ways
+        raise ModelError(f"torch.compile does not work here: {str(error).strip().splitlines()[0]}") from error
+    for module in model.modules():
+        if isinstance(module, LIF):
+            module.compiled = True
 
 
-def _charge_and_fire(x: Tensor, tau: float, v_threshold: float, *, keep: bool = False) -> tuple[Tensor, Tensor]:
-    """Membranes before the reset (all of them with `keep`, else scratch) and spikes.
+def lif(x: Tensor, tau: float, v_threshold: float, *, compiled: bool = False) -> Tensor:
+    """Spikes of a LIF layer started from rest, hard reset to 0: currents `[T, ...]` -> {0, 1}, differentiable.
 
-    The order of roundings is SpikingJelly's, so that no spike differs.
+    The spikes lie in memory as the currents do.
     """
-    spikes = torch.empty(x.shape, dtype=x.dtype, device=x.device)
-    membranes = torch.empty(x.shape if keep else (1, *x.shape[1:]), dtype=x.dtype, device=x.device)
-    v = torch.zeros(x.shape[1:], dtype=x.dtype, device=x.device)
-    for t in range(x.shape[0]):
-        h = membranes[t if keep else 0]
-        torch.sub(x[t], v, out=h).div_(tau).add_(v)
-        torch.ge(h, v_threshold, out=spikes[t])
-        torch.addcmul(h, h, spikes[t], value=-1, out=v)  # h where no spike, exactly 0 where one
-    return membranes, spikes
+    order = [0, *sorted(range(1, x.dim()), key=lambda axis: -x.stride(axis))]
+    ordered = x.permute(order)
+    currents = ordered.reshape(len(x), -1)  # no copy where a step is dense in memory
+    fire, receive = (_runner(steps, tau, v_threshold, compiled) for steps in (_fire, _receive))
+    wanted = torch.is_grad_enabled() and x.requires_grad
+    spikes: Tensor = _LIF.apply(currents, fire, receive) if wanted else fire(currents)
+    return spikes.view(ordered.shape).permute([order.index(axis) for axis in range(x.dim())])
 
 
 class _LIF(torch.autograd.Function):
-    """Gradient of `lif` through time: d spike / d h is the surrogate's, d v / d h is 1 - spike."""
+    """Gradient of `lif` through time. Only the currents are kept; the backward pass fires again."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, tau: float, v_threshold: float) -> Tensor:
-        membranes, spikes = _charge_and_fire(x, tau, v_threshold, keep=True)
-        ctx.save_for_backward(membranes, spikes)
-        ctx.tau, ctx.v_threshold = tau, v_threshold
-        return spikes
+    def forward(ctx: Any, currents: Tensor, fire: Callable[..., Tensor], receive: Callable[..., Tensor]) -> Tensor:
+        ctx.save_for_backward(currents)
+        ctx.receive = receive
+        return fire(currents)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
-        membranes, spikes = ctx.saved_tensors
-        (from_spikes,) = gradients
-        soft = membranes.sub(ctx.v_threshold).mul_(ALPHA).sigmoid_()
-        gradient = torch.ops.aten.sigmoid_backward(from_spikes, soft)  # times ALPHA: what h receives from its spike
-        from_later = torch.zeros_like(gradient[0])  # what v[t] receives from h[t+1]
-        for t in reversed(range(gradient.shape[0])):
-            from_later.addcmul_(from_later, spikes[t], value=-1)
-            h = gradient[t].mul_(ALPHA).add_(from_later).div_(ctx.tau)
-            torch.mul(h, ctx.tau - 1, out=from_later)  # d h[t+1] / d v[t] = 1 - 1 / tau
-        return gradient, None, None
+        return ctx.receive(*ctx.saved_tensors, *gradients), None, None
+
+
+@cache
+def _runner(steps: Callable[..., Tensor], tau: float, v_threshold: float, compiled: bool) -> Callable[..., Tensor]:
+    """`steps` as a function of tensors `[T, n]`: one kernel, or part by part in the cache."""
+    kernel = _kernel(steps) if compiled else steps
+
+    def in_one(*given: Tensor) -> Tensor:
+        return kernel(*map(_unrelated, given), tau=tau, v_threshold=v_threshold)
+
+    def in_parts(*given: Tensor) -> Tensor:
+        result = torch.empty(given[0].shape, dtype=given[0].dtype, device=given[0].device)
+        size = max(1, result.shape[1]) if result.is_meta else PART * torch.get_num_threads()
+        for start in range(0, result.shape[1], size):
+            part = slice(start, start + size)
+            kernel(*(tensor[:, part] for tensor in given), tau=tau, v_threshold=v_threshold, out=result[:, part])
+        return result
+
+    return in_one if compiled else in_parts
+
+
+@cache
+def _kernel(steps: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    return torch.compile(steps, dynamic=True, fullgraph=True)
+
+
+def _unrelated(view: Tensor) -> Tensor:
+    """The same memory, but no view of another tensor: for each kind of view a kernel would be compiled anew."""
+    own = torch.empty(0, dtype=view.dtype, device=view.device)
+    return own.set_(view.untyped_storage(), view.storage_offset(), view.shape, view.stride())
+
+
+def _charge(currents: Tensor, tau: float, v_threshold: float) -> tuple[list[Tensor], list[Tensor]]:
+    """Membranes before the reset, and spikes, step by step.
+
+    The order of roundings is SpikingJelly's, so that no spike differs.
+    """
+    # dividing by a power of two rounds nothing, so that it can go with the addition
+    one_pass = not torch.compiler.is_compiling() and math.frexp(tau)[0] == 0.5
+    membranes: list[Tensor] = []
+    spikes: list[Tensor] = []
+    for t in range(len(currents)):
+        if t == 0:
+            h = currents[0] / tau
+        else:
+            v = torch.addcmul(h, h, spikes[-1], value=-1)  # exactly 0 after a spike
+            rise = currents[t] - v
+            h = torch.add(v, rise, alpha=1 / tau) if one_pass else rise.div_(tau).add_(v)
+        membranes.append(h)
+        spikes.append(torch.ge(h, v_threshold, out=torch.empty_like(h)))  # floats at once: bools are slow on the CPU
+    return membranes, spikes
+
+
+def _fire(currents: Tensor, *, tau: float, v_threshold: float, out: Tensor | None = None) -> Tensor:
+    """Spikes of currents `[T, n]`."""
+    return torch.stack(_charge(currents, tau, v_threshold)[1], out=out)
+
+
+def _receive(
+    currents: Tensor, from_spikes: Tensor, *, tau: float, v_threshold: float, out: Tensor | None = None
+) -> Tensor:
+    """What the currents receive from the spikes' gradient: d spike / d h = ALPHA soft (1 - soft),
+    d h[t] / d x[t] = 1 / tau, d h[t + 1] / d h[t] = (1 - 1 / tau) (1 - spike[t]).
+    """
+    membranes, spikes = _charge(currents, tau, v_threshold)
+    received: list[Tensor] = []
+    later = torch.zeros_like(currents[0])
+    for t in reversed(range(len(currents))):
+        soft = membranes.pop().sub_(v_threshold).mul_(ALPHA).sigmoid_()
+        from_spike = torch.ops.aten.sigmoid_backward(from_spikes[t], soft)
+        received.append(torch.add(later, from_spike, alpha=ALPHA / tau))
+        if t:
+            later = torch.addcmul(received[-1], received[-1], spikes[t - 1], value=-1).mul_(1 - 1 / tau)
+    return torch.stack(received[::-1], out=out)
