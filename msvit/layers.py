@@ -1,6 +1,11 @@
 """Building blocks shared by the model families. Activations run `[T, B, C, ...]`, time first."""
 
-from torch import Tensor, nn
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, nullcontext
+
+from torch import Tensor, is_grad_enabled, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.utils.checkpoint import checkpoint
 
 from msvit.neuron import LIF
 
@@ -28,8 +33,11 @@ def over_time(module: nn.Module, x: Tensor) -> Tensor:
 class SpikingUnits(nn.Module):
     """Base of modules made of synapses (convolution or linear), batch norm, (max pool), LIF units.
 
-    The official state dicts name them flatly, `q_conv`, `q_bn`, `q_lif`, and those names are kept.
+    The official state dicts name them flatly, `q_conv`, `q_bn`, `q_lif`, and those names are kept. With `recompute` a
+    unit keeps its input alone in training and runs again in the backward pass.
     """
+
+    recompute = False
 
     def add_unit(self, name: str, synapses: Synapses, *, pool: bool = False) -> None:
         """Register `name_conv` (or `name_linear`), `name_bn`, `name_maxpool` (on real numbers) and `name_lif`."""
@@ -66,7 +74,7 @@ class SpikingUnits(nn.Module):
     def currents(self, name: str, x: Tensor) -> Tensor:
         """What the unit's neurons receive: `[T, B, C_in, ...]` -> `[T, B, C_out, ...]`, real numbers."""
         parts = (f"{name}_{part}" for part in ("conv", "linear", "bn", "maxpool"))
-        return self.through(x, *(part for part in parts if part in self._modules))
+        return self.unit_of(x, parts)
 
     def fire(self, name: str, currents: Tensor) -> Tensor:
         """The unit's neurons: `[T, ...]` -> spikes of the same shape."""
@@ -74,12 +82,36 @@ class SpikingUnits(nn.Module):
 
     def spikes(self, name: str, x: Tensor) -> Tensor:
         """The whole unit: `[T, B, C_in, ...]` -> `[T, B, C_out, ...]`, values in {0, 1}."""
-        return self.fire(name, self.currents(name, x))
+        parts = (f"{name}_{part}" for part in ("conv", "linear", "bn", "maxpool", "lif"))
+        return self.unit_of(x, parts)
 
     def preactivated(self, name: str, x: Tensor) -> Tensor:
         """A pre-activation unit: membranes `[T, B, C_in, ...]` -> `[T, B, C_out, ...]`, both real numbers."""
         parts = (f"{name}_{part}" for part in ("lif", "maxpool", "conv", "bn"))
-        return self.through(x, *(part for part in parts if part in self._modules))
+        return self.unit_of(x, parts)
+
+    def unit_of(self, x: Tensor, parts: Iterable[str]) -> Tensor:
+        """Pass through those of the submodules that are there, one unit."""
+        there = [part for part in parts if part in self._modules]
+        if not (self.recompute and self.training and is_grad_enabled()):
+            return self.through(x, *there)
+        again = lambda: (nullcontext(), unmoved(self))  # noqa: E731
+        return checkpoint(self.through, x, *there, use_reentrant=False, preserve_rng_state=False, context_fn=again)
+
+
+@contextmanager
+def unmoved(module: nn.Module) -> Iterator[None]:
+    """Running statistics of batch norm that stay where they are: what runs again was counted at the first time."""
+    norms = [norm for norm in module.modules() if isinstance(norm, _BatchNorm)]
+    before = [(norm.momentum, norm.num_batches_tracked) for norm in norms]
+    for norm in norms:
+        norm.momentum = 0.0
+        norm.num_batches_tracked = norm.num_batches_tracked.clone()  # type: ignore[union-attr]
+    try:
+        yield
+    finally:
+        for norm, (momentum, tracked) in zip(norms, before, strict=True):
+            norm.momentum, norm.num_batches_tracked = momentum, tracked
 
 
 def max_pool() -> nn.MaxPool2d:

@@ -49,8 +49,8 @@ class LIF(neuron.LIFNode):
 
 
 def compile_neurons(model: nn.Module) -> None:
-    """Let the neurons run on the CPU as kernels that torch.compile makes, in some 15 s, from now on; ModelError where it
-    cannot, for want of a C++ compiler."""
+    """Let the neurons run on the CPU as kernels that torch.compile makes, in some 15 s, from now on; ModelError where
+    it cannot, for want of a C++ compiler."""
     trial = torch.ones(getattr(model, "time_steps", 4), 2, 8, requires_grad=True)
     try:
         with torch.enable_grad():
@@ -67,7 +67,8 @@ def lif(x: Tensor, tau: float, v_threshold: float, *, compiled: bool = False) ->
 
     The spikes lie in memory as the currents do.
     """
-    order = [0, *sorted(range(1, x.dim()), key=lambda axis: -x.stride(axis))]
+    strides = x.stride()
+    order = [0, *sorted(range(1, x.dim()), key=lambda axis: -strides[axis])]
     ordered = x.permute(order)
     currents = ordered.reshape(len(x), -1)  # no copy where a step is dense in memory
     fire, receive = (_runner(steps, tau, v_threshold, compiled) for steps in (_fire, _receive))

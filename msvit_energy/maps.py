@@ -9,6 +9,7 @@ import difflib
 import fnmatch
 import math
 from collections.abc import Iterable, Sequence
+from copy import copy
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -68,6 +69,14 @@ class Maps:
             self._layers[neuron] = _Sums(tuple(spikes.shape[2:]), image)
         self._layers[neuron].add(neuron, spikes)
 
+    def take(self, parts: "Iterable[Maps]") -> None:
+        """Become the maps of all images of the parts, which mapped the same layers."""
+        together: dict[str, _Sums] = {}
+        for part in parts:
+            for neuron, sums in part._layers.items():
+                together[neuron] = together[neuron] + sums if neuron in together else sums
+        self._layers = together
+
     def layers(self) -> list[LayerMap]:
         """What was seen, in the order of the first call."""
         return [sums.layer_map(neuron) for neuron, sums in self._layers.items()]
@@ -91,6 +100,12 @@ class _Sums:
         if self.grid is not None:
             self.positions = self.positions + (sums.sum(others) if others else sums).reshape(self.grid).cpu().numpy()
         self.runs += spikes.shape[0] * spikes.shape[1]
+
+    def __add__(self, other: "_Sums") -> "_Sums":
+        both = copy(self)
+        both.channels, both.positions = self.channels + other.channels, self.positions + other.positions
+        both.runs = self.runs + other.runs
+        return both
 
     def layer_map(self, neuron: str) -> LayerMap:
         elements = math.prod(self.shape)

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 import torch
+from timm.utils import random_seed
 from torch import Tensor, nn
 from torch.utils.data import TensorDataset
 
@@ -34,7 +35,6 @@ from msvit.training.loop import (
     first_not_finite,
     new_bests,
     schedule,
-    seed_everything,
     set_drop_path,
 )
 from msvit.training.recipes import RECIPES, Recipe, about, get_recipe
@@ -59,7 +59,7 @@ class Noisy(TensorDataset):
 
 
 def run_of(recipe: Recipe, folder: Path | None = None, model: nn.Module | None = None, **options: Any) -> Training:
-    seed_everything(0)
+    random_seed(0)
     network: Any = model or msvit.create_model("msvit_digits")
     train = Noisy(*images().tensors)
     return Training(recipe, network, Batches(recipe, train, images(10), 10), folder=folder, **options)
@@ -128,7 +128,7 @@ def test_gradients_are_accumulated_to_the_mean_of_the_group() -> None:
         {"batch_size": 4, "effective_batch": 16},
     ):
         linear.load_state_dict(dict(zip(linear.state_dict(), start, strict=True)))
-        seed_everything(0)
+        random_seed(0)
         changed = replace(recipe, **settings)
         batches = Batches(changed, images(), images(10), 10)
         run = Training(changed, linear, batches)  # type: ignore[arg-type]
@@ -160,7 +160,7 @@ def test_rates_warm_up_linearly_follow_half_a_cosine_and_end_at_the_least() -> N
 def test_recipes_have_the_published_numbers() -> None:
     imagenet = get_recipe("imagenet")
     assert imagenet.learning_rate == pytest.approx(1.2e-3)  # 6e-4 x 512 / 256
-    assert (imagenet.epochs, imagenet.accumulate * imagenet.batch_size) == (200, 512)
+    assert (imagenet.epochs, imagenet.images_per_update) == (200, 512)
     cifar = get_recipe("cifar10")
     assert (cifar.epochs, cifar.batch_size, cifar.mixup) == (400, 128, 0.5)
     assert get_recipe("cifar10-dvs").epochs == 106

@@ -7,36 +7,47 @@ from typing import Any
 import torch
 from timm.data import create_transform
 from torch import Tensor
-from torch.utils.data import BatchSampler, DataLoader, Dataset, RandomSampler
+from torch.utils.data import BatchSampler, DataLoader, Dataset, DistributedSampler, RandomSampler, SequentialSampler
 from torchvision.transforms import InterpolationMode, v2
 
 from msvit.data import digits
 from msvit.data.catalog import DataSet, dataset
 from msvit.errors import ModelError
+from msvit.training.distributed import first_ahead, rank, ranks, share
 from msvit.training.recipes import Recipe
 from msvit.training.state import random_states, set_random_states
 
 Batch = tuple[Tensor, Tensor]
+TEST_BATCH = 64
 
 
 class Batches:
     """Training and test batches of a recipe. The last training batch is dropped where it is not full, unless it is the
-    only one."""
+    only one. Several processes share the images of an epoch, in an order that `seed` and the epoch give."""
 
-    def __init__(self, recipe: Recipe, train_set: Dataset[Any], test_set: Dataset[Any], classes: int) -> None:
+    def __init__(
+        self, recipe: Recipe, train_set: Dataset[Any], test_set: Dataset[Any], classes: int, *, seed: int = 0
+    ) -> None:
         self.recipe, self.classes = recipe, classes
         self.train_set, self.test_set = train_set, test_set
-        images = len(train_set)  # type: ignore[arg-type]
-        self.sampler = BatchSampler(RandomSampler(train_set), recipe.batch_size, images > recipe.batch_size)  # type: ignore[arg-type]
+        self.order: RandomSampler | DistributedSampler[Any] = (
+            RandomSampler(train_set)  # type: ignore[arg-type]
+            if ranks() == 1
+            else DistributedSampler(train_set, ranks(), rank(), seed=seed, drop_last=True)
+        )
+        size = recipe.split(ranks())[0]
+        self.sampler = BatchSampler(self.order, size, len(self.order) > size)
 
     def __len__(self) -> int:
         return len(self.sampler)
 
-    def rest_of_epoch(self, start: Mapping[str, Any], done: int) -> Iterator[Batch]:
+    def rest_of_epoch(self, number: int, start: Mapping[str, Any], done: int) -> Iterator[Batch]:
         """The batches of an epoch that began at the generators' state `start`, without the first `done`.
 
         Without workers the images are augmented as they would have been in an uninterrupted run.
         """
+        if isinstance(self.order, DistributedSampler):
+            self.order.set_epoch(number)
         skipping = _Skipping(self.sampler, done, random_states())
         if done:
             set_random_states(start)
@@ -49,8 +60,9 @@ class Batches:
         yield from loader
 
     def test(self) -> Iterator[Batch]:
-        """The test split, in order."""
-        yield from DataLoader(self.test_set, batch_size=64, num_workers=self.recipe.workers)
+        """This process's part of the test split, in order; each image is in one part, in the batch it always is in."""
+        batches = list(BatchSampler(SequentialSampler(self.test_set), TEST_BATCH, drop_last=False))  # type: ignore[arg-type]
+        yield from DataLoader(self.test_set, batch_sampler=share(batches), num_workers=self.recipe.workers)
 
 
 class _Skipping:
@@ -71,14 +83,17 @@ class _Skipping:
         yield from batches
 
 
-def open_batches(recipe: Recipe, root: Path | None, input_size: tuple[int, int, int], time_steps: int) -> Batches:
+def open_batches(
+    recipe: Recipe, root: Path | None, input_size: tuple[int, int, int], time_steps: int, *, seed: int = 0
+) -> Batches:
     """The data of a recipe for a model that takes `input_size` and T; ModelError if they do not fit."""
     kind = dataset(recipe.data)
     if kind.has_folder and root is None:
         raise ModelError(f"the recipe {recipe.name} needs --data, the folder of {recipe.data}")
-    train = kind.open(root, "train", augmentation(recipe, kind, input_size), time_steps)
-    test = kind.open(root, "test", kind.evaluation_transform(input_size), time_steps)
-    return Batches(recipe, train, test, kind.classes or len(train.classes))
+    augmented, plain = augmentation(recipe, kind, input_size), kind.evaluation_transform(input_size)
+    train = first_ahead(lambda: kind.open(root, "train", augmented, time_steps))
+    test = first_ahead(lambda: kind.open(root, "test", plain, time_steps))
+    return Batches(recipe, train, test, kind.classes or len(train.classes), seed=seed)
 
 
 def augmentation(recipe: Recipe, kind: DataSet, input_size: tuple[int, int, int]) -> Callable[[Any], Any] | None:

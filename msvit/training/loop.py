@@ -1,16 +1,15 @@
-"""The training loop: one process, resumable to the bit on the CPU, energy measured and held down on request."""
+"""The training loop: resumable to the bit on the CPU, in one process or several, with energy measured on request."""
 
 import math
-import random
 import signal
 import time
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from timm.data import Mixup
 from timm.loss import SoftTargetCrossEntropy
@@ -21,13 +20,23 @@ from torch import Tensor, nn
 
 from msvit.classifier import SpikingClassifier
 from msvit.errors import ModelError
-from msvit.layers import ResidualBlock
+from msvit.layers import ResidualBlock, SpikingUnits
+from msvit.neuron import compile_neurons
 from msvit.training.batches import Batches
 from msvit.training.brake import SpikeBrake
+from msvit.training.distributed import (
+    any_says,
+    from_first,
+    gathered,
+    parallel,
+    rank,
+    ranks,
+    synchronize_batch_norm,
+)
 from msvit.training.recipes import Recipe
 from msvit.training.state import newest_state, random_states, save_state, set_random_states
 
-STATE_FORMAT = 1
+STATE_FORMAT = 2
 Measure = Callable[[nn.Module], Mapping[str, float]]  # what a measurement of energy says, by column of the history
 
 
@@ -63,7 +72,10 @@ class Hooks:
 
 
 class Training:
-    """A run of a recipe on a model. `folder` receives the states; None keeps nothing on disk."""
+    """A run of a recipe on a model. `folder` receives the states; None keeps nothing on disk.
+
+    Several processes (distributed.py) make one run: each has a part of every batch, the first writes.
+    """
 
     def __init__(
         self,
@@ -79,9 +91,17 @@ class Training:
     ) -> None:
         self.recipe, self.batches, self.folder, self.seed = recipe, batches, folder, seed
         self.device, self.measure, self.hooks = device, measure, hooks or Hooks()
+        synchronize_batch_norm(model, device)
         self.model = model.to(device)
         set_drop_path(model, recipe.drop_path)
-        self.updates_per_epoch = math.ceil(len(batches) / recipe.accumulate)
+        set_recompute(model, recipe.recompute)
+        if recipe.compile and device == "cpu":
+            try:
+                compile_neurons(model)
+            except ModelError as error:
+                warnings.warn(f"{error}; the run goes on without", stacklevel=2)
+        self.accumulate = recipe.split(ranks())[1]  # batches per update of the weights
+        self.updates_per_epoch = math.ceil(len(batches) / self.accumulate)
         self.optimizer = create_optimizer_v2(
             model, recipe.optimizer, lr=recipe.learning_rate, weight_decay=recipe.weight_decay
         )
@@ -90,7 +110,7 @@ class Training:
         self.ema = ModelEmaV3(model, decay=recipe.ema_decay) if recipe.ema_decay else None
         self.brake = SpikeBrake(model) if recipe.sop_penalty else None
         self.mixup = mixing(recipe, batches.classes)
-        self.forward = torch.compile(model) if recipe.compile else model
+        self.forward = parallel(model, device)
         self.history: list[Epoch] = []
         self.bests: dict[str, Epoch] = {}
         self.losses: list[float] = []  # of the epoch so far
@@ -101,7 +121,7 @@ class Training:
     @property
     def updates(self) -> int:
         """Updates of the weights so far."""
-        return len(self.history) * self.updates_per_epoch + len(self.losses) // self.recipe.accumulate
+        return len(self.history) * self.updates_per_epoch + len(self.losses) // self.accumulate
 
     @property
     def tested(self) -> nn.Module:
@@ -115,15 +135,16 @@ class Training:
         with self._stoppable():
             while len(self.history) < self.recipe.epochs:
                 for _ in self._epoch():
-                    if self._stop or time.monotonic() - saved > 60 * self.recipe.save_minutes:
+                    stop, due = any_says(self._stop, time.monotonic() - saved > 60 * self.recipe.save_minutes)
+                    if stop or due:
                         self.save(time.monotonic() - started)
                         saved = time.monotonic()
-                    if self._stop:
+                    if stop:
                         raise Interrupted
                 self._finish_epoch(self.seconds + time.monotonic() - started)
                 self.save(time.monotonic() - started)
                 saved = time.monotonic()
-                if self._stop and len(self.history) < self.recipe.epochs:
+                if any_says(self._stop)[0] and len(self.history) < self.recipe.epochs:
                     raise Interrupted
         return self.history
 
@@ -135,15 +156,17 @@ class Training:
         number, total = len(self.history), len(self.batches)
         if self.mixup is not None:
             self.mixup.mixup_enabled = not self.recipe.mixup_off_epoch or number < self.recipe.mixup_off_epoch
-        for images, labels in self.batches.rest_of_epoch(self.epoch_start, done=len(self.losses)):
+        for images, labels in self.batches.rest_of_epoch(number, self.epoch_start, done=len(self.losses)):
             step = len(self.losses)
-            if step % self.recipe.accumulate == 0:
-                self.schedule.step_update(number * self.updates_per_epoch + step // self.recipe.accumulate)
+            if step % self.accumulate == 0:
+                self.schedule.step_update(number * self.updates_per_epoch + step // self.accumulate)
                 self.optimizer.zero_grad()
-            group = min(self.recipe.accumulate, total - step // self.recipe.accumulate * self.recipe.accumulate)
-            self._backward(images.to(self.device), labels.to(self.device), group)
+            group = min(self.accumulate, total - step // self.accumulate * self.accumulate)
+            last = (step + 1) % self.accumulate == 0 or step + 1 == total
+            with nullcontext() if last or ranks() == 1 else self.forward.no_sync():  # type: ignore[operator]
+                self._backward(images.to(self.device), labels.to(self.device), group)
             self.hooks.step(1 / total)
-            if (step + 1) % self.recipe.accumulate == 0 or step + 1 == total:
+            if last:
                 self._update()
                 if step + 1 < total:
                     yield
@@ -190,7 +213,8 @@ class Training:
         every = self.recipe.profile_every
         due = self.measure is not None and every and (number % every == 0 or number == self.recipe.epochs)
         measured = self._measured() if due else {}
-        epoch = Epoch(number, sum(self.losses) / len(self.losses), accuracy, seconds, measured)
+        losses = [loss for part in gathered(self.losses) for loss in part]
+        epoch = Epoch(number, sum(losses) / len(losses), accuracy, seconds, measured)
         self.history.append(epoch)
         self.losses = []
         for kind in new_bests(self.recipe, self.history, self.bests):
@@ -209,7 +233,9 @@ class Training:
 
     def save(self, seconds: float) -> None:
         """Write the state, if there is a folder for it."""
-        if self.folder is None:
+        own = {"random": random_states(), "epoch_start": self.epoch_start, "losses": self.losses}
+        processes = gathered(own)
+        if self.folder is None or rank():
             return
         state = {
             "format": STATE_FORMAT,
@@ -221,18 +247,21 @@ class Training:
             "ema": None if self.ema is None else self.ema.state_dict(),
             "history": [asdict(epoch) for epoch in self.history],
             "bests": {kind: epoch.number for kind, epoch in self.bests.items()},
-            "losses": self.losses,
             "seconds": self.seconds + seconds,
-            "random": random_states(),
-            "epoch_start": self.epoch_start,
+            "processes": processes,
         }
         save_state(self.folder, self.updates, state, self.recipe.keep)
 
     def resume(self) -> bool:
         """Continue from the newest state in the folder; False without one. ModelError for one of another recipe."""
-        state = None if self.folder is None else newest_state(self.folder, self.device)
+        folder = self.folder
+        state = None if folder is None else from_first(lambda: newest_state(folder, "cpu"))
         if state is None:
             return False
+        if state.get("format") != STATE_FORMAT:
+            raise ModelError(f"the run in {folder} is of another version of this program; start it anew")
+        if len(state["processes"]) != ranks():
+            raise ModelError(f"the run in {folder} has {len(state['processes'])} processes, not {ranks()}")
         theirs, ours = state["recipe"], asdict(self.recipe)
         if differing := [key for key in ours if theirs.get(key) != ours[key]] or ["seed"] * (
             state["seed"] != self.seed
@@ -245,16 +274,17 @@ class Training:
             self.ema.load_state_dict(state["ema"])
         self.history = [Epoch(**epoch) for epoch in state["history"]]
         self.bests = {kind: self.history[number - 1] for kind, number in state["bests"].items()}
-        self.losses, self.seconds, self.epoch_start = state["losses"], state["seconds"], state["epoch_start"]
-        set_random_states(state["random"])
+        own, self.seconds = state["processes"][rank()], state["seconds"]
+        self.losses, self.epoch_start = own["losses"], own["epoch_start"]
+        set_random_states(own["random"])
         return True
 
     @contextmanager
     def _stoppable(self) -> Iterator[None]:
-        """Ctrl-C and SIGTERM stop after the present update; a second one at once."""
+        """Ctrl-C and SIGTERM stop after the present update; a second one at once, unless it is torchrun's echo."""
 
         def stop(number: int, frame: Any) -> None:
-            if self._stop:
+            if self._stop and ranks() == 1:
                 raise KeyboardInterrupt
             self._stop = True
 
@@ -314,6 +344,13 @@ def new_bests(recipe: Recipe, history: list[Epoch], bests: Mapping[str, Epoch]) 
     return kinds
 
 
+def set_recompute(model: nn.Module, wanted: bool) -> None:
+    """Let embeddings and blocks compute what the backward pass needs again instead of keeping it."""
+    for module in model.modules():
+        if isinstance(module, SpikingUnits):
+            module.recompute = wanted
+
+
 def set_drop_path(model: nn.Module, rate: float) -> None:
     """Stochastic depth that rises linearly from 0 in the first block to `rate` in the last."""
     blocks = [module for module in model.modules() if isinstance(module, ResidualBlock)]
@@ -356,11 +393,5 @@ def evaluate(model: nn.Module, batches: Batches, device: str) -> float:
             correct += int((model(images.to(device)).argmax(1).cpu() == labels).sum())
             total += len(labels)
     model.train(was_training)
-    return correct / total
-
-
-def seed_everything(seed: int) -> None:
-    """Seed Python, NumPy and torch."""
-    random.seed(seed)
-    np.random.seed(seed)
-    torch.manual_seed(seed)
+    parts = gathered((correct, total))
+    return sum(part[0] for part in parts) / sum(part[1] for part in parts)

@@ -54,7 +54,8 @@ class Recipe:
     translate: float = 0.0  # affine, share of the side
     scale: float = 0.0  # affine, share, up and down
     precision: str = "float32"
-    compile: bool = False
+    compile: bool = False  # the neurons on the CPU, where there is a C++ compiler
+    recompute: bool = False  # keep the inputs of blocks and units alone for the backward pass: half the memory
     workers: int = 0
     sop_penalty: float = 0.0  # weight of the expected accumulates per dense MAC in the loss
     profile_every: int = 0  # epochs between energy measurements; 0: none
@@ -81,16 +82,30 @@ class Recipe:
             raise ModelError(f"best={self.best} needs energies: set profile_every, such as profile_every=1")
         if self.effective_batch and self.effective_batch % self.batch_size:
             raise ModelError(f"effective_batch {self.effective_batch} is no multiple of batch_size {self.batch_size}")
+        if self.recompute and self.sop_penalty:
+            raise ModelError("recompute cannot be combined with sop_penalty, which looks at what is not kept")
 
     @property
-    def accumulate(self) -> int:
-        """Batches per update of the weights."""
-        return max(1, self.effective_batch // self.batch_size)
+    def images_per_update(self) -> int:
+        """Images that an update of the weights sees, whatever the number of processes."""
+        return self.effective_batch or self.batch_size
 
     @property
     def learning_rate(self) -> float:
         """The highest rate, after warm-up."""
-        return self.base_lr * self.accumulate * self.batch_size / self.lr_per if self.lr_per else self.base_lr
+        return self.base_lr * self.images_per_update / self.lr_per if self.lr_per else self.base_lr
+
+    def split(self, processes: int) -> tuple[int, int]:
+        """How many images one of several processes takes at a time, at most batch_size, and how often per update;
+        ModelError if they cannot share the images of an update evenly."""
+        each, left = divmod(self.images_per_update, processes)
+        if left or not each:
+            raise ModelError(
+                f"{processes} processes cannot share the {self.images_per_update} images of an update evenly; "
+                "set effective_batch to a multiple"
+            )
+        at_a_time = max(size for size in range(1, min(each, self.batch_size) + 1) if each % size == 0)
+        return at_a_time, each // at_a_time
 
     def changed(self, settings: Mapping[str, str]) -> "Recipe":
         """With fields set from text; ModelError for unknown keys, with the right ones, and values that do not fit."""
@@ -203,6 +218,7 @@ def cifar10() -> Recipe:
         rand_augment="rand-m9-n1-mstd0.4-inc1",
         random_erasing=0.25,
         erasing_mode="const",
+        compile=True,
         workers=4,
         best="accuracy",
     )
@@ -234,6 +250,7 @@ def cifar10_dvs() -> Recipe:
         mixup=0.5,
         mixup_prob=0.5,
         augmentation="events",
+        compile=True,
         workers=4,
         best="accuracy",
     )

@@ -6,9 +6,15 @@ from typing import TYPE_CHECKING, Any
 from msvit_energy.errors import EnergyError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from torch import nn
+    from torch.utils.data import Dataset
+
     from msvit.data import Source
     from msvit_energy import Profile
     from msvit_energy.commands.opening import Subject
+    from msvit_energy.maps import Maps
 
 
 @dataclass(frozen=True)
@@ -44,20 +50,50 @@ class Sampling:
 
 
 def measure(subject: "Subject", source: "Source", sampling: Sampling, **options: Any) -> "Profile":
-    """Profile with a progress bar; `options` go to `msvit_energy.profile`."""
-    from torch.utils.data import DataLoader
-
-    import msvit_energy
+    """Profile with a progress bar; `options` go to `msvit_energy.profile`. Several processes share the images."""
     from msvit_energy.commands.progress import progress_bar
     from msvit_energy.provenance import command_line, environment
 
-    batches = (tuple(batch) for batch in DataLoader(source.dataset, sampling.batch_size))
     with progress_bar("profiling", len(source)) as advance:
-        measured = msvit_energy.profile(subject.model, batches, classes=source.classes, on_batch=advance, **options)
+        measured = profile_together(
+            subject.model, source.dataset, sampling.batch_size, classes=source.classes, on_batch=advance, **options
+        )
     described = describe_data(source, sampling.seed, measured.images)
     provenance = subject.origin | {"data": described, "batch_size": sampling.batch_size}
     warnings = [*subject.warnings, *source.warnings]
     return replace(measured, provenance=provenance | environment(command_line()) | {"warnings": warnings})
+
+
+def profile_together(
+    model: "nn.Module",
+    dataset: "Dataset[Any]",
+    batch_size: int,
+    *,
+    lemaire: int = 0,
+    maps: "Maps | None" = None,
+    enough: "Callable[[Profile], bool] | None" = None,
+    **options: Any,
+) -> "Profile":
+    """The profile of all images, of which each process measures some: whole batches, so that one process alone would
+    find the same, number by number. EnergyError for `enough`, which only one process can decide."""
+    from torch.utils.data import BatchSampler, DataLoader, SequentialSampler
+
+    import msvit_energy
+    from msvit.training.distributed import gathered, ranks, share
+    from msvit_energy.merge import merge
+
+    if enough is not None and ranks() > 1:
+        raise EnergyError(f"--ci ends a measurement after a batch, which {ranks()} processes cannot; use --images")
+    own = share(list(BatchSampler(SequentialSampler(dataset), batch_size, drop_last=False)))  # type: ignore[arg-type]
+    singly = sum(index < lemaire for batch in own for index in batch)
+    batches = (tuple(batch) for batch in DataLoader(dataset, batch_sampler=own))
+    parts: list[Profile] = []
+    if own or ranks() == 1:
+        parts = [msvit_energy.profile(model, batches, lemaire=singly, maps=maps, enough=enough, **options)]
+    parts = [part for some in gathered(parts) for part in some]
+    if maps is not None and ranks() > 1:
+        maps.take(gathered(maps))
+    return merge(parts, disjoint=True) if len(parts) > 1 else parts[0]
 
 
 def describe_data(source: "Source", seed: int, images: int) -> dict[str, Any]:

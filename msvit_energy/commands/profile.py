@@ -57,6 +57,7 @@ def profile(
     --model without --ckpt profiles fresh, untrained weights. --model package.module:factory profiles any PyTorch
     spiking network.
     """
+    from msvit.training.distributed import from_first, rank
     from msvit_energy import price
     from msvit_energy.commands.console import console
     from msvit_energy.commands.measuring import Sampling, measure
@@ -76,7 +77,7 @@ def profile(
     enough = None if ci is None else within(parse_share(ci), protocol, cost)
     sampling = Sampling(data, images, batch_size, seed, input_size, ci is not None, parse_shard(shard), time_steps)
     if out is not None:
-        check_free(out, names(), force)
+        from_first(lambda: check_free(out, names(), force))
     subject = open_subject(ckpt, model, model_args, ema=ema, time_steps=time_steps, seed=seed, device=device)
     source = sampling.source(subject)
     how = {"time_steps": time_steps, "feed": feed}
@@ -86,7 +87,7 @@ def profile(
         raise EnergyError(f"--strict: {left}")
     report = price(measured, protocol, cost)
     console().print(terminal(measured, report))
-    if out is not None:
+    if out is not None and rank() == 0:
         write(measured, report, out, wanted, lambda folder: mapping.write(mapped, shown, folder) if mapped else None)
     if enough is not None:
         if enough(measured):

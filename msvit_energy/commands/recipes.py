@@ -21,8 +21,8 @@ def recipes(
         return
     for key in shown:
         recipe = get_recipe(key)
-        batch = recipe.accumulate * recipe.batch_size
-        print(f"{key}: {recipe.model} on {recipe.data}, {recipe.epochs} epochs, batch {batch}")
+        what = f"{recipe.model} on {recipe.data}, {recipe.epochs} epochs, batch {recipe.images_per_update}"
+        print(f"{key}: {what}")
         print("".join(f"  {line}\n" for line in about(key).splitlines()))
         if name:
             print("\n".join(f"  {setting}={value}" for setting, value in settings[key].items()))

@@ -39,6 +39,7 @@ def train(
 
     Ctrl-C writes the state of the run; --resume goes on from it, or from the last one before any other end.
     """
+    from msvit.training.distributed import from_first, rank
     from msvit.training.loop import Interrupted
     from msvit_energy.commands.device import choose
     from msvit_energy.commands.progress import progress_bar
@@ -46,14 +47,14 @@ def train(
     folder = out or Path("runs") / recipe
     given = {"epochs": epochs, "batch_size": batch_size}
     chosen, start = resolved(recipe, model, given, settings or []), Start(seed or 0, data, init)
-    stale = earlier(folder, resume, force)
+    stale = from_first(lambda: earlier(folder, resume, force))
     if resume and stale and not any((model, epochs, batch_size, settings, init, seed)):
-        chosen, start = stored(folder, recipe, data)  # the command line may name the run alone
+        chosen, start = from_first(lambda: stored(folder, recipe, data))  # the command line may name the run alone
     run = opened(chosen, start, folder, choose(device))
     if resume and run.resume():
         print(f"going on after epoch {len(run.history)}, batch {len(run.losses)} of the next", flush=True)
     else:
-        for path in stale:
+        for path in stale if rank() == 0 else []:
             path.unlink(missing_ok=True)
         begin(run, chosen, start, folder)
     print(
@@ -69,7 +70,8 @@ def train(
                 f"stopped in epoch {len(run.history) + 1}; go on: msvit-energy train {recipe} --out {folder} --resume"
             )
             raise typer.Exit(130) from None
-    finish(folder, run, history)
+    if rank() == 0:
+        finish(folder, run, history)
 
 
 @dataclass(frozen=True)
@@ -132,30 +134,36 @@ def stored(folder: Path, name: str, data: Path | None) -> "tuple[Recipe, Start]"
 
 def opened(recipe: "Recipe", start: Start, folder: Path, device: str) -> "Training":
     """The run, ready to start."""
+    from timm.utils import random_seed
+
     import msvit
     from msvit.data.catalog import dataset
     from msvit.training.batches import open_batches
-    from msvit.training.loop import Hooks, Training, seed_everything
+    from msvit.training.distributed import rank, ranks
+    from msvit.training.loop import Hooks, Training
     from msvit_energy.commands.opening import without_memory
 
     classes = dataset(recipe.data).classes
     arguments = dict(recipe.model_args)
     template = without_memory(recipe.model, arguments)
-    batches = open_batches(recipe, start.data, template.input_size, template.time_steps)
-    seed_everything(start.seed)
+    batches = open_batches(recipe, start.data, template.input_size, template.time_steps, seed=start.seed)
+    random_seed(start.seed)
     network = msvit.create_model(recipe.model, **({"num_classes": classes or batches.classes} | arguments))
     hooks = Hooks()
     run = Training(recipe, network, batches, folder=folder, seed=start.seed, device=device, hooks=hooks)
     run.measure = energy_of(run, folder) if recipe.profile_every else None
-    hooks.epoch = lambda epoch: tell(folder, run, epoch)
-    hooks.best = lambda kind, model, epoch: keep(folder / f"best-{kind}.safetensors", model, run, epoch)
+    if rank() == 0:
+        hooks.epoch = lambda epoch: tell(folder, run, epoch)
+        hooks.best = lambda kind, model, epoch: keep(folder / f"best-{kind}.safetensors", model, run, epoch)
+    if ranks() > 1:
+        random_seed(start.seed, rank())  # other noise on the images of each process
     return run
 
 
 def energy_of(run: "Training", folder: Path) -> "Measure":
     """A measurement of firing rate, SOPs and energy on a fixed sample of the test images; the profile stays in
     `folder`, named after the epoch."""
-    from torch.utils.data import DataLoader, Subset
+    from torch.utils.data import Subset
 
     images = len(run.batches.test_set)  # type: ignore[arg-type]
     stride = max(1, images // run.recipe.profile_images)
@@ -163,14 +171,17 @@ def energy_of(run: "Training", folder: Path) -> "Measure":
     model_is = {"name": run.recipe.model, "args": dict(run.recipe.model_args)}
 
     def measure(model: "nn.Module") -> dict[str, float]:
-        import msvit_energy
+        from msvit.training.distributed import rank
+        from msvit_energy import price
+        from msvit_energy.commands.measuring import profile_together
 
         epoch = len(run.history) + 1
         said = {"model": model_is, "data": {"name": run.recipe.data, "split": "test"}, "epoch": epoch}
-        batches = (tuple(batch) for batch in DataLoader(sample, 32))
-        profile = msvit_energy.profile(model, batches, classes=run.batches.classes, provenance=said)
-        profile.save(folder / f"epoch-{epoch:04d}.profile.json")
-        report = msvit_energy.price(profile)
+        profile = profile_together(model, sample, 32, classes=run.batches.classes)
+        profile = replace(profile, provenance=said)
+        if rank() == 0:
+            profile.save(folder / f"epoch-{epoch:04d}.profile.json")
+        report = price(profile)
         low, high = report.interval_mj or (report.total_mj, report.total_mj)
         return {
             "firing_rate": profile.firing_rate or 0.0,
@@ -212,6 +223,7 @@ def keep(path: Path, model: "nn.Module", run: "Training", epoch: "Epoch") -> Non
 def begin(run: "Training", recipe: "Recipe", start: Start, folder: Path) -> None:
     """Take over the weights to start from, and write the resolved settings of the run."""
     from msvit.durable import write_whole
+    from msvit.training.distributed import rank
     from msvit.training.initial import start_from
 
     if start.init is not None:
@@ -223,7 +235,8 @@ def begin(run: "Training", recipe: "Recipe", start: Start, folder: Path) -> None
         if run.ema is not None:
             run.ema.set(run.model)
     said = {"seed": start.seed, "data_folder": start.data and str(start.data), "init": start.init and start.init.name}
-    write_whole(folder / "recipe.json", (json.dumps(asdict(recipe) | said, indent=1) + "\n").encode())
+    if rank() == 0:
+        write_whole(folder / "recipe.json", (json.dumps(asdict(recipe) | said, indent=1) + "\n").encode())
 
 
 def finish(folder: Path, run: "Training", history: Sequence["Epoch"]) -> None:
