@@ -103,9 +103,10 @@ def parallel(model: SpikingClassifier, device: str) -> nn.Module:
 
 
 def unread(model: SpikingClassifier) -> list[str]:
-    """Weights without influence on the output, such as some official models have; found without memory or time."""
+    """Weights that nothing reads, such as some official models have; found on the meta device."""
     shape = deepcopy(model).to("meta").eval()
-    shape(torch.empty(1, *model.input_size, device="meta")).sum().backward()
+    images = torch.empty(1, *model.input_size, device="meta", dtype=next(model.parameters()).dtype)
+    shape(images).sum().backward()
     return [name for name, weights in shape.named_parameters() if weights.grad is None]
 
 
