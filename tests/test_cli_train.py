@@ -15,6 +15,7 @@ from PIL import Image
 
 from msvit.checkpoint import SHIPPED
 from msvit_energy import Profile, price
+from msvit_energy.commands.train import earlier
 
 SHORT = ("train", "digits", "--epochs", "1", "--batch-size", "64")
 
@@ -22,6 +23,22 @@ SHORT = ("train", "digits", "--epochs", "1", "--batch-size", "64")
 @pytest.fixture(autouse=True)
 def in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
+
+
+def test_tensorboard_gets_the_history(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    events = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
+    options = ("--epochs", "1", "--batch-size", "256", "--set", "tensorboard=true")
+    assert run(monkeypatch, "train", "digits", *options, "--out", "run") == 0
+    history = pd.read_csv("run/history.csv")
+    read = events.EventAccumulator("run").Reload()
+    assert set(read.Tags()["scalars"]) == {"loss", "test_accuracy", "seconds"}
+    assert [(event.step, event.value) for event in read.Scalars("loss")] == [(1, pytest.approx(history.loss[0]))]
+    (written,) = Path("run").glob("events*")
+    assert written in earlier(Path("run"), resume=False, force=True)  # what --force replaces
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
+    assert run(monkeypatch, "train", "digits", *options, "--out", "other") == 2
+    assert "error: tensorboard=true needs a package: pip install tensorboard" in capsys.readouterr().err
+    assert not Path("other").exists()
 
 
 def test_train_writes_a_checkpoint_that_profile_opens_and_a_stopped_run_goes_on_to_the_same(

@@ -5,7 +5,9 @@ import torch
 from spikingjelly.activation_based import neuron
 from torch import Tensor
 
-from msvit.neuron import LIF
+import msvit
+from msvit.errors import ModelError
+from msvit.neuron import LIF, compile_neurons, lif
 
 
 def test_spikes_of_seven_currents_worked_out_by_hand() -> None:
@@ -45,6 +47,53 @@ def test_spikes_equal_spikingjelly_and_gradients_agree(tau: float, dtype: torch.
     assert 0.05 < theirs.mean() < 0.5
     assert torch.equal(ours, theirs)
     torch.testing.assert_close(our_gradient, their_gradient, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("shape", [(4, 300_000), (5, 2, 3, 7), (1, 9), (6, 1, 1)])
+def test_parts_of_the_neurons_fire_as_all_of_them(shape: tuple[int, ...]) -> None:  # 300,000 are several parts
+    currents = 2 * torch.randn(shape, generator=torch.Generator().manual_seed(4))
+    v, expected = torch.zeros(shape[1:]), []
+    for x in currents:
+        h = v + (x - v) / 2
+        expected.append((h >= 1).float())
+        v = torch.where(h >= 1, 0.0, h)
+    assert torch.equal(LIF()(currents), torch.stack(expected))
+
+
+def test_spikes_lie_in_memory_as_the_currents() -> None:
+    currents = 2 * torch.randn(4, 2, 3, 6, 5, generator=torch.Generator().manual_seed(5)).transpose(2, 4)
+    spikes = LIF()(currents)
+    assert spikes.stride() == currents.stride()
+    assert torch.equal(spikes, LIF()(currents.contiguous()))
+
+
+@pytest.mark.filterwarnings("ignore")  # of the compiler, about this and that
+def test_compiled_neurons_fire_alike_and_learn_alike() -> None:
+    generator = torch.Generator().manual_seed(6)
+    for tau, threshold, shape in ((2.0, 1.0, (4, 3, 50)), (1.5, 0.5, (4, 2, 5, 5, 5))):
+        currents = (2 * torch.randn(shape, generator=generator)).requires_grad_()
+        weight = torch.randn(shape, generator=generator)
+        gradients = []
+        for compiled in (False, True):
+            spikes = lif(currents, tau, threshold, compiled=compiled)
+            gradients.append(torch.autograd.grad((spikes * weight).sum(), currents)[0])
+            assert torch.equal(spikes, lif(currents.detach(), tau, threshold))
+        torch.testing.assert_close(gradients[0], gradients[1], rtol=1e-5, atol=1e-6)
+    model = msvit.create_model("msvit_digits").eval()
+    images = torch.randn(3, 1, 12, 12, generator=generator)
+    before = model(images)
+    compile_neurons(model)
+    assert all(module.compiled for module in model.modules() if isinstance(module, LIF))
+    assert torch.equal(model(images), before)
+
+
+def test_without_a_compiler_it_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    def nothing(*arguments: object, **options: object) -> None:
+        raise RuntimeError("no C++ compiler\nand more")
+
+    monkeypatch.setattr("msvit.neuron.lif", nothing)
+    with pytest.raises(ModelError, match=r"torch.compile does not work here: no C\+\+ compiler$"):
+        compile_neurons(msvit.create_model("msvit_digits", time_steps=3))
 
 
 def test_a_static_current_given_as_a_view_is_the_repeated_current() -> None:

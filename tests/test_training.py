@@ -23,7 +23,7 @@ from msvit.checkpoint import SHIPPED, load_checkpoint, save_checkpoint
 from msvit.classifier import SpikingClassifier
 from msvit.durable import write_whole
 from msvit.errors import ModelError
-from msvit.layers import ResidualBlock
+from msvit.layers import ResidualBlock, SpikingUnits
 from msvit.training.batches import Batches
 from msvit.training.brake import SpikeBrake
 from msvit.training.initial import start_from
@@ -115,6 +115,34 @@ def test_a_run_with_another_seed_or_recipe_is_not_gone_on_with(tmp_path: Path) -
     with pytest.raises(ModelError, match="has other settings: seed"):
         run_of(replace(TINY, epochs=1), tmp_path, seed=1).resume()
     assert not run_of(TINY, tmp_path / "empty").resume()
+
+
+def test_activations_computed_again_change_nothing() -> None:
+    kept = run_of(TINY)
+    losses = [epoch.loss for epoch in kept.run()]
+    again = run_of(replace(TINY, recompute=True))
+    assert all(module.recompute for module in again.model.modules() if isinstance(module, SpikingUnits))
+    assert [epoch.loss for epoch in again.run()] == losses
+    assert same(kept.model, again.model)  # weights and running statistics
+    saved = [saved_elements(replace(TINY, recompute=recompute)) for recompute in (False, True)]
+    assert saved[1] < saved[0] / 2
+    with pytest.raises(ModelError, match="recompute cannot be combined with sop_penalty"):
+        replace(TINY, recompute=True, sop_penalty=1.0)
+
+
+def saved_elements(recipe: Recipe) -> int:
+    """Elements of all tensors that a forward keeps for the backward pass, each storage once."""
+    run, seen = run_of(recipe), dict[int, int]()
+
+    def pack(tensor: Tensor) -> Tensor:
+        seen[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
+        return tensor
+
+    pictures = torch.rand(8, 1, 12, 12)
+    with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+        output = run.model.train()(pictures)
+    assert output.requires_grad
+    return sum(seen.values()) // 4
 
 
 def test_gradients_are_accumulated_to_the_mean_of_the_group() -> None:

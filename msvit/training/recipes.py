@@ -62,6 +62,7 @@ class Recipe:
     profile_images: int = 256
     best: str = "last"  # what the kept weights are chosen by
     best_tolerance: float = 0.01  # accuracy that may be lost for less energy
+    tensorboard: bool = False  # event files beside history.csv
     keep: int = 2  # states of the run that stay on disk
     save_minutes: float = 15.0  # between states within an epoch
 

@@ -101,6 +101,7 @@ def resolved(name: str, model: str | None, given: Mapping[str, int | None], sett
 
 def earlier(folder: Path, resume: bool, force: bool) -> list[Path]:
     """The files of an earlier run in the folder; EnergyError if there are some and nothing was said about them."""
+    from msvit.training.board import PATTERN as BOARD
     from msvit.training.state import PATTERN
     from msvit_energy.errors import EnergyError
     from msvit_energy.outputs import check_free
@@ -110,8 +111,9 @@ def earlier(folder: Path, resume: bool, force: bool) -> list[Path]:
         raise EnergyError(f"{folder} holds a run; --resume goes on with it, --force replaces it")
     if not (states and resume):
         check_free(folder, FILES, force)
-    profiles = sorted(folder.glob("epoch-*.profile.json")) if folder.is_dir() else []
-    return [*states, *profiles, *(folder / name for name in FILES if (folder / name).exists())]
+    patterns = ("epoch-*.profile.json", BOARD)
+    others = [path for pattern in patterns for path in sorted(folder.glob(pattern))] if folder.is_dir() else []
+    return [*states, *others, *(folder / name for name in FILES if (folder / name).exists())]
 
 
 def stored(folder: Path, name: str, data: Path | None) -> "tuple[Recipe, Start]":
@@ -139,6 +141,7 @@ def opened(recipe: "Recipe", start: Start, folder: Path, device: str) -> "Traini
     import msvit
     from msvit.data.catalog import dataset
     from msvit.training.batches import open_batches
+    from msvit.training.board import board
     from msvit.training.distributed import rank, ranks
     from msvit.training.loop import Hooks, Training
     from msvit_energy.commands.opening import without_memory
@@ -153,7 +156,14 @@ def opened(recipe: "Recipe", start: Start, folder: Path, device: str) -> "Traini
     run = Training(recipe, network, batches, folder=folder, seed=start.seed, device=device, hooks=hooks)
     run.measure = energy_of(run, folder) if recipe.profile_every else None
     if rank() == 0:
-        hooks.epoch = lambda epoch: tell(folder, run, epoch)
+        add = board(folder) if recipe.tensorboard else None
+
+        def told(epoch: "Epoch") -> None:
+            tell(folder, run, epoch)
+            if add is not None:
+                add(epoch)
+
+        hooks.epoch = told
         hooks.best = lambda kind, model, epoch: keep(folder / f"best-{kind}.safetensors", model, run, epoch)
     if ranks() > 1:
         random_seed(start.seed, rank())  # other noise on the images of each process
