@@ -95,9 +95,14 @@ class _LIF(torch.autograd.Function):
 def _runner(steps: Callable[..., Tensor], tau: float, v_threshold: float, compiled: bool) -> Callable[..., Tensor]:
     """`steps` as a function of tensors `[T, n]`: one kernel, or part by part in the cache."""
     kernel = _kernel(steps) if compiled else steps
+    # for kernels as tensors: numbers of the first call may stay in the code
+    constants = {
+        "tau": torch.tensor(tau, dtype=torch.float64),
+        "v_threshold": torch.tensor(v_threshold, dtype=torch.float64),
+    }
 
     def in_one(*given: Tensor) -> Tensor:
-        return kernel(*map(_unrelated, given), tau=tau, v_threshold=v_threshold)
+        return kernel(*map(_unrelated, given), **constants)
 
     def in_parts(*given: Tensor) -> Tensor:
         result = torch.empty(given[0].shape, dtype=given[0].dtype, device=given[0].device)
@@ -159,7 +164,7 @@ def _receive(
     for t in reversed(range(len(currents))):
         soft = membranes.pop().sub_(v_threshold).mul_(ALPHA).sigmoid_()
         from_spike = torch.ops.aten.sigmoid_backward(from_spikes[t], soft)
-        received.append(torch.add(later, from_spike, alpha=ALPHA / tau))
+        received.append(later + from_spike.mul_(ALPHA / tau))
         if t:
             later = torch.addcmul(received[-1], received[-1], spikes[t - 1], value=-1).mul_(1 - 1 / tau)
     return torch.stack(received[::-1], out=out)

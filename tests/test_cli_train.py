@@ -16,6 +16,7 @@ from PIL import Image
 from msvit.checkpoint import SHIPPED
 from msvit_energy import Profile, price
 from msvit_energy.commands.train import earlier
+from msvit_energy.errors import EnergyError
 
 SHORT = ("train", "digits", "--epochs", "1", "--batch-size", "64")
 
@@ -23,6 +24,18 @@ SHORT = ("train", "digits", "--epochs", "1", "--batch-size", "64")
 @pytest.fixture(autouse=True)
 def in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
+
+
+def test_a_run_that_ended_before_its_first_state_may_be_begun_again() -> None:
+    Path("run").mkdir()
+    for name in ("recipe.json", "history.csv"):
+        Path("run", name).write_text("{}")
+    assert earlier(Path("run"), resume=True, force=False) == [Path("run/recipe.json"), Path("run/history.csv")]
+    with pytest.raises(EnergyError, match=r"already holds recipe.json, history.csv of another run"):
+        earlier(Path("run"), resume=False, force=False)
+    Path("run/model.safetensors").touch()
+    with pytest.raises(EnergyError, match=r"already holds model.safetensors of another run"):
+        earlier(Path("run"), resume=True, force=False)
 
 
 def test_tensorboard_gets_the_history(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,5 +1,7 @@
 """The LIF neuron against paper-and-pencil numbers and against SpikingJelly's."""
 
+import shutil
+
 import pytest
 import torch
 from spikingjelly.activation_based import neuron
@@ -67,6 +69,7 @@ def test_spikes_lie_in_memory_as_the_currents() -> None:
     assert torch.equal(spikes, LIF()(currents.contiguous()))
 
 
+@pytest.mark.skipif(not any(map(shutil.which, ("c++", "g++", "clang++"))), reason="no C++ compiler")
 @pytest.mark.filterwarnings("ignore")  # of the compiler, about this and that
 def test_compiled_neurons_fire_alike_and_learn_alike() -> None:
     generator = torch.Generator().manual_seed(6)

@@ -24,7 +24,7 @@ def blocks(language: str) -> list[str]:
 def test_commands_of_the_readme_run(tmp_path: Path) -> None:
     lines = [line for block in blocks("bash") for line in block.splitlines()]
     commands = [shlex.split(line) for line in lines if not line.startswith(SET_UP)]
-    assert len(commands) == 21
+    assert len(commands) == 22
     for program, *arguments in commands:
         if arguments[0] == "train":
             arguments += ["--epochs", "1", "--batch-size", "64"]  # minutes otherwise

@@ -155,6 +155,7 @@ class SyncBatchNorm(_BatchNorm):
         """`[B, C, ...]`, batches of one size in all processes."""
         if not self.training:
             return super().forward(x)
+        x, kind = x if x.dtype == torch.float64 else x.float(), x.dtype
         axes = [axis for axis in range(x.dim()) if axis != 1]
         seen = x.numel() // x.shape[1] * ranks()
         mean: Tensor = _Sum.apply(x.sum(axes, keepdim=True)) / seen
@@ -162,7 +163,7 @@ class SyncBatchNorm(_BatchNorm):
         variance: Tensor = _Sum.apply(centred.square().sum(axes, keepdim=True)) / seen
         self._remember(mean.detach().flatten(), variance.detach().flatten() * (seen / max(1, seen - 1)))
         scale = self.weight.view_as(mean) * (variance + self.eps).rsqrt()
-        return centred * scale + self.bias.view_as(mean)
+        return (centred * scale + self.bias.view_as(mean)).to(kind)
 
     def _check_input_dim(self, x: Tensor) -> None:
         """Any number of dimensions."""

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from msvit.training.recipes import Recipe
 
 WEIGHTS = ("model", "best-accuracy", "best-energy")
-FILES = ("recipe.json", "history.csv", *(f"{name}.{suffix}" for name in WEIGHTS for suffix in ("safetensors", "json")))
+WEIGHT_FILES = tuple(f"{name}.{suffix}" for name in WEIGHTS for suffix in ("safetensors", "json"))
+FILES = ("recipe.json", "history.csv", *WEIGHT_FILES)
 
 
 def train(
@@ -109,8 +110,9 @@ def earlier(folder: Path, resume: bool, force: bool) -> list[Path]:
     states = sorted(folder.glob(PATTERN)) if folder.is_dir() else []
     if states and not (force or resume):
         raise EnergyError(f"{folder} holds a run; --resume goes on with it, --force replaces it")
-    if not (states and resume):
-        check_free(folder, FILES, force)
+    if not states:
+        # a run that ended before its first state may be begun again, weights without a state are somebody's
+        check_free(folder, WEIGHT_FILES if resume else FILES, force)
     patterns = ("epoch-*.profile.json", BOARD)
     others = [path for pattern in patterns for path in sorted(folder.glob(pattern))] if folder.is_dir() else []
     return [*states, *others, *(folder / name for name in FILES if (folder / name).exists())]
