@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, nullcontext
 
+from spikingjelly.activation_based.base import MemoryModule
 from torch import Tensor, is_grad_enabled, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.checkpoint import checkpoint
@@ -63,7 +64,7 @@ class SpikingUnits(nn.Module):
         """Pass `[T, B, C, ...]` through submodules by name, in order; linear layers work on the channel axis."""
         for name in names:
             module = self.get_submodule(name)
-            if isinstance(module, LIF):
+            if isinstance(module, MemoryModule):  # LIF, or a neuron of SpikingJelly in its place
                 x = module(x)
             elif isinstance(module, nn.Linear):
                 x = over_time(module, x.transpose(2, 3)).transpose(2, 3)

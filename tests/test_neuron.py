@@ -1,6 +1,8 @@
 """The LIF neuron against paper-and-pencil numbers and against SpikingJelly's."""
 
 import shutil
+from copy import deepcopy
+from typing import Any
 
 import pytest
 import torch
@@ -49,6 +51,25 @@ def test_spikes_equal_spikingjelly_and_gradients_agree(tau: float, dtype: torch.
     assert 0.05 < theirs.mean() < 0.5
     assert torch.equal(ours, theirs)
     torch.testing.assert_close(our_gradient, their_gradient, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "name", ["msvit_digits", "spikformer_cifar", "spikingformer_cifar", "sdt_cifar", "qkformer_cifar"]
+)
+def test_networks_with_spikingjelly_neurons_in_place_of_ours_say_the_same(name: str) -> None:
+    torch.manual_seed(7)
+    ours: Any = msvit.create_model(name).train()  # fresh networks are silent with fresh statistics
+    theirs = deepcopy(ours)
+    for module in list(theirs.modules()):
+        for part, child in module.named_children():
+            if isinstance(child, LIF):
+                setattr(module, part, neuron.LIFNode(tau=child.tau, v_threshold=child.v_threshold, step_mode="m"))
+    assert not any(isinstance(module, LIF) for module in theirs.modules())
+    images = torch.randn(2, ours.in_chans, 64, 64)
+    with torch.no_grad():
+        logits = ours(images)
+        assert logits.count_nonzero()
+        assert torch.equal(theirs(images), logits)
 
 
 @pytest.mark.parametrize("shape", [(4, 300_000), (5, 2, 3, 7), (1, 9), (6, 1, 1)])

@@ -91,9 +91,10 @@ def test_brake_report_is_that_of_its_runs_and_saves_what_the_readme_says() -> No
     assert float(quoted[2]) == pytest.approx(100 * lost[best], abs=0.006)
 
 
-@pytest.mark.parametrize(("recipe", "worst"), [("digits", "99.15"), ("digits-dvs", "97.75")])
+@pytest.mark.parametrize(("recipe", "worst"), [("digits", "98.87"), ("digits-dvs", "97.75")])
 def test_worst_of_three_seeds_is_what_the_readme_says(recipe: str, worst: str) -> None:
-    logs = [(REPORTS / recipe / f"train{seed}.log").read_text() for seed in ("", "-seed1", "-seed2")]
+    logs = [path.read_text() for path in sorted((REPORTS / recipe).glob("train*.log"))]
+    assert len(logs) >= 3
     reached = [float(re.findall(r"parameters, test accuracy ([\d.]+)%", log)[0]) for log in logs]
     assert f"{min(reached):.2f}" == worst
     seconds = [int(re.findall(r"^epoch 12: .* (\d+) s$", log, flags=re.MULTILINE)[0]) for log in logs]
