@@ -41,7 +41,7 @@ class LIF(neuron.LIFNode):
     def forward(self, x: Tensor) -> Tensor:
         tracing = torch.jit.is_tracing()  # type: ignore[attr-defined]
         if x.device.type in ("cpu", "meta") and x.dtype in (torch.float32, torch.float64) and not tracing:
-            return lif(x, self.tau, self.v_threshold, compiled=self.compiled)
+            return lif(x, self.tau, self.v_threshold, compiled=self.compiled and x.is_cpu)
         self.reset()
         spikes = super().forward(x)
         self.reset()  # frees the last membrane, and in training the graph behind it

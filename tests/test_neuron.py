@@ -12,6 +12,7 @@ from torch import Tensor
 import msvit
 from msvit.errors import ModelError
 from msvit.neuron import LIF, compile_neurons, lif
+from msvit.training.distributed import unread
 
 
 def test_spikes_of_seven_currents_worked_out_by_hand() -> None:
@@ -109,6 +110,7 @@ def test_compiled_neurons_fire_alike_and_learn_alike() -> None:
     compile_neurons(model)
     assert all(module.compiled for module in model.modules() if isinstance(module, LIF))
     assert torch.equal(model(images), before)
+    assert unread(model) == []  # runs without memory, where there is nothing to compile for
 
 
 def test_without_a_compiler_it_says_so(monkeypatch: pytest.MonkeyPatch) -> None:

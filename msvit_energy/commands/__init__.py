@@ -46,7 +46,7 @@ app.command()(report)
 
 
 ACROSS_PROCESSES = ("train", "profile")
-# pages of 2 MiB for large tensors, where the system has them: a fifth of a forward goes into faults on small ones
+# large pages for large tensors, where the system has them: faults on small ones cost a sixth of a training step
 os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
 
 
