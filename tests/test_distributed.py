@@ -17,6 +17,7 @@ from test_training import TINY, Noisy, images, same
 from timm.utils import random_seed
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
+from torch.utils.data import TensorDataset
 
 import msvit
 from msvit.errors import ModelError
@@ -36,6 +37,7 @@ from msvit.training.distributed import (
 )
 from msvit.training.loop import Hooks, Interrupted, Training, evaluate
 from msvit.training.recipes import get_recipe
+from msvit.training.state import random_states
 from msvit_energy.commands.measuring import profile_together
 
 IMAGES = 48
@@ -121,11 +123,9 @@ def on_an_interval() -> None:
 
 def observed(folder: Path) -> dict[str, Any]:
     """What one of two processes sees."""
-    batches = Batches(TINY, images(IMAGES), images(150), 10, seed=4)
-    orders = []
-    for number in range(2):
-        batches.order.set_epoch(number)  # type: ignore[union-attr]
-        orders.append(list(batches.sampler))
+    numbered = TensorDataset(torch.zeros(IMAGES), torch.arange(IMAGES))
+    batches = Batches(TINY, numbered, images(150), 10, seed=4)
+    orders = [[which.tolist() for _, which in batches.rest_of_epoch(n, random_states(), 0)] for n in range(2)]
     model: Any = nn.Sequential(nn.Flatten(), nn.Linear(144, 10))
     nn.init.eye_(model[1].weight)
     nn.init.zeros_(model[1].bias)

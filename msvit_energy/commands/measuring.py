@@ -85,7 +85,7 @@ def profile_together(
     if enough is not None and ranks() > 1:
         raise EnergyError(f"--ci ends a measurement after a batch, which {ranks()} processes cannot; use --images")
     own = share(list(BatchSampler(SequentialSampler(dataset), batch_size, drop_last=False)))  # type: ignore[arg-type]
-    singly = sum(index < lemaire for batch in own for index in batch)
+    singly = min(lemaire, sum(index < lemaire for batch in own for index in batch))
     batches = (tuple(batch) for batch in DataLoader(dataset, batch_sampler=own))
     parts: list[Profile] = []
     if own or ranks() == 1:

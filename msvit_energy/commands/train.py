@@ -111,8 +111,9 @@ def earlier(folder: Path, resume: bool, force: bool) -> list[Path]:
     if states and not (force or resume):
         raise EnergyError(f"{folder} holds a run; --resume goes on with it, --force replaces it")
     if not states:
-        # a run that ended before its first state may be begun again, weights without a state are somebody's
-        check_free(folder, WEIGHT_FILES if resume else FILES, force)
+        # a run that ended before its first state may be begun again; weights without a state are somebody's
+        begun = resume and (folder / "recipe.json").exists()
+        check_free(folder, WEIGHT_FILES if begun else FILES, force)
     patterns = ("epoch-*.profile.json", BOARD)
     others = [path for pattern in patterns for path in sorted(folder.glob(pattern))] if folder.is_dir() else []
     return [*states, *others, *(folder / name for name in FILES if (folder / name).exists())]
