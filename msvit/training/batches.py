@@ -7,13 +7,13 @@ from typing import Any
 import torch
 from timm.data import create_transform
 from torch import Tensor
-from torch.utils.data import BatchSampler, DataLoader, Dataset, DistributedSampler, RandomSampler, SequentialSampler
+from torch.utils.data import BatchSampler, DataLoader, Dataset, DistributedSampler, RandomSampler
 from torchvision.transforms import InterpolationMode, v2
 
 from msvit.data import digits
 from msvit.data.catalog import DataSet, dataset
 from msvit.errors import ModelError
-from msvit.training.distributed import first_ahead, rank, ranks, share
+from msvit.training.distributed import first_ahead, rank, ranks, shared_batches
 from msvit.training.recipes import Recipe
 from msvit.training.state import random_states, set_random_states
 
@@ -61,8 +61,8 @@ class Batches:
 
     def test(self) -> Iterator[Batch]:
         """This process's part of the test split, in order; each image is in one part, in the batch it always is in."""
-        batches = list(BatchSampler(SequentialSampler(self.test_set), TEST_BATCH, drop_last=False))  # type: ignore[arg-type]
-        yield from DataLoader(self.test_set, batch_sampler=share(batches), num_workers=self.recipe.workers)
+        batches = shared_batches(self.test_set, TEST_BATCH)
+        yield from DataLoader(self.test_set, batch_sampler=batches, num_workers=self.recipe.workers)
 
 
 class _Skipping:

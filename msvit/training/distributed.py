@@ -12,6 +12,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.parallel import DistributedDataParallel
+from torch.utils.data import BatchSampler, Dataset, SequentialSampler
 
 from msvit.classifier import SpikingClassifier
 
@@ -48,6 +49,11 @@ def ranks() -> int:
 def share(items: Sequence[Value]) -> Sequence[Value]:
     """This process's part of `items`: consecutive ones, each in one process only."""
     return items[len(items) * rank() // ranks() : len(items) * (rank() + 1) // ranks()]
+
+
+def shared_batches(dataset: Dataset[Any], size: int) -> Sequence[list[int]]:
+    """This process's part of a data set in order, as indices of whole batches: those that one process would have."""
+    return share(list(BatchSampler(SequentialSampler(dataset), size, drop_last=False)))  # type: ignore[arg-type]
 
 
 def gathered(value: Value) -> list[Value]:

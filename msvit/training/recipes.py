@@ -55,7 +55,7 @@ class Recipe:
     scale: float = 0.0  # affine, share, up and down
     precision: str = "float32"
     compile: bool = False  # the neurons on the CPU, where there is a C++ compiler
-    recompute: bool = False  # keep the inputs of blocks and units alone for the backward pass: half the memory
+    recompute: bool = False  # keep the inputs of units alone for the backward pass: half the memory
     workers: int = 0
     sop_penalty: float = 0.0  # weight of the expected accumulates per dense MAC in the loss
     profile_every: int = 0  # epochs between energy measurements; 0: none

@@ -76,15 +76,15 @@ def profile_together(
 ) -> "Profile":
     """The profile of all images, of which each process measures some: whole batches, so that one process alone would
     find the same, number by number. EnergyError for `enough`, which only one process can decide."""
-    from torch.utils.data import BatchSampler, DataLoader, SequentialSampler
+    from torch.utils.data import DataLoader
 
     import msvit_energy
-    from msvit.training.distributed import gathered, ranks, share
+    from msvit.training.distributed import gathered, ranks, shared_batches
     from msvit_energy.merge import merge
 
     if enough is not None and ranks() > 1:
         raise EnergyError(f"--ci ends a measurement after a batch, which {ranks()} processes cannot; use --images")
-    own = share(list(BatchSampler(SequentialSampler(dataset), batch_size, drop_last=False)))  # type: ignore[arg-type]
+    own = shared_batches(dataset, batch_size)
     singly = min(lemaire, sum(index < lemaire for batch in own for index in batch))
     batches = (tuple(batch) for batch in DataLoader(dataset, batch_sampler=own))
     parts: list[Profile] = []
