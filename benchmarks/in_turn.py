@@ -11,13 +11,12 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Any
 
-# pages of 2 MiB for large tensors, as the command line asks for; one OpenMP pool must not spin beside another
-ENVIRONMENT = {"THP_MEM_ALLOC_ENABLE": "1", "OMP_WAIT_POLICY": "passive"}
+ENVIRONMENT = {"OMP_WAIT_POLICY": "passive"}  # one OpenMP pool must not spin beside another
 PACKAGES = ("torch", "spikingjelly", "numpy")
 
 
@@ -38,11 +37,10 @@ class Measured:
 
 def contest(script: str, contestants: Mapping[str, Sequence[str]], rounds: int, threads: int) -> dict[str, Measured]:
     """Run `script` once per contestant with its arguments; after one round that is not counted, `rounds` rounds."""
-    environment = os.environ | ENVIRONMENT | {"OMP_NUM_THREADS": str(threads)}
     processes = {
         name: subprocess.Popen(
             [sys.executable, script, *arguments],
-            env=environment,
+            env=environment(threads),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -62,6 +60,21 @@ def contest(script: str, contestants: Mapping[str, Sequence[str]], rounds: int, 
     return {name: Measured(seconds[name], ends[name].pop("peak_mb"), ends[name]) for name in contestants}
 
 
+def trial(script: str, arguments: Sequence[str], threads: int) -> str:
+    """Let a contestant take one step alone: what it died of, in a line, or nothing."""
+    command = [sys.executable, script, *arguments]
+    done = subprocess.run(
+        command, env=environment(threads), input="step\nend\n", capture_output=True, text=True, check=False
+    )
+    lines = done.stderr.strip().splitlines() or [f"ended with {done.returncode}"]
+    return lines[-1] if done.returncode else ""
+
+
+def environment(threads: int) -> dict[str, str]:
+    """The environment of every contestant."""
+    return os.environ | ENVIRONMENT | {"OMP_NUM_THREADS": str(threads)}
+
+
 def ask(process: "subprocess.Popen[str]", what: str) -> str:
     """The answer of a contestant."""
     assert process.stdin is not None and process.stdout is not None
@@ -72,19 +85,36 @@ def ask(process: "subprocess.Popen[str]", what: str) -> str:
     return answer
 
 
-def answer(step: Callable[[], None], end: Callable[[], Mapping[str, Any]]) -> None:
-    """A contestant's side: steps are timed, and at the end the peak of the memory is told."""
-    answers, sys.stdout = sys.stdout, sys.stderr
-    before = peak()
-    for line in sys.stdin:
-        if line.strip() == "step":
+class Turns:
+    """A contestant's side: one turn for each step that is asked for, timed until the next turn is wanted.
+
+    What is printed goes to the standard error from now on, as the standard output carries the answers.
+    """
+
+    def __init__(self) -> None:
+        self._answers, sys.stdout = sys.stdout, sys.stderr
+        self._before, self._needed = peak(), 0.0
+
+    def __iter__(self) -> Iterator[None]:
+        for line in sys.stdin:
+            if line.strip() != "step":
+                self._needed = peak() - self._before
+                return
             started = time.perf_counter()
-            step()
-            print(time.perf_counter() - started, file=answers, flush=True)
-        else:
-            needed = peak() - before
-            print(json.dumps({"peak_mb": needed, **end()}), file=answers, flush=True)
-            return
+            yield
+            print(time.perf_counter() - started, file=self._answers, flush=True)
+
+    def tell(self, said: Mapping[str, Any]) -> None:
+        """The end: the peak of the memory during the turns, and what else there is to say."""
+        print(json.dumps({"peak_mb": self._needed, **said}), file=self._answers, flush=True)
+
+
+def answer(step: Callable[[], None], end: Callable[[], Mapping[str, Any]]) -> None:
+    """The short form: a step in each turn, and what `end` says after the last."""
+    turns = Turns()
+    for _ in turns:
+        step()
+    turns.tell(end())
 
 
 def peak() -> float:

@@ -26,6 +26,7 @@ class LIF(neuron.LIFNode):
     spikes bit-equal to SpikingJelly's; elsewhere, and while a graph is traced, SpikingJelly's own kernels run.
     """
 
+    binary = True  # emits nothing but 0 and 1
     compiled = False
 
     def __init__(self, tau: float = 2.0, v_threshold: float = 1.0) -> None:
@@ -41,7 +42,8 @@ class LIF(neuron.LIFNode):
     def forward(self, x: Tensor) -> Tensor:
         tracing = torch.jit.is_tracing()  # type: ignore[attr-defined]
         if x.device.type in ("cpu", "meta") and x.dtype in (torch.float32, torch.float64) and not tracing:
-            return lif(x, self.tau, self.v_threshold, compiled=self.compiled and x.is_cpu)
+            with torch._C.DisableTorchFunction():  # thousands of calls that nobody needs to watch
+                return lif(x, self.tau, self.v_threshold, compiled=self.compiled and x.is_cpu)
         self.reset()
         spikes = super().forward(x)
         self.reset()  # frees the last membrane, and in training the graph behind it
@@ -126,8 +128,10 @@ def _unrelated(view: Tensor) -> Tensor:
     return own.set_(view.untyped_storage(), view.storage_offset(), view.shape, view.stride())
 
 
-def _charge(currents: Tensor, tau: float, v_threshold: float) -> tuple[list[Tensor], list[Tensor]]:
-    """Membranes before the reset, and spikes, step by step.
+def _charge(
+    currents: Tensor, tau: float, v_threshold: float, out: Tensor | None = None
+) -> tuple[list[Tensor], list[Tensor]]:
+    """Membranes before the reset, and spikes, step by step; the spikes in `out`, if that is given.
 
     The order of roundings is SpikingJelly's, so that no spike differs.
     """
@@ -143,13 +147,15 @@ def _charge(currents: Tensor, tau: float, v_threshold: float) -> tuple[list[Tens
             rise = currents[t] - v
             h = torch.add(v, rise, alpha=1 / tau) if one_pass else rise.div_(tau).add_(v)
         membranes.append(h)
-        spikes.append(torch.ge(h, v_threshold, out=torch.empty_like(h)))  # floats at once: bools are slow on the CPU
+        fired = torch.empty_like(h) if out is None else out[t]  # floats at once: bools are slow on the CPU
+        spikes.append(torch.ge(h, v_threshold, out=fired))
     return membranes, spikes
 
 
 def _fire(currents: Tensor, *, tau: float, v_threshold: float, out: Tensor | None = None) -> Tensor:
     """Spikes of currents `[T, n]`."""
-    return torch.stack(_charge(currents, tau, v_threshold)[1], out=out)
+    spikes = _charge(currents, tau, v_threshold, out)[1]
+    return torch.stack(spikes) if out is None else out
 
 
 def _receive(

@@ -99,7 +99,8 @@ def product(left: Tensor, right: Tensor) -> Call:
     streams = (Stream(left, m * repeats[0]), Stream(right, n * repeats[1]))
 
     def pairs() -> Tensor:
-        return a.sum(-2, dtype=torch.float64) * b.sum(-1, dtype=torch.float64)
+        left, right = (side.cpu() if side.is_mps else side for side in (a, b))  # which has no float64
+        return left.sum(-2, dtype=torch.float64) * right.sum(-1, dtype=torch.float64)
 
     return Call("matmul", batch * n * k * m, streams, pairs)
 
@@ -118,7 +119,8 @@ def einsum(equation: str, *operands: Tensor) -> Call | None:
     shared = "".join(letter for letter in a if letter in b)
 
     def pairs() -> Tensor:
-        left, right = (torch.einsum(f"{own}->{shared}", x.double()) for own, x in zip(names, operands, strict=True))
+        here = (x.cpu() if x.is_mps else x for x in operands)
+        left, right = (torch.einsum(f"{own}->{shared}", x.double()) for own, x in zip(names, here, strict=True))
         return left * right
 
     return Call("einsum", macs, streams, pairs)

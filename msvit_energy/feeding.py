@@ -69,7 +69,7 @@ def detect(model: nn.Module, image: Tensor, time_steps: int) -> Feed:
         for module in neurons or leaves
     ]
     try:
-        with torch.no_grad():
+        with resting.mode():
             model(image)
     except Exception as refusal:
         return _as_sequence(model, image, time_steps, resting, refusal)
@@ -87,7 +87,7 @@ def _as_sequence(model: nn.Module, image: Tensor, time_steps: int, resting: Rest
     """ "sequence" if the model takes `[T, 1, ...]`; otherwise what it said to the image is raised again."""
     resting.restore()
     try:
-        with torch.no_grad():
+        with resting.mode():
             model(repeated(image, time_steps))
     except Exception:
         raise refusal from None

@@ -4,6 +4,7 @@ Classes are recognised by their qualified names, so no library is imported that 
 """
 
 import re
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -97,6 +98,7 @@ class Resting:
         with torch.inference_mode(False):
             self._reset()
             self._kept = [(module, {name: Kept(v) for name, v in _state(module).items()}) for module in model.modules()]
+        self._in_inference = any(value.in_inference() for _, kept in self._kept for value in kept.values())
 
     def restore(self) -> None:
         """Put the model back to rest."""
@@ -110,6 +112,10 @@ class Resting:
                     original = value.restored()
                     if now.get(name, kept) is not original:
                         setattr(module, name, original)
+
+    def mode(self) -> AbstractContextManager[Any]:
+        """A mode without gradients: inference mode where a state was made in it, and can be written to in it alone."""
+        return torch.inference_mode() if self._in_inference else torch.no_grad()
 
     def _reset(self) -> None:
         for module in self.model.modules():
@@ -131,6 +137,13 @@ class Kept:
             self.content = [Kept(item) for item in value]
         elif (items := _items(value)) is not None:
             self.content = {name: Kept(item) for name, item in items.items()}
+
+    def in_inference(self) -> bool:
+        """Whether a tensor in it was made in inference mode."""
+        if isinstance(self.value, Tensor):
+            return self.value.is_inference()
+        held = self.content.values() if isinstance(self.content, dict) else self.content or ()
+        return any(kept.in_inference() for kept in held)
 
     def restored(self) -> Any:
         """The value itself, holding what it held."""

@@ -6,8 +6,9 @@ in later layers may amplify it or not.
 
 import copy
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -54,12 +55,22 @@ def compare_formats(model: nn.Module, batches: Iterable[Tensor]) -> Precision:
     narrow, wide = copy.deepcopy(model).float(), copy.deepcopy(model).double()
     outputs = differing = spikes = 0
     for batch in images:
-        for a, b in zip(fired(narrow, batch.float()), fired(wide, batch.double()), strict=True):
-            outputs, differing, spikes = outputs + b.numel(), differing + int((a != b).sum()), spikes + int(b.sum())
+        found = flips(fired(narrow, batch.float()), fired(wide, batch.double()))
+        outputs, differing, spikes = outputs + found[0], differing + found[1], spikes + found[2]
     if not outputs:
         raise EnergyError("there is nothing to compare: no spiking neurons, or no images")
     sops = [sum(operator.sops for operator in profile(network, images).operators) for network in (narrow, wide)]
     return Precision(sum(map(len, images)), outputs, differing, spikes, *sops)
+
+
+def flips(ours: Sequence[Tensor], theirs: Sequence[Tensor]) -> tuple[int, int, int]:
+    """Of two lists of what neurons emitted: outputs, how many of them differ, spikes of the second."""
+    pairs = list(zip(ours, theirs, strict=True))
+    return (
+        sum(b.numel() for _, b in pairs),
+        sum(int((a != b).sum()) for a, b in pairs),
+        sum(int(b.sum()) for b in theirs),
+    )
 
 
 def excite_(model: nn.Module, seed: int) -> None:
@@ -82,8 +93,11 @@ def excite_(model: nn.Module, seed: int) -> None:
                 nn.init.normal_(bias, 0.0, 0.1, generator)
 
 
-def fired(model: nn.Module, batch: Tensor) -> list[Tensor]:
-    """What every neuron layer emits, as booleans, in the order of the calls; evaluation mode, states from rest."""
+def fired(model: nn.Module, batch: Tensor, run: Callable[[nn.Module, Tensor], Any] | None = None) -> list[Tensor]:
+    """What every neuron layer emits, as booleans, in the order of the calls; evaluation mode, states from rest.
+
+    `run` hands the batch to a model that wants more than a plain call.
+    """
     outputs: list[Tensor] = []
     handles = [
         module.register_forward_hook(lambda _, args, output: outputs.append(emitted(output).bool()))
@@ -93,7 +107,8 @@ def fired(model: nn.Module, batch: Tensor) -> list[Tensor]:
     resting = Resting(model)
     try:
         with torch.inference_mode():
-            model.eval()(batch)
+            model.eval()
+            model(batch) if run is None else run(model, batch)
     finally:
         for handle in handles:
             handle.remove()

@@ -11,12 +11,12 @@ from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
 from msvit_energy import feeding
-from msvit_energy.dense import Graph, reconcile, trace
+from msvit_energy.dense import Graph, reconcile
 from msvit_energy.errors import EnergyError
 from msvit_energy.feeding import Feed
+from msvit_energy.graphs import graph_of
 from msvit_energy.lemaire import estimate
 from msvit_energy.maps import Maps
-from msvit_energy.neurons import Resting
 from msvit_energy.recorder import Recorder, stage_of
 from msvit_energy.records import Coverage, Operator, Profile
 
@@ -30,15 +30,19 @@ class Labels:
 
     classes: int | None = None
     known: int = 0
-    correct: int = 0
+    right: Tensor | int = 0  # stays on the model's device until it is asked for
+
+    @property
+    def correct(self) -> int:
+        """Images classified correctly."""
+        return int(self.right)
 
     def add(self, logits: Tensor | None, labels: Tensor | None) -> None:
         """Count one batch; labels below 0 mean unknown."""
         if labels is None or logits is None or self.classes not in (None, logits.shape[-1]):
             return
-        known = labels >= 0
-        self.known += int(known.sum())
-        self.correct += int((logits.argmax(-1).cpu() == labels.cpu())[known].sum())
+        self.known += int((labels >= 0).sum())
+        self.right = self.right + (logits.argmax(-1) == labels.to(logits.device, non_blocking=True)).sum()
 
 
 def profile(
@@ -63,10 +67,11 @@ def profile(
     estimate after Lemaire et al. `maps` are filled with the rates of single layers. `provenance` is stored as it is;
     `on_batch` is told the number of images after each batch; `enough`, given what was measured so far, ends the
     measurement when it says so. The model comes back as it was: mode, hooks, T, states at rest. Works under
-    `inference_mode` and `no_grad` alike. Raises EnergyError for no images, NaN inside the network, or tensors that do
-    not fit T.
+    `inference_mode` and `no_grad` alike. Raises EnergyError for no images, a model in bfloat16, NaN inside the network,
+    or tensors that do not fit T.
     """
     _check(time_steps, feed, lemaire)
+    _check_format(model)
     steps = time_steps or getattr(model, "time_steps", None) or 1
     labels = Labels(classes)
     single: list[Tensor] = []
@@ -79,7 +84,7 @@ def profile(
         feed = feeding.detect(model, image, steps) if feed == "auto" else feed
         with Recorder(model, steps, steps_per_call=1 if feed == "step" else steps, maps=maps) as recorder:
             for inputs, known in chain([first], stream):
-                with torch.inference_mode(), recorder.batch(inputs, len(inputs)):
+                with recorder.batch(inputs, len(inputs)):
                     logits = feeding.run(model, inputs, steps, feed)
                 labels.add(logits, known)
                 single += [one.unsqueeze(0) for one in inputs[: max(0, lemaire - len(single))]]
@@ -100,12 +105,26 @@ def _check(time_steps: int | None, feed: str, lemaire: int) -> None:
     feeding.check(feed)
 
 
+def _check_format(model: nn.Module) -> None:
+    """EnergyError for bfloat16, by the weights or by autocast."""
+    device = next(model.parameters(), torch.empty(0)).device.type
+    autocast = torch.is_autocast_enabled(device) and torch.get_autocast_dtype(device) == torch.bfloat16
+    if autocast or any(weights.dtype == torch.bfloat16 for weights in model.parameters()):
+        where = "runs under autocast to" if autocast else "is in"
+        raise EnergyError(
+            f"the model {where} bfloat16, which rounds membranes to 8 bits, so that other neurons fire, and sums of "
+            "spikes above 256; profile it in float32"
+        )
+
+
 def _batches(model: nn.Module, batches: Iterable[Batch]) -> Iterator[tuple[Tensor, Tensor | None]]:
     """Images on the model's device and in its number format, and their labels."""
     anchor = next(model.parameters(), torch.empty(0))
+    ahead = anchor.is_cuda  # from pinned memory a copy overlaps with what the GPU does
     for batch in batches:
         inputs, labels = (batch, None) if isinstance(batch, Tensor) else batch
-        yield inputs.to(anchor.device, anchor.dtype if inputs.is_floating_point() else None), labels
+        number_format = anchor.dtype if inputs.is_floating_point() else inputs.dtype
+        yield inputs.to(anchor.device, number_format, non_blocking=ahead), labels
 
 
 @contextmanager
@@ -135,7 +154,12 @@ def covered(model: nn.Module, image: Tensor, recorder: Recorder, feed: Feed) -> 
         for name, entry in recorder.watched.items()
     }
     unplaced = {name: macs // calls for name, macs in recorder.unplaced.items()}
-    graph, refusal = _traced(model, feeding.repeated(image, steps) if feed == "sequence" else image, recorder)
+
+    def doubted(graph: Graph) -> bool:
+        found = reconcile(graph, measured, unplaced, calls)
+        return bool(found.note) or len(found.unknown) > len(unplaced)
+
+    graph, refusal = _traced(model, feeding.repeated(image, steps) if feed == "sequence" else image, recorder, doubted)
     if graph is None:
         note = f"the dense MACs are the hooks' own: fvcore could not trace the model ({refusal})"
         coverage = Coverage({name: macs * calls for name, (_, macs) in measured.items()}, note=note)
@@ -149,15 +173,15 @@ def covered(model: nn.Module, image: Tensor, recorder: Recorder, feed: Feed) -> 
     return replace(coverage, never_called=idle)
 
 
-def _traced(model: nn.Module, inputs: Tensor, recorder: Recorder) -> tuple[Graph | None, str]:
+def _traced(
+    model: nn.Module, inputs: Tensor, recorder: Recorder, doubted: Callable[[Graph], bool]
+) -> tuple[Graph | None, str]:
     """The graph, or what the tracer said that could not make one."""
-    resting = Resting(model)
+    listed, neurons = recorder.listed_modules(), list(recorder.firing)
     try:
-        return trace(model, inputs, recorder.listed_modules(), list(recorder.firing)), ""
+        return graph_of(model, inputs, recorder.time_steps, listed, neurons, doubted), ""
     except Exception as error:  # a tracer can raise anything on somebody's model
         return None, f"{type(error).__name__}: {str(error).strip().splitlines()[0] if str(error).strip() else ''}"
-    finally:
-        resting.restore()
 
 
 def _module_of(operator: str, modules: Collection[str]) -> str:

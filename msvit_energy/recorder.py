@@ -15,14 +15,13 @@ import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from itertools import islice
 from types import TracebackType
 from typing import Any, Self
 
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _BatchNorm
-from torch.nn.modules.pooling import _AdaptiveAvgPoolNd, _AdaptiveMaxPoolNd, _AvgPoolNd, _MaxPoolNd
 from torch.overrides import TorchFunctionMode
 
 from msvit_energy import calls
@@ -33,13 +32,12 @@ from msvit_energy.frames import Frame
 from msvit_energy.maps import Maps
 from msvit_energy.neurons import Resting, emitted, is_neuron, takes_sequences
 from msvit_energy.origins import BLANK, INPUT, OTHER, WEIGHT, Origin, Origins, merge
+from msvit_energy.overheads import SPIKE_COSTS, overhead_name
 from msvit_energy.records import NeuronLayer, Overhead
-from msvit_energy.tally import Tally
+from msvit_energy.survey import Surveys
+from msvit_energy.tally import BINARY, Observation, Tally, arrived, observe
 
-NORMS = (_BatchNorm, nn.LayerNorm, nn.GroupNorm)
-POOLS = (_MaxPoolNd, _AvgPoolNd, _AdaptiveAvgPoolNd, _AdaptiveMaxPoolNd)
 Hook = Callable[..., None]
-SPIKE_COSTS = ("column_sum", "mask")  # overheads whose inputs are tallied: some protocols price them
 
 
 @dataclass
@@ -85,6 +83,9 @@ class Recorder:
         self._image: tuple[int, ...] = ()
         self._counts: dict[str, np.ndarray] = {}  # of the images of the present batch
         self._runs: dict[str, int] = {}  # runs of each module in the present batch
+        self._surveys = Surveys()  # of the tensors of the present batch
+        self._seen: list[tuple[str, int, Tally, Observation]] = []  # name and first run, not yet counted
+        self._pairs: list[tuple[str, Watched, Tensor]] = []
         self._stack: list[Frame] = []
         self._handles: list[Any] = []
         self._resting = Resting(model)
@@ -115,18 +116,23 @@ class Recorder:
 
     @contextmanager
     def batch(self, inputs: Tensor, images: int) -> Iterator[None]:
-        """Observe the forward (or the T forwards) of that many images; neurons start from rest."""
+        """Observe the forward (or the T forwards) of that many images, without gradients; neurons start from rest."""
         self._batch = images
         self._image = tuple(inputs.shape[-2:]) if inputs.dim() > 3 else ()  # height and width
         self._runs.clear()
         self._stack.clear()
         self._counts = {}
+        self._surveys.clear()
+        self._seen.clear()
+        self._pairs.clear()
         self._resting.restore()
         if self.images == 0:
             self.origins = Origins()
             self.origins.mark(inputs, INPUT)
-        with FunctionWatch(self):
+        # outside inference mode tensors say when they were written to, and need to be read only once
+        with self._resting.mode(), FunctionWatch(self):
             yield
+        self._take_in()
         self._check_runs()
         self.origins = None
         self.images += images
@@ -221,7 +227,10 @@ class Recorder:
             self._check_steps(name, module, spikes)
             # a neuron that runs over one step at a time has no time axis, whatever its shape looks like
             rank = spikes.dim() if takes_sequences(module) is False else None
-            self._count(f"{name} (output)", self.firing.setdefault(name, Tally()), spikes, rank)
+            tally = self.firing.setdefault(name, Tally())
+            # believed after the first batch, if that was so
+            binary = getattr(module, "binary", False) and self.images > 0 and tally.kind == BINARY
+            self._count(f"{name} (output)", tally, spikes, rank, binary=binary)
             if self.maps is not None and name in self.maps:
                 self.maps.add(name, self._outputs(name, spikes, rank), self._image)
             if self.origins is not None:
@@ -272,10 +281,9 @@ class Recorder:
                 origin = self.origins.of(stream.values)
                 entry.origins[position] = merge([origin, entry.origins.get(position, origin)])
             self._count(f"{name}#{position}", tally, stream.values, stream.rank, stream.reached)
-        if call.pairs is not None and len(entry.tallies) == 2 and entry.countable():
-            met = self._by_step(name, call.pairs(), None).sum((0, 2)).long().cpu().numpy()
-            entry.pairs = (entry.pairs or 0) + int(met.sum())
-            self._add_counts({f"{name} pairs": met})
+        if call.pairs is not None and len(entry.tallies) == 2:
+            met = self._by_step(name, call.pairs(), None)
+            self._pairs.append((name, entry, met.reshape(*met.shape[:2], -1).sum((0, 2))))
 
     def _positions(self, watched: dict[str, Watched], name: str, call: Call) -> list[int]:
         """The streams of an operator: what it was found to have at its first call, all but weights."""
@@ -290,16 +298,43 @@ class Recorder:
             elements += self.overheads[name].elements_per_image
         self.overheads[name] = Overhead(name, stage_of(name), op, elements)
 
-    def _count(self, name: str, tally: Tally, value: Tensor, rank: int | None, reached: float | Tensor = 0) -> None:
+    def _count(
+        self,
+        name: str,
+        tally: Tally,
+        value: Tensor,
+        rank: int | None,
+        reached: float | Tensor = 0,
+        *,
+        binary: bool = False,
+    ) -> None:
+        """Observe a tensor of a stream, which may be known to be `binary`."""
         steps = self._by_step(name, value.detach(), rank)
         first = self._runs.get(name, 0)
-        try:
-            counts = tally.add(first, steps, reached)
-        except EnergyError as error:
-            raise EnergyError(f"{name.partition('#')[0]}: {error}; the weights or the input are damaged") from None
-        self._runs[name] = first + steps.shape[0]
-        if "#" in name:
-            self._add_counts({f"{name} {count}": numbers for count, numbers in counts.items()})
+        self._runs[name] = first + len(steps)
+        tally.announce(first, steps, reached)
+        if not steps.is_meta:
+            steps = steps.cpu() if steps.is_mps else steps  # which has no float64
+            seen = observe(steps, reached, self._surveys, binary=binary)
+            self._seen.append((name, first, tally, seen))
+
+    def _take_in(self) -> None:
+        """Count what was observed in this batch."""
+        waiting = [tensor for *_, seen in self._seen for tensor in seen] + [pairs for *_, pairs in self._pairs]
+        here = iter(arrived(waiting))
+        for name, first, tally, seen in self._seen:
+            try:
+                counts = tally.add(first, Observation._make(islice(here, len(seen))))
+            except EnergyError as error:
+                layer = name.partition("#")[0]
+                raise EnergyError(f"{layer}: {error}; the weights or the input are damaged") from None
+            if "#" in name:
+                self._add_counts({f"{name} {count}": numbers for count, numbers in counts.items()})
+        for (name, entry, _), pairs in zip(self._pairs, here, strict=True):
+            if entry.countable():
+                met = pairs.long().numpy()
+                entry.pairs = (entry.pairs or 0) + int(met.sum())
+                self._add_counts({f"{name} pairs": met})
 
     def _add_counts(self, counts: dict[str, np.ndarray]) -> None:
         for key, numbers in counts.items():
@@ -313,30 +348,32 @@ class Recorder:
             return None
 
     def _by_step(self, name: str, value: Tensor, rank: int | None) -> Tensor:
-        """`[T*B, ...]`, `[T, B, ...]` or, constant in time, `[B, ...]` -> `[T or 1, B, elements]`.
+        """`[T*B, ...]`, `[T, B, ...]` or, constant in time, `[B, ...]` -> `[T or 1, B, ...]`.
 
         `rank` is the number of axes without a time axis of its own, None where that is free.
         """
         steps, batch, shape = self.steps_per_call, self._batch, tuple(value.shape)
         stepped = len(shape) > 2 and len(shape) != rank and shape[:2] == (steps, batch)
-        if stepped or shape[:1] == (steps * batch,):
-            return value.reshape(steps, batch, -1)
+        if stepped:
+            return value
+        if shape[:1] == (steps * batch,):
+            return value.unflatten(0, (steps, batch))
         if shape[:1] == (batch,):
-            return value.reshape(1, batch, -1)
+            return value.unsqueeze(0)
         if shape and shape[0] % (steps * batch) == 0:  # parts of each image in a row, such as windows of attention
-            return value.reshape(steps, batch, -1)
+            return value.unflatten(0, (steps, batch, -1))
         raise EnergyError(
             f"{name}: a tensor of shape {shape} has neither T*B = {steps * batch} nor T, B = {steps}, {batch} nor "
             f"B = {batch} in front; is time_steps = {steps} right?"
         )
 
     def _outputs(self, name: str, value: Tensor, rank: int | None) -> Tensor:
-        """As `_by_step`, with the axes of one image as they are: `[T or 1, B, ...]`."""
+        """As `_by_step`; EnergyError where the axes of one image are not those of the output."""
         steps = self._by_step(name, value, rank)
-        for axes in (value.shape[2:], value.shape[1:]):
-            if math.prod(axes) == steps.shape[2]:
-                return steps.reshape(*steps.shape[:2], *axes)
-        raise EnergyError(f"{name}: an output of shape {tuple(value.shape)} has parts of images in a row and no map")
+        if steps.dim() > value.dim() + 1:
+            shape = tuple(value.shape)
+            raise EnergyError(f"{name}: an output of shape {shape} has parts of images in a row and no map")
+        return steps
 
 
 class FunctionWatch(TorchFunctionMode):
@@ -354,18 +391,6 @@ class FunctionWatch(TorchFunctionMode):
         if self.recorder.origins is not None:
             self.recorder.origins.follow(func, args, kwargs, output)
         return output
-
-
-def overhead_name(module: nn.Module) -> str | None:
-    """batch_norm, pooling, column_sum, mask, neuron_update, None for all others."""
-    if is_neuron(module):
-        return "neuron_update"
-    if isinstance(module, NORMS):
-        return "batch_norm" if isinstance(module, _BatchNorm) else "normalisation"
-    if isinstance(module, POOLS):
-        return "pooling"
-    announced = getattr(module, "activation_op", None)
-    return announced if isinstance(announced, str) and announced not in ("matmul", "neuron") else None
 
 
 def stage_of(name: str) -> str:

@@ -1,12 +1,15 @@
 """Running counts of one stream of values.
 
-Exact whatever the batch size and order: whole numbers are summed in float64 (exact to 2^53) and kept as integers, the
-sums of real numbers of each image are added as fractions.
+Exact whatever the batch size and order: whole numbers are summed exactly (survey.py) and kept as integers, the sums of
+real numbers of each image are added as fractions. Counting has two halves: `observe` computes on the device where the
+values are, `Tally.add` takes the numbers in once they have arrived.
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -15,9 +18,50 @@ from torch import Tensor
 from msvit_energy.errors import EnergyError
 from msvit_energy.operand import KINDS, Operand
 from msvit_energy.origins import Origin
+from msvit_energy.survey import Surveys, channel_nonzeros
 
 BINARY, INTEGER, ANALOG = range(len(KINDS))
-MOST_SPIKES = 1 << 20  # whole numbers beyond are no counts of spikes: every large float is whole
+
+
+class Observation(NamedTuple):
+    """One tensor of a stream: its `Survey`, and per image the sums and the non-zero values, each value times the
+    synapses that its element reaches, `[images]`; all float64."""
+
+    bounds: Tensor
+    sums: Tensor
+    nonzeros: Tensor
+    events: Tensor
+    nonzero_events: Tensor
+
+
+def observe(values: Tensor, reached: float | Tensor, surveys: Surveys, *, binary: bool = False) -> Observation:
+    """Look at `values`, `[runs, images, ...]`; `reached` is the synapses that each element reaches, a number or a map
+    over the last axes."""
+    found = surveys.survey(values, binary=binary)
+    if not isinstance(reached, Tensor):
+        events, nonzero_events = (counts.sum(0) * reached for counts in (found.sums, found.nonzeros))
+        return Observation(found.bounds, found.sums, found.nonzeros, events, nonzero_events)
+    spatial, reached = tuple(reached.shape), reached.to(values.device)
+    known = values.is_cpu  # elsewhere nothing waits for the bounds, and all is computed
+    _, high, whole = found.bounds.tolist() if known else (0.0, math.inf, True)
+    events = torch.zeros_like(found.sums[0])
+    if whole:
+        events = (surveys.channel_sums(values, spatial, high) * reached).flatten(2).sum((0, 2))
+    nonzero_events = events
+    if not (known and whole and high <= 1):
+        nonzero_events = (channel_nonzeros(values, spatial) * reached).flatten(2).sum((0, 2))
+    return Observation(found.bounds, found.sums, found.nonzeros, events, nonzero_events)
+
+
+def arrived(tensors: Sequence[Tensor]) -> list[Tensor]:
+    """The same on the CPU, from each other device in one transfer."""
+    result = list(tensors)
+    for device in {tensor.device for tensor in tensors if not tensor.is_cpu}:
+        places = [i for i, tensor in enumerate(tensors) if tensor.device == device]
+        line = torch.cat([tensors[i].flatten() for i in places]).cpu()
+        for i, part in zip(places, line.split([tensors[i].numel() for i in places]), strict=True):
+            result[i] = part.view(tensors[i].shape)
+    return result
 
 
 @dataclass
@@ -33,37 +77,35 @@ class Tally:
     nonzero_events: int = 0
     reaches: set[int | None] = field(default_factory=set)  # synapses reached per element; None where that varies
 
-    def add(self, run: int, values: Tensor, reached: float | Tensor = 0) -> dict[str, np.ndarray]:
-        """Count `values`, `[runs, images, ...]`, as runs `run`, `run + 1`, ... of these images.
-
-        `reached` is the synapses that each element reaches, a number or a map over the last axes. Returns the counts
-        of each image, `[images]`; those that real numbers do not have are 0. Raises EnergyError for NaN and infinity.
-        """
-        self.reaches.add(None if isinstance(reached, Tensor) else int(reached))
-        runs, images = values.shape[:2]
+    def announce(self, run: int, values: Tensor, reached: float | Tensor) -> None:
+        """Note the shape of values `[runs, images, ...]`, all that the meta device has, and what they reach."""
         self.elements += values.numel()
-        if values.is_meta:  # shapes alone
-            self._extend(run + runs)
-            return {}
-        low, high = (bound.item() for bound in torch.aminmax(values))
+        self.reaches.add(None if isinstance(reached, Tensor) else int(reached))
+        self._extend(run + len(values))
+
+    def add(self, run: int, seen: Observation) -> dict[str, np.ndarray]:
+        """Count what was observed of values announced before, in runs `run`, `run + 1`, ... of these images.
+
+        Returns the counts of each image, `[images]`; those that real numbers do not have are 0. Raises EnergyError for
+        NaN and infinity.
+        """
+        low, high, whole = seen.bounds.tolist()
         if not (math.isfinite(low) and math.isfinite(high)):
             raise EnergyError(f"values from {low} to {high}")
-        spatial = reached.shape if isinstance(reached, Tensor) else ()
-        grouped = values.reshape(runs, images, -1, *spatial)  # [runs, images, channels, *spatial]
-        kind, sums = _kind(grouped, low, high, reached)
+        kind = ANALOG if not whole else BINARY if high <= 1 else INTEGER
         self.kind = max(self.kind, kind)
-        self.maximum = max(self.maximum, float(high))
-        if sums is not None:
-            self._store(run, self.sums, sums.runs())
+        self.maximum = max(self.maximum, high)
+        if kind == ANALOG:
+            self._store(run, self.sums, [sum(map(Fraction, row), Fraction()) for row in seen.sums.tolist()])
         else:
-            flat = values.reshape(runs, images, -1).sum(-1, dtype=torch.float64)
-            self._store(run, self.sums, [sum(map(Fraction, row), Fraction()) for row in flat.tolist()])
-        nonzeros = sums if kind == BINARY else Sums(torch.count_nonzero(grouped, dim=2), reached)
-        assert nonzeros is not None  # binary values have sums
-        self._store(run, self.nonzeros, nonzeros.runs())
-        counts = {"nonzero": nonzeros.images(), "nonzero_events": nonzeros.reaching()}
-        nothing = np.zeros(images, np.int64)
-        counts["value"], counts["events"] = (sums.images(), sums.reaching()) if sums else (nothing, nothing)
+            self._store(run, self.sums, [int(total) for total in seen.sums.sum(1).tolist()])
+        self._store(run, self.nonzeros, [int(total) for total in seen.nonzeros.sum(1).tolist()])
+        counts = {
+            "nonzero": _integers(seen.nonzeros.sum(0)),
+            "nonzero_events": _integers(seen.nonzero_events),
+            "value": _integers(seen.sums.sum(0) * (kind != ANALOG)),
+            "events": _integers(seen.events * (kind != ANALOG)),
+        }
         self.events += int(counts["events"].sum())
         self.nonzero_events += int(counts["nonzero_events"].sum())
         return counts
@@ -105,39 +147,5 @@ class Tally:
         self.nonzeros.extend([0] * missing)
 
 
-class Sums:
-    """Whole-number sums `[runs, images, *spatial]`, and the synapses that each position reaches."""
-
-    def __init__(self, sums: Tensor, reached: float | Tensor) -> None:
-        self.sums, self.reached = sums.double(), reached
-        self.flat = self.sums.flatten(2).sum(-1) if sums.dim() > 2 else self.sums  # [runs, images]
-
-    def runs(self) -> list[int]:
-        """One total per run."""
-        return [int(total) for total in self.flat.sum(1).tolist()]
-
-    def images(self) -> np.ndarray:
-        """One total per image."""
-        return self.flat.sum(0).long().cpu().numpy()
-
-    def reaching(self) -> np.ndarray:
-        """Sums times synapses reached, one total per image."""
-        if isinstance(self.reached, Tensor):
-            reached = (self.sums * self.reached.to(self.sums.device)).flatten(2).sum((0, 2))
-        else:
-            reached = self.flat.sum(0) * self.reached
-        return reached.long().cpu().numpy()
-
-
-def _kind(grouped: Tensor, low: float, high: float, reached: float | Tensor) -> tuple[int, Sums | None]:
-    """Index into KINDS of values `[runs, images, channels, *spatial]`, and their sums over channels if whole."""
-    if not 0 <= low <= high <= MOST_SPIKES:
-        return ANALOG, None
-    if high > 1 and not bool((grouped == grouped.floor()).all()):
-        return ANALOG, None
-    sums = Sums(grouped.sum(2, dtype=torch.float64), reached)
-    if high > 1:
-        return INTEGER, sums
-    # of values from 0 to 1 the sum equals the number of those that are not 0 only if all of those are 1
-    all_ones = int(torch.count_nonzero(grouped)) == float(sums.flat.sum())
-    return (BINARY, sums) if all_ones else (ANALOG, None)
+def _integers(numbers: Tensor) -> np.ndarray:
+    return numbers.long().numpy()

@@ -191,6 +191,14 @@ def test_the_callers_mode_changes_nothing(mode: str) -> None:
     assert profile.coverage.note == ""
 
 
+def test_states_of_inference_mode_can_be_written_to_outside_of_it() -> None:
+    with torch.inference_mode():
+        model = mixed()
+    profile = msvit_energy.profile(model, [numbers(3, 3).abs()], time_steps=3)
+    plain = msvit_energy.profile(mixed(), [numbers(3, 3).abs()], time_steps=3)
+    assert (profile.operators, profile.neurons) == (plain.operators, plain.neurons)
+
+
 @pytest.mark.parametrize("mode", MODES)
 def test_a_model_can_be_trained_after_it_was_profiled_in_any_mode(mode: str) -> None:
     model = mixed()

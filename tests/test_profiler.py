@@ -2,8 +2,6 @@
 
 import json
 from collections.abc import Iterator
-from fractions import Fraction
-from itertools import product
 from pathlib import Path
 
 import parity
@@ -17,7 +15,6 @@ import msvit
 import msvit_energy
 from msvit.classifier import SpikingClassifier
 from msvit_energy import EnergyError, Profile
-from msvit_energy.recorder import Tally
 
 
 @pytest.fixture(scope="module")
@@ -213,25 +210,6 @@ def test_overheads_are_listed_with_their_elements(small_model: SpikingClassifier
     assert elements["stage1.0.mlp.mlp1_conv.bias"] == 4 * 128 * 144
     assert elements["patch_embed2.proj4_maxpool"] == 4 * 32 * 144
     assert elements["head.bias"] == 10
-
-
-@pytest.mark.parametrize("values", [*product((0.0, 1.0), repeat=2), (0.0, 3.0), (0.5, 0.0), (-1.0, 1.0)])
-def test_kind_is_that_of_all_values(values: tuple[float, float]) -> None:
-    tally = Tally()
-    tally.add(0, torch.tensor(values).reshape(1, 1, 2))
-    expected = 2 if any(v < 0 or v % 1 for v in values) else int(max(values) > 1)
-    assert tally.kind == expected
-    tally.add(0, torch.zeros(1, 1, 2))  # later zeros do not narrow it
-    assert tally.kind == expected
-
-
-def test_real_sums_do_not_depend_on_the_order_of_images() -> None:
-    values = torch.randn(1, 50, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(0)) * 1e8
-    forward, backward = Tally(), Tally()
-    forward.add(0, values)
-    for image in reversed(range(50)):
-        backward.add(0, values[:, image : image + 1])
-    assert forward.exact_sums() == backward.exact_sums() == (sum(map(Fraction, values.sum(-1).flatten().tolist())),)
 
 
 def test_profile_survives_json(small_model: SpikingClassifier, tmp_path: Path) -> None:

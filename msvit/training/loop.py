@@ -33,6 +33,7 @@ from msvit.training.distributed import (
     ranks,
     synchronize_batch_norm,
 )
+from msvit.training.memory import keep_memory
 from msvit.training.recipes import Recipe
 from msvit.training.state import newest_state, random_states, save_state, set_random_states
 
@@ -95,6 +96,8 @@ class Training:
         self.model = model.to(device)
         set_drop_path(model, recipe.drop_path)
         set_recompute(model, recipe.recompute)
+        if not recipe.recompute and device == "cpu":  # who recomputes wants to need little
+            keep_memory()
         if recipe.compile and device == "cpu":
             try:
                 compile_neurons(model)

@@ -46,8 +46,6 @@ app.command()(report)
 
 
 ACROSS_PROCESSES = ("train", "profile")
-# large pages for large tensors, where the system has them: faults on small ones cost a sixth of a training step
-os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
 
 
 def processes() -> AbstractContextManager[None]:

@@ -1,4 +1,4 @@
-"""Which device a command runs on. CUDA paths have never been run on a GPU by this project's own tests."""
+"""Which device a command runs on. Nothing but the CPU has ever been run by this project's own tests."""
 
 import os
 
@@ -14,8 +14,9 @@ def choose(name: str) -> str:
     try:
         kind = torch.device(name).type
     except RuntimeError as error:
-        raise EnergyError(f"unknown device {name!r}; devices: auto, cpu, cuda, cuda:1, ...") from error
-    if kind == "cuda" and not torch.cuda.is_available():
+        raise EnergyError(f"unknown device {name!r}; devices: auto, cpu, cuda, cuda:1, mps, ...") from error
+    absent = {"cuda": not torch.cuda.is_available(), "mps": not torch.backends.mps.is_available()}
+    if absent.get(kind, False):
         raise EnergyError(f"device {name!r} is not available here; --device cpu is")
     return own_gpu() if name == "cuda" else name
 

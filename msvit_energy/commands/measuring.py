@@ -1,5 +1,6 @@
 """Measure what was opened on the images that were asked for, and say where the profile comes from."""
 
+import os
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -29,8 +30,11 @@ class Sampling:
     shuffle: bool = False
     shard: tuple[int, int] = (0, 1)
     time_steps: int | None = None  # frames of event data; None: the model's own T
+    workers: int | None = None  # processes that load images; None: some for a GPU, none where they would compete
 
     def __post_init__(self) -> None:
+        if self.workers is not None and self.workers < 0:
+            raise EnergyError(f"workers must be 0 or more, not {self.workers}")
         if self.batch_size < 1:
             raise EnergyError(f"batch size must be at least 1, not {self.batch_size}")
 
@@ -56,7 +60,13 @@ def measure(subject: "Subject", source: "Source", sampling: Sampling, **options:
 
     with progress_bar("profiling", len(source)) as advance:
         measured = profile_together(
-            subject.model, source.dataset, sampling.batch_size, classes=source.classes, on_batch=advance, **options
+            subject.model,
+            source.dataset,
+            sampling.batch_size,
+            workers=sampling.workers,
+            classes=source.classes,
+            on_batch=advance,
+            **options,
         )
     described = describe_data(source, sampling.seed, measured.images)
     provenance = subject.origin | {"data": described, "batch_size": sampling.batch_size}
@@ -69,6 +79,7 @@ def profile_together(
     dataset: "Dataset[Any]",
     batch_size: int,
     *,
+    workers: int | None = 0,
     lemaire: int = 0,
     maps: "Maps | None" = None,
     enough: "Callable[[Profile], bool] | None" = None,
@@ -76,6 +87,7 @@ def profile_together(
 ) -> "Profile":
     """The profile of all images, of which each process measures some: whole batches, so that one process alone would
     find the same, number by number. EnergyError for `enough`, which only one process can decide."""
+    import torch
     from torch.utils.data import DataLoader
 
     import msvit_energy
@@ -86,7 +98,10 @@ def profile_together(
         raise EnergyError(f"--ci ends a measurement after a batch, which {ranks()} processes cannot; use --images")
     own = shared_batches(dataset, batch_size)
     singly = min(lemaire, sum(index < lemaire for batch in own for index in batch))
-    batches = (tuple(batch) for batch in DataLoader(dataset, batch_sampler=own))
+    on_gpu = next(model.parameters(), torch.empty(0)).is_cuda
+    workers = (min(8, os.cpu_count() or 1) if on_gpu else 0) if workers is None else workers
+    loader = DataLoader(dataset, batch_sampler=own, num_workers=workers, pin_memory=on_gpu)
+    batches = (tuple(batch) for batch in loader)
     parts: list[Profile] = []
     if own or ranks() == 1:
         parts = [msvit_energy.profile(model, batches, lemaire=singly, maps=maps, enough=enough, **options)]

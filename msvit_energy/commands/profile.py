@@ -45,6 +45,11 @@ def profile(
     ] = None,
     map_image: Annotated[str | None, typer.Option(help="With --maps: one image, by number or file name.")] = None,
     lemaire: Annotated[int, typer.Option(help="Also estimate that many images after Lemaire et al. 2022.")] = 0,
+    fast: Annotated[
+        bool, typer.Option("--fast", help="Faster with other rounding; says how many spikes flip.")
+    ] = False,
+    compiled: Annotated[bool, typer.Option("--compile", help="Compile the neurons; the same spikes.")] = False,
+    workers: Annotated[int | None, typer.Option(help="Processes that load images; none on the CPU.")] = None,
     strict: Annotated[bool, typer.Option("--strict", help="Fail if any work could not be counted.")] = False,
     out: Annotated[Path | None, typer.Option(help="Folder for profile.json, tables, figures and report.html.")] = None,
     formats: Annotated[str, typer.Option("--format", help="Of the table: csv, md, tex, json, parquet.")] = USUAL,
@@ -57,9 +62,11 @@ def profile(
     --model without --ckpt profiles fresh, untrained weights. --model package.module:factory profiles any PyTorch
     spiking network.
     """
+    from msvit.neuron import compile_neurons
     from msvit.training.distributed import from_first, rank
     from msvit_energy import price
     from msvit_energy.commands.console import console
+    from msvit_energy.commands.fast import quicken
     from msvit_energy.commands.measuring import Sampling, measure
     from msvit_energy.commands.opening import open_subject, parse_shard
     from msvit_energy.commands.showing import parse_formats
@@ -75,12 +82,18 @@ def profile(
     wanted, mapped = parse_formats(formats), mapping.wanted(maps, map_image, out)
     cost = with_prices(get_technology(technology), e_mac, e_ac)
     enough = None if ci is None else within(parse_share(ci), protocol, cost)
-    sampling = Sampling(data, images, batch_size, seed, input_size, ci is not None, parse_shard(shard), time_steps)
+    sampling = Sampling(
+        data, images, batch_size, seed, input_size, ci is not None, parse_shard(shard), time_steps, workers
+    )
     if out is not None:
         from_first(lambda: check_free(out, names(), force))
     subject = open_subject(ckpt, model, model_args, ema=ema, time_steps=time_steps, seed=seed, device=device)
     source = sampling.source(subject)
+    if compiled:
+        compile_neurons(subject.model)
     how = {"time_steps": time_steps, "feed": feed}
+    if fast:
+        subject = quicken(subject, source, batch_size, how)
     shown = mapping.example(subject, sampling, map_image, mapped, how) if mapped and map_image else None
     measured = measure(subject, source, sampling, maps=mapped, lemaire=lemaire, enough=enough, **how)
     if strict and (left := uncounted(measured)):

@@ -1,0 +1,182 @@
+"""What a tensor holds, found in one pass through the cache: bounds, whole or not, sums, how many values are not 0.
+
+On the CPU a tensor is read part by part, so that several questions cost one read of the memory; elsewhere all is
+computed on the device, and nothing waits for it.
+"""
+
+import math
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.multiprocessing.reductions import StorageWeakRef
+
+PART = 1 << 17  # values that fit the cache together with as many in between
+MOST_SPIKES = 1 << 20  # whole numbers beyond are no counts of spikes: every large float is whole
+
+
+@dataclass(frozen=True)
+class Survey:
+    """`bounds` are the least and greatest value, and 1 if all are whole numbers from 0 to MOST_SPIKES, `[3]`; `sums`
+    and `nonzeros` are per run and image, `[runs, images]`, float64 (exact where all values are whole)."""
+
+    bounds: Tensor
+    sums: Tensor
+    nonzeros: Tensor
+
+
+def survey(values: Tensor, *, binary: bool = False) -> Survey:
+    """Survey `values`, `[runs, images, ...]`. `binary` says that they are known to be 0 or 1, which saves the check."""
+    if not values.is_floating_point():
+        values = values.double()
+    if values.is_cpu:
+        return _in_parts(values, binary)
+    low, high = torch.aminmax(values)
+    whole = (values == values.floor()).all() & (low >= 0) & (high <= MOST_SPIKES)
+    flat = values.reshape(*values.shape[:2], -1)
+    nonzeros = torch.count_nonzero(flat, dim=2)
+    return Survey(torch.stack([low, high, whole]).double(), flat.sum(2, dtype=torch.float64), nonzeros.double())
+
+
+def channel_sums(values: Tensor, spatial: tuple[int, ...], highest: float) -> Tensor:
+    """Sums of whole numbers up to `highest` at each position, `[runs, images, ..., *spatial]` ->
+    `[runs, images, *spatial]`, float64."""
+    return whole_sums(values.reshape(*values.shape[:2], -1, *spatial), 2, highest)
+
+
+def channel_nonzeros(values: Tensor, spatial: tuple[int, ...]) -> Tensor:
+    """How many values are not 0 at each position, shaped as `channel_sums`."""
+    grouped = values.reshape(*values.shape[:2], -1, *spatial)
+    if not (values.is_cpu and values.is_floating_point()):
+        return torch.count_nonzero(grouped, dim=2).double()
+    counts = torch.empty(*grouped.shape[:2], *spatial, dtype=torch.float64)
+    scratch = torch.empty(grouped.shape[2:], dtype=values.dtype)  # one image at a time fits the cache
+    for run, count in zip(grouped, counts, strict=True):
+        for image, total in zip(run, count, strict=True):
+            ones = torch.sign(image, out=scratch).abs_()
+            total.copy_(ones.sum(0, dtype=torch.promote_types(values.dtype, torch.float32)))
+    return counts
+
+
+def _in_parts(values: Tensor, binary: bool) -> Survey:
+    rows = _rows(values)
+    if binary or _is_binary(_line(values)):
+        sums = whole_sums(rows, 2, 1)
+        return Survey(_bounds(0.0, float(sums.any()), True), sums, sums)
+    low, high, whole = _extent(_line(values))
+    if not (math.isfinite(low) and math.isfinite(high)):
+        nothing = torch.zeros(values.shape[:2], dtype=torch.float64)
+        return Survey(_bounds(low, high, False), nothing, nothing)
+    flat = values.reshape(*values.shape[:2], -1)  # the order in which real numbers are added is not the memory's
+    sums = whole_sums(rows, 2, high) if whole else flat.sum(2, dtype=torch.float64)
+    return Survey(_bounds(low, high, whole), sums, _nonzeros(rows))
+
+
+def _bounds(low: float, high: float, whole: bool) -> Tensor:
+    return torch.tensor([low, high, whole], dtype=torch.float64)
+
+
+def whole_sums(values: Tensor, axis: int, highest: float) -> Tensor:
+    """Sums of whole numbers up to `highest` along an axis, exact in float64; float32 holds them up to 2^24."""
+    exact = values.dtype == torch.float32 and highest * values.shape[axis] <= 1 << 24
+    return values.sum(axis, dtype=None if exact else torch.float64).double()
+
+
+def _is_binary(line: Tensor) -> bool:
+    """Whether all of `[n]` are 0 or 1: x - x * x, rounded or not, is 0 for those alone."""
+    scratch = torch.empty(PART, dtype=line.dtype)
+    for part in line.split(PART):
+        low, high = torch.aminmax(torch.addcmul(part, part, part, value=-1, out=scratch[: len(part)]))
+        if not low.item() == 0 == high.item():
+            return False
+    return True
+
+
+def _extent(line: Tensor) -> tuple[float, float, bool]:
+    """Least and greatest of `[n]`, and whether all are whole numbers from 0 to MOST_SPIKES."""
+    scratch = torch.empty(PART, dtype=line.dtype)
+    lowest, highest, whole = math.inf, -math.inf, True
+    for part in line.split(PART):
+        low, high = (bound.item() for bound in torch.aminmax(part))
+        if not (math.isfinite(low) and math.isfinite(high)):
+            return low, high, False
+        lowest, highest = min(low, lowest), max(high, highest)
+        if whole := whole and low >= 0 and high <= MOST_SPIKES:
+            whole = torch.frac(part, out=scratch[: len(part)]).amax().item() == 0
+    return lowest, highest, whole
+
+
+def _nonzeros(rows: Tensor) -> Tensor:
+    """How many of `[runs, images, n]` are not 0, `[runs, images]`."""
+    counts = torch.zeros(rows.shape[:2], dtype=torch.float64)
+    scratch = torch.empty(PART, dtype=rows.dtype)
+    together = max(1, PART // max(1, rows.shape[2]))
+    for run, count in zip(rows, counts, strict=True):
+        for some, total in zip(run.split(together), count.split(together), strict=True):
+            for part in some.split(PART, dim=1):
+                ones = torch.sign(part, out=scratch[: part.numel()].view(part.shape)).abs_()
+                total.add_(ones.sum(1, dtype=torch.promote_types(rows.dtype, torch.float32)))
+    return counts
+
+
+def _rows(values: Tensor) -> Tensor:
+    """`[runs, images, n]`, in the order of the memory where that saves a copy."""
+    dense = _dense(values)
+    return values.reshape(*values.shape[:2], -1) if dense is None else dense
+
+
+def _line(values: Tensor) -> Tensor:
+    """All values `[n]`, in the order of the memory where that saves a copy."""
+    dense = _dense(values, leading=0)
+    return values.flatten() if dense is None else dense
+
+
+def _dense(values: Tensor, leading: int = 2) -> Tensor | None:
+    """A view `[runs, images, n]`, the first axes as they are and the others as they lie in memory, whatever their
+    order; None where they do not lie together."""
+    together = 1
+    for stride, size in sorted(zip(values.stride()[leading:], values.shape[leading:], strict=True)):
+        if size > 1 and stride != together:
+            return None
+        together *= size
+    return values.as_strided((*values.shape[:leading], together), (*values.stride()[:leading], 1))
+
+
+class Surveys:
+    """What is known of tensors that are still in memory and were not written to since: each is read once however many
+    operators read it, under whatever shape."""
+
+    def __init__(self) -> None:
+        self._known: dict[Hashable, tuple[StorageWeakRef, Any]] = {}
+
+    def survey(self, values: Tensor, *, binary: bool = False) -> Survey:
+        """As the function."""
+        return self._once(_identity(_dense(values)), values, lambda: survey(values, binary=binary))
+
+    def channel_sums(self, values: Tensor, spatial: tuple[int, ...], highest: float) -> Tensor:
+        """As the function."""
+        return self._once(_identity(values, spatial), values, lambda: channel_sums(values, spatial, highest))
+
+    def clear(self) -> None:
+        """Forget all."""
+        self._known.clear()
+
+    def _once(self, key: Hashable | None, values: Tensor, make: Callable[[], Any]) -> Any:
+        if key is None:
+            return make()
+        kept = self._known.get(key)
+        if kept is None or kept[0].expired():
+            kept = self._known[key] = (StorageWeakRef(values.untyped_storage()), make())
+        return kept[1]
+
+
+def _identity(view: Tensor | None, *more: Hashable) -> Hashable | None:
+    """Which numbers a tensor holds, as long as its memory lives; None in inference mode, where writes are not noted, as
+    those through `.data` never are."""
+    if view is None or view.is_inference():
+        return None
+    strides = tuple(stride for stride, size in zip(view.stride(), view.shape, strict=True) if size > 1)
+    place = view.untyped_storage()._cdata, view._version, view.storage_offset(), view.dtype
+    return *place, tuple(view.shape), strides, *more
