@@ -8,6 +8,7 @@ import math
 import string
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any
 
 import torch
@@ -16,6 +17,7 @@ from torch.nn import functional as F
 from torch.nn.modules.conv import _ConvNd
 
 from msvit_energy.fanout import reach, reached_on_axis, written_on_axis
+from msvit_energy.survey import whole_sums
 
 
 @dataclass(frozen=True)
@@ -30,13 +32,13 @@ class Stream:
 
 @dataclass(frozen=True)
 class Call:
-    """`macs` are those of the whole call. `pairs`, for a product of two activations, is a map of the pairs of non-zero
-    elements that meet, value times value, with the operands' leading axes."""
+    """`macs` are those of the whole call. `pairs`, for a product of two activations, maps the pairs of non-zero elements
+    that meet, value times value, with the operands' leading axes; it is told the highest of the values, all whole."""
 
     op: str
     macs: int
     streams: tuple[Stream, ...]
-    pairs: Callable[[], Tensor] | None = None
+    pairs: Callable[[float], Tensor] | None = None
 
 
 def convolution(
@@ -53,13 +55,25 @@ def convolution(
     spatial, taps = x.shape[2:], weight.shape[2:]
     padded = [size + sum(pad) for size, pad in zip(spatial, padding, strict=True)]
     outputs = [(p - d * (k - 1) - 1) // s + 1 for p, d, k, s in zip(padded, dilation, taps, stride, strict=True)]
-    axes = [
-        reached_on_axis(size, k, s, d, *pad, mode)
-        for size, k, s, d, pad in zip(spatial, taps, stride, dilation, padding, strict=True)
-    ]
+    reached = _reached(tuple(spatial), tuple(taps), stride, dilation, padding, mode, weight.shape[0] // groups)
     macs = x.shape[0] * math.prod(outputs) * weight.numel()
-    stream = Stream(x, reach(axes, weight.shape[0] // groups), rank=len(taps) + 2)
+    stream = Stream(x, reached, rank=len(taps) + 2)
     return Call(f"conv{len(taps)}d", macs, (stream,))
+
+
+@lru_cache(maxsize=4096)
+def _reached(
+    spatial: tuple[int, ...],
+    taps: tuple[int, ...],
+    stride: tuple[int, ...],
+    dilation: tuple[int, ...],
+    padding: tuple[tuple[int, int], ...],
+    mode: str,
+    channels: int,
+) -> float | Tensor:
+    """Synapses reached from each position of a convolution's input, over `channels` outputs."""
+    along = zip(spatial, taps, stride, dilation, padding, strict=True)
+    return reach([reached_on_axis(size, k, s, d, *pad, mode) for size, k, s, d, pad in along], channels)
 
 
 def transposed_convolution(
@@ -98,9 +112,9 @@ def product(left: Tensor, right: Tensor) -> Call:
     repeats = [batch // max(1, math.prod(side.shape[:-2])) for side in (a, b)]
     streams = (Stream(left, m * repeats[0]), Stream(right, n * repeats[1]))
 
-    def pairs() -> Tensor:
+    def pairs(highest: float) -> Tensor:
         left, right = (side.cpu() if side.is_mps else side for side in (a, b))  # which has no float64
-        return left.sum(-2, dtype=torch.float64) * right.sum(-1, dtype=torch.float64)
+        return whole_sums(left, -2, highest) * whole_sums(right, -1, highest)
 
     return Call("matmul", batch * n * k * m, streams, pairs)
 
@@ -118,7 +132,7 @@ def einsum(equation: str, *operands: Tensor) -> Call | None:
     streams = tuple(Stream(x, macs // x.numel() if x.numel() else 0) for x in operands)
     shared = "".join(letter for letter in a if letter in b)
 
-    def pairs() -> Tensor:
+    def pairs(highest: float) -> Tensor:
         here = (x.cpu() if x.is_mps else x for x in operands)
         left, right = (torch.einsum(f"{own}->{shared}", x.double()) for own, x in zip(names, here, strict=True))
         return left * right

@@ -4,6 +4,7 @@ Classes are recognised by their qualified names, so no library is imported that 
 """
 
 import re
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import lru_cache
@@ -94,7 +95,7 @@ class Resting:
     """
 
     def __init__(self, model: nn.Module) -> None:
-        self.model = model
+        self._resets = [reset for module in model.modules() if (reset := _reset(module)) is not None]
         with torch.inference_mode(False):
             self._reset()
             self._kept = [(module, {name: Kept(v) for name, v in _state(module).items()}) for module in model.modules()]
@@ -118,11 +119,15 @@ class Resting:
         return torch.inference_mode() if self._in_inference else torch.no_grad()
 
     def _reset(self) -> None:
-        for module in self.model.modules():
-            library = library_of(module)
-            method = library.reset if library is not None else "reset" if hasattr(module, "_memories") else ""
-            if method and hasattr(module, method):
-                getattr(module, method)()
+        for reset in self._resets:
+            reset()
+
+
+def _reset(module: nn.Module) -> Callable[[], object] | None:
+    """The method that puts a module to rest, if it has one."""
+    library = library_of(module)
+    name = library.reset if library is not None else "reset" if hasattr(module, "_memories") else ""
+    return getattr(module, name, None) if name else None
 
 
 class Kept:
@@ -137,6 +142,7 @@ class Kept:
             self.content = [Kept(item) for item in value]
         elif (items := _items(value)) is not None:
             self.content = {name: Kept(item) for name, item in items.items()}
+        self.fixed = self.content is None or (isinstance(value, tuple) and all(kept.fixed for kept in self.content))
 
     def in_inference(self) -> bool:
         """Whether a tensor in it was made in inference mode."""
@@ -147,6 +153,8 @@ class Kept:
 
     def restored(self) -> Any:
         """The value itself, holding what it held."""
+        if self.fixed:
+            return self.value
         if isinstance(self.value, Tensor):
             if not self.value.is_meta and not torch.equal(self.value, self.content):
                 with torch.inference_mode(self.value.is_inference()):

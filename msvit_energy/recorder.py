@@ -282,7 +282,9 @@ class Recorder:
                 entry.origins[position] = merge([origin, entry.origins.get(position, origin)])
             self._count(f"{name}#{position}", tally, stream.values, stream.rank, stream.reached)
         if call.pairs is not None and len(entry.tallies) == 2:
-            met = self._by_step(name, call.pairs(), None)
+            bounds = [seen.bounds for *_, seen in self._seen[-2:]]
+            highest = max((float(each[1]) for each in bounds if each.is_cpu), default=math.inf)
+            met = self._by_step(name, call.pairs(highest), None)
             self._pairs.append((name, entry, met.reshape(*met.shape[:2], -1).sum((0, 2))))
 
     def _positions(self, watched: dict[str, Watched], name: str, call: Call) -> list[int]:

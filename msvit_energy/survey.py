@@ -5,7 +5,7 @@ computed on the device, and nothing waits for it.
 """
 
 import math
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -62,16 +62,19 @@ def channel_nonzeros(values: Tensor, spatial: tuple[int, ...]) -> Tensor:
 
 def _in_parts(values: Tensor, binary: bool) -> Survey:
     rows = _rows(values)
-    if binary or _is_binary(_line(values)):
+    if binary:
         sums = whole_sums(rows, 2, 1)
         return Survey(_bounds(0.0, float(sums.any()), True), sums, sums)
-    low, high, whole = _extent(_line(values))
+    found = _whole(rows)
+    if found is not None:
+        return found
+    low, high = (bound.item() for bound in torch.aminmax(values))
     if not (math.isfinite(low) and math.isfinite(high)):
         nothing = torch.zeros(values.shape[:2], dtype=torch.float64)
         return Survey(_bounds(low, high, False), nothing, nothing)
-    flat = values.reshape(*values.shape[:2], -1)  # the order in which real numbers are added is not the memory's
-    sums = whole_sums(rows, 2, high) if whole else flat.sum(2, dtype=torch.float64)
-    return Survey(_bounds(low, high, whole), sums, _nonzeros(rows))
+    # the order in which real numbers are added is that of the axes, not of the memory
+    sums = values.reshape(*values.shape[:2], -1).sum(2, dtype=torch.float64)
+    return Survey(_bounds(low, high, False), sums, channel_nonzeros(rows, ()))
 
 
 def _bounds(low: float, high: float, whole: bool) -> Tensor:
@@ -84,41 +87,32 @@ def whole_sums(values: Tensor, axis: int, highest: float) -> Tensor:
     return values.sum(axis, dtype=None if exact else torch.float64).double()
 
 
-def _is_binary(line: Tensor) -> bool:
-    """Whether all of `[n]` are 0 or 1: x - x * x, rounded or not, is 0 for those alone."""
-    scratch = torch.empty(PART, dtype=line.dtype)
-    for part in line.split(PART):
-        low, high = torch.aminmax(torch.addcmul(part, part, part, value=-1, out=scratch[: len(part)]))
-        if not low.item() == 0 == high.item():
-            return False
-    return True
-
-
-def _extent(line: Tensor) -> tuple[float, float, bool]:
-    """Least and greatest of `[n]`, and whether all are whole numbers from 0 to MOST_SPIKES."""
-    scratch = torch.empty(PART, dtype=line.dtype)
-    lowest, highest, whole = math.inf, -math.inf, True
-    for part in line.split(PART):
-        low, high = (bound.item() for bound in torch.aminmax(part))
-        if not (math.isfinite(low) and math.isfinite(high)):
-            return low, high, False
-        lowest, highest = min(low, lowest), max(high, highest)
-        if whole := whole and low >= 0 and high <= MOST_SPIKES:
-            whole = torch.frac(part, out=scratch[: len(part)]).amax().item() == 0
-    return lowest, highest, whole
-
-
-def _nonzeros(rows: Tensor) -> Tensor:
-    """How many of `[runs, images, n]` are not 0, `[runs, images]`."""
-    counts = torch.zeros(rows.shape[:2], dtype=torch.float64)
+def _whole(rows: Tensor) -> Survey | None:
+    """The survey of `[runs, images, n]`; None if not all are whole numbers from 0 to MOST_SPIKES."""
+    sums, nonzeros = (torch.zeros(rows.shape[:2], dtype=torch.float64) for _ in range(2))
     scratch = torch.empty(PART, dtype=rows.dtype)
-    together = max(1, PART // max(1, rows.shape[2]))
-    for run, count in zip(rows, counts, strict=True):
-        for some, total in zip(run.split(together), count.split(together), strict=True):
-            for part in some.split(PART, dim=1):
-                ones = torch.sign(part, out=scratch[: part.numel()].view(part.shape)).abs_()
-                total.add_(ones.sum(1, dtype=torch.promote_types(rows.dtype, torch.float32)))
-    return counts
+    lowest, highest = math.inf, -math.inf
+    for run, images, part in _parts(rows):
+        within = scratch[: part.numel()].view(part.shape)
+        low, high = (bound.item() for bound in torch.aminmax(part))
+        if not 0 <= low <= high <= MOST_SPIKES or torch.frac(part, out=within).amax().item() != 0:
+            return None
+        lowest, highest = min(low, lowest), max(high, highest)
+        total = whole_sums(part, 1, high)
+        sums[run, images] += total
+        nonzeros[run, images] += total if high <= 1 else whole_sums(torch.clamp(part, max=1, out=within), 1, 1)
+    return Survey(_bounds(lowest, highest, True), sums, nonzeros)
+
+
+def _parts(rows: Tensor) -> Iterator[tuple[int, slice, Tensor]]:
+    """`[runs, images, n]` as parts `[some images, some values]` of at most PART values."""
+    runs, images, size = rows.shape
+    together = max(1, PART // max(1, size))
+    for run in range(runs):
+        for start in range(0, images, together):
+            some = slice(start, start + together)
+            for part in rows[run, some].split(PART, dim=1):
+                yield run, some, part
 
 
 def _rows(values: Tensor) -> Tensor:
@@ -127,21 +121,15 @@ def _rows(values: Tensor) -> Tensor:
     return values.reshape(*values.shape[:2], -1) if dense is None else dense
 
 
-def _line(values: Tensor) -> Tensor:
-    """All values `[n]`, in the order of the memory where that saves a copy."""
-    dense = _dense(values, leading=0)
-    return values.flatten() if dense is None else dense
-
-
-def _dense(values: Tensor, leading: int = 2) -> Tensor | None:
+def _dense(values: Tensor) -> Tensor | None:
     """A view `[runs, images, n]`, the first axes as they are and the others as they lie in memory, whatever their
     order; None where they do not lie together."""
     together = 1
-    for stride, size in sorted(zip(values.stride()[leading:], values.shape[leading:], strict=True)):
+    for stride, size in sorted(zip(values.stride()[2:], values.shape[2:], strict=True)):
         if size > 1 and stride != together:
             return None
         together *= size
-    return values.as_strided((*values.shape[:leading], together), (*values.stride()[:leading], 1))
+    return values.as_strided((*values.shape[:2], together), (*values.stride()[:2], 1))
 
 
 class Surveys:

@@ -89,26 +89,24 @@ class Tally:
         Returns the counts of each image, `[images]`; those that real numbers do not have are 0. Raises EnergyError for
         NaN and infinity.
         """
-        low, high, whole = seen.bounds.tolist()
+        bounds, sums, nonzeros, events, nonzero_events = (tensor.numpy() for tensor in seen)
+        low, high, whole = bounds.tolist()
         if not (math.isfinite(low) and math.isfinite(high)):
             raise EnergyError(f"values from {low} to {high}")
         kind = ANALOG if not whole else BINARY if high <= 1 else INTEGER
         self.kind = max(self.kind, kind)
         self.maximum = max(self.maximum, high)
+        counts = {"nonzero": nonzeros.sum(0), "nonzero_events": nonzero_events, "value": sums.sum(0), "events": events}
         if kind == ANALOG:
-            self._store(run, self.sums, [sum(map(Fraction, row), Fraction()) for row in seen.sums.tolist()])
+            self._store(run, self.sums, [sum(map(Fraction, row), Fraction()) for row in sums.tolist()])
+            counts |= dict.fromkeys(("value", "events"), np.zeros(len(events)))
         else:
-            self._store(run, self.sums, [int(total) for total in seen.sums.sum(1).tolist()])
-        self._store(run, self.nonzeros, [int(total) for total in seen.nonzeros.sum(1).tolist()])
-        counts = {
-            "nonzero": _integers(seen.nonzeros.sum(0)),
-            "nonzero_events": _integers(seen.nonzero_events),
-            "value": _integers(seen.sums.sum(0) * (kind != ANALOG)),
-            "events": _integers(seen.events * (kind != ANALOG)),
-        }
-        self.events += int(counts["events"].sum())
-        self.nonzero_events += int(counts["nonzero_events"].sum())
-        return counts
+            self._store(run, self.sums, [int(total) for total in sums.sum(1).tolist()])
+        self._store(run, self.nonzeros, [int(total) for total in nonzeros.sum(1).tolist()])
+        integers = {name: numbers.astype(np.int64) for name, numbers in counts.items()}
+        self.events += int(integers["events"].sum())
+        self.nonzero_events += int(integers["nonzero_events"].sum())
+        return integers
 
     @property
     def analog(self) -> bool:
@@ -145,7 +143,3 @@ class Tally:
         missing = runs - len(self.sums)
         self.sums.extend([0] * missing)
         self.nonzeros.extend([0] * missing)
-
-
-def _integers(numbers: Tensor) -> np.ndarray:
-    return numbers.long().numpy()
