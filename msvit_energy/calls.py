@@ -32,8 +32,9 @@ class Stream:
 
 @dataclass(frozen=True)
 class Call:
-    """`macs` are those of the whole call. `pairs`, for a product of two activations, maps the pairs of non-zero elements
-    that meet, value times value, with the operands' leading axes; it is told the highest of the values, all whole."""
+    """`macs` are those of the whole call. `pairs`, for a product of two activations, maps the pairs of non-zero
+    elements that meet, value times value, with the operands' leading axes; it is told the highest value, and all are
+    whole."""
 
     op: str
     macs: int
