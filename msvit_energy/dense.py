@@ -7,7 +7,8 @@ pooling, which it also counts, are not MACs of synapses and are left to the reco
 import math
 import warnings
 from collections import Counter
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -76,6 +77,18 @@ def added_product_macs(inputs: list[Any], outputs: list[Any]) -> Counter[str]:
     return Counter({"bmm": batch * n * k * m})
 
 
+@contextmanager
+def _hooks_taken_back(model: nn.Module) -> Iterator[None]:
+    """No hooks but the model's own afterwards: fvcore leaves its own where a forward fails."""
+    own = [(hooks, set(hooks)) for m in model.modules() for hooks in (m._forward_pre_hooks, m._forward_hooks)]
+    try:
+        yield
+    finally:
+        for hooks, before in own:
+            for number in hooks.keys() - before:
+                del hooks[number]
+
+
 def trace(model: nn.Module, inputs: Tensor, listed: Collection[str], neurons: Collection[str] = ()) -> Graph:
     """Trace `model` on the inputs of one image, in evaluation mode.
 
@@ -88,7 +101,7 @@ def trace(model: nn.Module, inputs: Tensor, listed: Collection[str], neurons: Co
     analysis.set_op_handle("aten::matmul", matmul_macs)
     analysis.set_op_handle("aten::mv", matmul_macs)
     analysis.set_op_handle("aten::baddbmm", added_product_macs)
-    with torch.no_grad():
+    with torch.no_grad(), _hooks_taken_back(model):
         inclusive = {
             name: sum(int(counts[op]) for op in MAC_OPERATORS)
             for name, counts in analysis.by_module_and_operator().items()

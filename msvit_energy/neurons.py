@@ -8,6 +8,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import lru_cache
+from types import ModuleType
 from typing import Any
 
 import torch
@@ -174,11 +175,11 @@ class Kept:
 
 
 def _items(value: Any) -> dict[Any, Any] | None:
-    """What a dictionary or a plain object holds by name; None for modules, classes, functions and the like."""
+    """What a dictionary or a plain object holds by name; None for modules, classes, functions, loggers and the like."""
     if isinstance(value, dict):
         return value
-    plain = hasattr(value, "__dict__") and not isinstance(value, nn.Module | type) and not callable(value)
-    return vars(value) if plain and type(value).__module__.partition(".")[0] != "torch" else None
+    plain = hasattr(value, "__dict__") and not isinstance(value, nn.Module | type | ModuleType) and not callable(value)
+    return vars(value) if plain and type(value).__module__.partition(".")[0] not in ("torch", "logging") else None
 
 
 def _state(module: nn.Module) -> dict[str, Any]:

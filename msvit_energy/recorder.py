@@ -281,7 +281,7 @@ class Recorder:
                 origin = self.origins.of(stream.values)
                 entry.origins[position] = merge([origin, entry.origins.get(position, origin)])
             self._count(f"{name}#{position}", tally, stream.values, stream.rank, stream.reached)
-        if call.pairs is not None and len(entry.tallies) == 2:
+        if call.pairs is not None and len(entry.tallies) == 2 and not call.streams[0].values.is_meta:
             bounds = [seen.bounds for *_, seen in self._seen[-2:]]
             highest = max((float(each[1]) for each in bounds if each.is_cpu), default=math.inf)
             met = self._by_step(name, call.pairs(highest), None)

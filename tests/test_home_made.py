@@ -1,5 +1,6 @@
 """Home-made neurons, whatever mode the caller is in, and where inputs come from."""
 
+import logging
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
@@ -197,6 +198,13 @@ def test_states_of_inference_mode_can_be_written_to_outside_of_it() -> None:
     profile = msvit_energy.profile(model, [numbers(3, 3).abs()], time_steps=3)
     plain = msvit_energy.profile(mixed(), [numbers(3, 3).abs()], time_steps=3)
     assert (profile.operators, profile.neurons) == (plain.operators, plain.neurons)
+
+
+def test_a_model_may_carry_a_logger_and_a_library() -> None:
+    model = mixed()
+    model.logger, model.library = logging.getLogger("of a model"), torch.nn.functional  # type: ignore[assignment]
+    plain = msvit_energy.profile(mixed(), [numbers(3, 3).abs()], time_steps=3)
+    assert msvit_energy.profile(model, [numbers(3, 3).abs()], time_steps=3) == plain
 
 
 @pytest.mark.parametrize("mode", MODES)

@@ -67,10 +67,10 @@ def main() -> None:
         with processes():
             app()
     except ValueError as error:
-        from msvit.errors import ModelError
-        from msvit_energy.errors import EnergyError
-
-        if not isinstance(error, ModelError | EnergyError):
+        # looked up, not imported: what was raised is there, and importing msvit takes seconds
+        known = {"msvit.errors": "ModelError", "msvit_energy.errors": "EnergyError"}
+        kinds = tuple(getattr(sys.modules[name], kind) for name, kind in known.items() if name in sys.modules)
+        if not isinstance(error, kinds):
             raise
         print(f"error: {error}", file=sys.stderr)
         raise SystemExit(2) from None
