@@ -12,7 +12,7 @@ from msvit_energy.records import Profile
 def geometry(model: nn.Module, input_size: tuple[int, ...], time_steps: int) -> Profile:
     """What one image `[*input_size]` does in `model`, which is on the meta device: a profile with all counts 0.
 
-    MACs are the hooks' own, not cross-checked with fvcore, which cannot trace without values.
+    MACs are the hooks' own, not cross-checked with fvcore.
     """
     model.eval()
     if hasattr(model, "time_steps"):

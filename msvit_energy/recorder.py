@@ -282,10 +282,11 @@ class Recorder:
                 entry.origins[position] = merge([origin, entry.origins.get(position, origin)])
             self._count(f"{name}#{position}", tally, stream.values, stream.rank, stream.reached)
         if call.pairs is not None and len(entry.tallies) == 2 and not call.streams[0].values.is_meta:
-            bounds = [seen.bounds for *_, seen in self._seen[-2:]]
-            highest = max((float(each[1]) for each in bounds if each.is_cpu), default=math.inf)
-            met = self._by_step(name, call.pairs(highest), None)
-            self._pairs.append((name, entry, met.reshape(*met.shape[:2], -1).sum((0, 2))))
+            unread = (0, math.inf, 1)  # nothing waits for a device
+            bounds = [seen.bounds.tolist() if seen.bounds.is_cpu else unread for *_, seen in self._seen[-2:]]
+            if all(whole for *_, whole in bounds):
+                met = self._by_step(name, call.pairs(max(high for _, high, _ in bounds)), None)
+                self._pairs.append((name, entry, met.reshape(*met.shape[:2], -1).sum((0, 2))))
 
     def _positions(self, watched: dict[str, Watched], name: str, call: Call) -> list[int]:
         """The streams of an operator: what it was found to have at its first call, all but weights."""
@@ -317,8 +318,7 @@ class Recorder:
         tally.announce(first, steps, reached)
         if not steps.is_meta:
             steps = steps.cpu() if steps.is_mps else steps  # which has no float64
-            seen = observe(steps, reached, self._surveys, binary=binary)
-            self._seen.append((name, first, tally, seen))
+            self._seen.append((name, first, tally, observe(steps, reached, self._surveys, binary=binary)))
 
     def _take_in(self) -> None:
         """Count what was observed in this batch."""
