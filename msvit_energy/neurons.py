@@ -184,9 +184,7 @@ def _items(value: Any) -> dict[Any, Any] | None:
 
 def _state(module: nn.Module) -> dict[str, Any]:
     """What a forward may leave behind: plain attributes and buffers."""
-    plain = {
-        name: value
-        for name, value in vars(module).items()
-        if name not in _INTERNALS and not callable(value) and not isinstance(value, nn.Module)
-    }
-    return plain | dict(module._buffers.items())
+    own = vars(module)
+    plain = {name: own[name] for name in own.keys() - _INTERNALS}
+    state = {name: v for name, v in plain.items() if not callable(v) and not isinstance(v, nn.Module)}
+    return state | module._buffers

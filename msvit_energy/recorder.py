@@ -84,7 +84,8 @@ class Recorder:
         self._counts: dict[str, np.ndarray] = {}  # of the images of the present batch
         self._runs: dict[str, int] = {}  # runs of each module in the present batch
         self._surveys = Surveys()  # of the tensors of the present batch
-        self._seen: list[tuple[str, int, Tally, Observation]] = []  # name and first run, not yet counted
+        # not yet counted: name, first run, synapses reached
+        self._seen: list[tuple[str, int, Tally, float | Tensor, Observation]] = []
         self._pairs: list[tuple[str, Watched, Tensor]] = []
         self._stack: list[Frame] = []
         self._handles: list[Any] = []
@@ -312,21 +313,21 @@ class Recorder:
         binary: bool = False,
     ) -> None:
         """Observe a tensor of a stream, which may be known to be `binary`."""
-        steps = self._by_step(name, value.detach(), rank)
+        steps = self._by_step(name, value, rank)
         first = self._runs.get(name, 0)
         self._runs[name] = first + len(steps)
         tally.announce(first, steps, reached)
         if not steps.is_meta:
             steps = steps.cpu() if steps.is_mps else steps  # which has no float64
-            self._seen.append((name, first, tally, observe(steps, reached, self._surveys, binary=binary)))
+            self._seen.append((name, first, tally, reached, observe(steps, reached, self._surveys, binary=binary)))
 
     def _take_in(self) -> None:
         """Count what was observed in this batch."""
         waiting = [tensor for *_, seen in self._seen for tensor in seen] + [pairs for *_, pairs in self._pairs]
         here = iter(arrived(waiting))
-        for name, first, tally, seen in self._seen:
+        for name, first, tally, reached, seen in self._seen:
             try:
-                counts = tally.add(first, Observation._make(islice(here, len(seen))))
+                counts = tally.add(first, Observation._make(islice(here, len(seen))), reached)
             except EnergyError as error:
                 layer = name.partition("#")[0]
                 raise EnergyError(f"{layer}: {error}; the weights or the input are damaged") from None

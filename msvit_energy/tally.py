@@ -24,8 +24,8 @@ BINARY, INTEGER, ANALOG = range(len(KINDS))
 
 
 class Observation(NamedTuple):
-    """One tensor of a stream: its `Survey`, and per image the sums and the non-zero values, each value times the
-    synapses that its element reaches, `[images]`; all float64."""
+    """One tensor of a stream: its `Survey`, and the sums and the non-zero values, each value times the synapses that
+    its element reaches in a map, `[runs, images]`; all float64."""
 
     bounds: Tensor
     sums: Tensor
@@ -39,17 +39,16 @@ def observe(values: Tensor, reached: float | Tensor, surveys: Surveys, *, binary
     over the last axes."""
     found = surveys.survey(values, binary=binary)
     if not isinstance(reached, Tensor):
-        events, nonzero_events = (counts.sum(0) * reached for counts in (found.sums, found.nonzeros))
-        return Observation(found.bounds, found.sums, found.nonzeros, events, nonzero_events)
+        return Observation(found.bounds, found.sums, found.nonzeros, found.sums, found.nonzeros)
     spatial, reached = tuple(reached.shape), reached.to(values.device)
     known = values.is_cpu  # elsewhere nothing waits for the bounds, and all is computed
     _, high, whole = found.bounds.tolist() if known else (0.0, math.inf, True)
-    events = torch.zeros_like(found.sums[0])
+    events = torch.zeros_like(found.sums)
     if whole:
-        events = (surveys.channel_sums(values, spatial, high) * reached).flatten(2).sum((0, 2))
+        events = (surveys.channel_sums(values, spatial, high) * reached).flatten(2).sum(2)
     nonzero_events = events
     if not (known and whole and high <= 1):
-        nonzero_events = (channel_nonzeros(values, spatial) * reached).flatten(2).sum((0, 2))
+        nonzero_events = (channel_nonzeros(values, spatial) * reached).flatten(2).sum(2)
     return Observation(found.bounds, found.sums, found.nonzeros, events, nonzero_events)
 
 
@@ -83,7 +82,7 @@ class Tally:
         self.reaches.add(None if isinstance(reached, Tensor) else int(reached))
         self._extend(run + len(values))
 
-    def add(self, run: int, seen: Observation) -> dict[str, np.ndarray]:
+    def add(self, run: int, seen: Observation, reached: float | Tensor) -> dict[str, np.ndarray]:
         """Count what was observed of values announced before, in runs `run`, `run + 1`, ... of these images.
 
         Returns the counts of each image, `[images]`; those that real numbers do not have are 0. Raises EnergyError for
@@ -96,10 +95,16 @@ class Tally:
         kind = ANALOG if not whole else BINARY if high <= 1 else INTEGER
         self.kind = max(self.kind, kind)
         self.maximum = max(self.maximum, high)
-        counts = {"nonzero": nonzeros.sum(0), "nonzero_events": nonzero_events, "value": sums.sum(0), "events": events}
+        each = 1 if isinstance(reached, Tensor) else reached
+        counts = {
+            "nonzero": nonzeros.sum(0),
+            "nonzero_events": nonzero_events.sum(0) * each,
+            "value": sums.sum(0),
+            "events": events.sum(0) * each,
+        }
         if kind == ANALOG:
             self._store(run, self.sums, [sum(map(Fraction, row), Fraction()) for row in sums.tolist()])
-            counts |= dict.fromkeys(("value", "events"), np.zeros(len(events)))
+            counts |= dict.fromkeys(("value", "events"), np.zeros(events.shape[1]))
         else:
             self._store(run, self.sums, [int(total) for total in sums.sum(1).tolist()])
         self._store(run, self.nonzeros, [int(total) for total in nonzeros.sum(1).tolist()])
