@@ -22,7 +22,6 @@ from typing import Any, Self
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.overrides import TorchFunctionMode
 
 from msvit_energy import calls
 from msvit_energy.accumulator import MomentsTally
@@ -36,6 +35,7 @@ from msvit_energy.overheads import SPIKE_COSTS, overhead_name
 from msvit_energy.records import NeuronLayer, Overhead
 from msvit_energy.survey import Surveys
 from msvit_energy.tally import BINARY, Observation, Tally, arrived, observe
+from msvit_energy.watch import FunctionWatch, Listener
 
 Hook = Callable[..., None]
 
@@ -75,6 +75,7 @@ class Recorder:
         self.masks: dict[str, Watched] = {}
         self.firing: dict[str, Tally] = {}
         self.overheads: dict[str, Overhead] = {}
+        self._settled: frozenset[str] = frozenset()  # overheads of earlier batches: for each image they are the same
         self.moments = MomentsTally()
         self.unplaced: dict[str, int] = {}  # bare calls whose tensors fit no image: MACs of the first batch, per image
         self.called: set[str] = set()  # modules
@@ -131,10 +132,11 @@ class Recorder:
             self.origins = Origins()
             self.origins.mark(inputs, INPUT)
         # outside inference mode tensors say when they were written to, and need to be read only once
-        with self._resting.mode(), FunctionWatch(self):
+        with self._resting.mode(), FunctionWatch(self._listeners()):
             yield
         self._take_in()
         self._check_runs()
+        self._settled = frozenset(self.overheads)
         self.origins = None
         self.images += images
         self.moments.add(self._counts)
@@ -166,12 +168,15 @@ class Recorder:
         """Modules that appear as overhead, neurons apart."""
         return [name for name, overhead in self.overheads.items() if overhead.op not in ("bias", "neuron_update")]
 
-    def in_operator(self) -> bool:
-        """Whether the module that is running is an operator, which has a hook of its own."""
-        return bool(self._stack) and calls.is_operator(self._stack[-1].module)
+    def _listeners(self) -> list[Listener]:
+        """Who is told of the functions of this batch: operators always, origins in the first batch."""
+        return [self._heard, self._surveys.heard, *([] if self.origins is None else [self.origins.follow])]
 
-    def observe_function(self, described: calls.Described) -> None:
-        """A bare call of an operator in a forward."""
+    def _heard(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> None:
+        """Observe a bare call of an operator; that of an operator's module has a hook of its own."""
+        if func not in calls.FUNCTIONS or (self._stack and calls.is_operator(self._stack[-1].module)):
+            return
+        described = calls.FUNCTIONS[func](*args, **kwargs)
         if described is None:
             return
         frame = self._stack[-1] if self._stack else Frame("", self.model)
@@ -231,7 +236,7 @@ class Recorder:
             tally = self.firing.setdefault(name, Tally())
             # believed after the first batch, if that was so
             binary = getattr(module, "binary", False) and self.images > 0 and tally.kind == BINARY
-            self._count(f"{name} (output)", tally, spikes, rank, binary=binary)
+            self._count(f"{name} (output)", tally, spikes, rank, highest=1 if binary else math.inf)
             if self.maps is not None and name in self.maps:
                 self.maps.add(name, self._outputs(name, spikes, rank), self._image)
             if self.origins is not None:
@@ -256,6 +261,8 @@ class Recorder:
 
     def _overhead_hook(self, name: str, op: str) -> Hook:
         def hook(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> None:
+            if name in self._settled and op not in SPIKE_COSTS:
+                return
             inputs = [value for value in (*args, *kwargs.values()) if isinstance(value, Tensor)]
             result = emitted(output)
             largest = result if isinstance(result, Tensor) and result.numel() > inputs[0].numel() else inputs[0]
@@ -297,6 +304,8 @@ class Recorder:
         return [i for i, stream in enumerate(call.streams) if origins.of(stream.values) != WEIGHT]
 
     def _add_overhead(self, name: str, op: str, touched: Tensor, first: int) -> None:
+        if name in self._settled:
+            return
         elements = touched.numel() // self._batch
         if first and name in self.overheads:
             elements += self.overheads[name].elements_per_image
@@ -310,16 +319,16 @@ class Recorder:
         rank: int | None,
         reached: float | Tensor = 0,
         *,
-        binary: bool = False,
+        highest: float = math.inf,
     ) -> None:
-        """Observe a tensor of a stream, which may be known to be `binary`."""
+        """Observe a tensor of a stream, perhaps known to be whole numbers up to `highest`."""
         steps = self._by_step(name, value, rank)
         first = self._runs.get(name, 0)
         self._runs[name] = first + len(steps)
         tally.announce(first, steps, reached)
         if not steps.is_meta:
             steps = steps.cpu() if steps.is_mps else steps  # which has no float64
-            self._seen.append((name, first, tally, reached, observe(steps, reached, self._surveys, binary=binary)))
+            self._seen.append((name, first, tally, reached, observe(steps, reached, self._surveys, highest=highest)))
 
     def _take_in(self) -> None:
         """Count what was observed in this batch."""
@@ -377,23 +386,6 @@ class Recorder:
             shape = tuple(value.shape)
             raise EnergyError(f"{name}: an output of shape {shape} has parts of images in a row and no map")
         return steps
-
-
-class FunctionWatch(TorchFunctionMode):
-    """Shows a recorder every torch function that a forward calls: operators always, origins in the first batch."""
-
-    def __init__(self, recorder: Recorder) -> None:
-        super().__init__()
-        self.recorder = recorder
-
-    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        kwargs = kwargs or {}
-        output = func(*args, **kwargs)
-        if func in calls.FUNCTIONS and not self.recorder.in_operator():
-            self.recorder.observe_function(calls.FUNCTIONS[func](*args, **kwargs))
-        if self.recorder.origins is not None:
-            self.recorder.origins.follow(func, args, kwargs, output)
-        return output
 
 
 def stage_of(name: str) -> str:

@@ -15,6 +15,8 @@ import torch
 from torch import Tensor
 from torch.multiprocessing.reductions import StorageWeakRef
 
+from msvit_energy.whole import bound
+
 PART = 1 << 17  # values that fit the cache together with as many in between
 MOST_SPIKES = 1 << 20  # whole numbers beyond are no counts of spikes: every large float is whole
 
@@ -29,12 +31,13 @@ class Survey:
     nonzeros: Tensor
 
 
-def survey(values: Tensor, *, binary: bool = False) -> Survey:
-    """Survey `values`, `[runs, images, ...]`. `binary` says that they are known to be 0 or 1, which saves the check."""
+def survey(values: Tensor, *, highest: float = math.inf) -> Survey:
+    """Survey `values`, `[runs, images, ...]`. If they are known to be whole numbers from 0, and to be no more than
+    `highest`, that saves checks, and the least of them is taken to be 0."""
     if not values.is_floating_point():
         values = values.double()
     if values.is_cpu:
-        return _in_parts(values, binary)
+        return _in_parts(values, highest)
     low, high = torch.aminmax(values)
     whole = (values == values.floor()).all() & (low >= 0) & (high <= MOST_SPIKES)
     flat = values.reshape(*values.shape[:2], -1)
@@ -62,12 +65,12 @@ def channel_nonzeros(values: Tensor, spatial: tuple[int, ...]) -> Tensor:
     return counts
 
 
-def _in_parts(values: Tensor, binary: bool) -> Survey:
+def _in_parts(values: Tensor, highest: float) -> Survey:
     rows = _rows(values)
-    if binary:
+    if highest <= 1:
         sums = whole_sums(rows, 2, 1)
         return Survey(_bounds(0.0, float(sums.any()), True), sums, sums)
-    found = _whole(rows)
+    found = _whole(rows, known=highest <= MOST_SPIKES)
     if found is not None:
         return found
     low, high = (bound.item() for bound in torch.aminmax(values))
@@ -90,16 +93,17 @@ def whole_sums(values: Tensor, axis: int, highest: float) -> Tensor:
     return values.sum(axis, dtype=None if exact else torch.float64).double()
 
 
-def _whole(rows: Tensor) -> Survey | None:
-    """The survey of `[runs, images, n]`; None if not all are whole numbers from 0 to MOST_SPIKES."""
+def _whole(rows: Tensor, *, known: bool) -> Survey | None:
+    """The survey of `[runs, images, n]`; None if not all are whole numbers from 0 to MOST_SPIKES, unless that is
+    known."""
     lines = rows.flatten(0, 1)
     sums, nonzeros = (torch.zeros(len(lines), dtype=torch.float64) for _ in range(2))
     scratch = torch.empty(PART, dtype=rows.dtype)
     lowest, highest = math.inf, -math.inf
     for some, part in _parts(lines):
         within = scratch[: part.numel()].view(part.shape)
-        low, high = _extremes(part)
-        if not 0 <= low <= high <= MOST_SPIKES or torch.frac(part, out=within).sum().item() != 0:
+        low, high = (0.0, part.amax().item()) if known else _extremes(part)
+        if not (known or (0 <= low <= high <= MOST_SPIKES and torch.frac(part, out=within).sum().item() == 0)):
             return None
         lowest, highest = min(low, lowest), max(high, highest)
         total = whole_sums(part, 1, high)
@@ -143,6 +147,9 @@ def _rows(values: Tensor) -> Tensor:
 def _dense(values: Tensor) -> Tensor | None:
     """A view `[runs, images, n]`, the first axes as they are and the others as they lie in memory, whatever their
     order; None where they do not lie together."""
+    if values.is_contiguous():
+        runs, images = values.shape[:2]
+        return values.view(runs, images, values.numel() // max(1, runs * images))
     together = 1
     for stride, size in sorted(zip(values.stride()[2:], values.shape[2:], strict=True)):
         if size > 1 and stride != together:
@@ -153,30 +160,70 @@ def _dense(values: Tensor) -> Tensor | None:
 
 class Surveys:
     """What is known of tensors that are still in memory and were not written to since: each is read once however many
-    operators read it, under whatever shape."""
+    operators read it, under whatever shape, and what follows from others is not checked."""
 
     def __init__(self) -> None:
         self._known: dict[Hashable, tuple[StorageWeakRef, Any]] = {}
 
-    def survey(self, values: Tensor, *, binary: bool = False) -> Survey:
+    def survey(self, values: Tensor, *, highest: float = math.inf) -> Survey:
         """As the function."""
-        return self._once(_identity(_dense(values)), values, lambda: survey(values, binary=binary))
+        return self._once(_identity(_dense(values)), values, lambda: self._survey(values, highest))
 
     def channel_sums(self, values: Tensor, spatial: tuple[int, ...], highest: float) -> Tensor:
         """As the function."""
         return self._once(_identity(values, spatial), values, lambda: channel_sums(values, spatial, highest))
+
+    def heard(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> None:
+        """Note what the output of a torch function is known to be."""
+        most = bound(func, args, kwargs, self._highest)
+        if most is not None and most <= MOST_SPIKES and isinstance(output, Tensor):
+            self._keep(_block(output), output, most)
+
+    def _survey(self, values: Tensor, highest: float) -> Survey:
+        known = self._highest(values)
+        found = survey(values, highest=highest if known is None else min(known, highest))
+        if values.is_cpu:
+            _, high, whole = found.bounds.tolist()
+            if whole:
+                self._keep(_block(values), values, high)
+        return found
+
+    def _highest(self, values: Tensor) -> float | None:
+        """What was noted of values."""
+        highest: float | None = self._recall(_block(values))
+        return highest
 
     def clear(self) -> None:
         """Forget all."""
         self._known.clear()
 
     def _once(self, key: Hashable | None, values: Tensor, make: Callable[[], Any]) -> Any:
-        if key is None:
-            return make()
-        kept = self._known.get(key)
-        if kept is None or kept[0].expired():
-            kept = self._known[key] = (StorageWeakRef(values.untyped_storage()), make())
-        return kept[1]
+        found = self._recall(key)
+        if found is None:
+            found = make()
+            self._keep(key, values, found)
+        return found
+
+    def _keep(self, key: Hashable | None, values: Tensor, what: Any) -> None:
+        if key is not None:
+            self._known[key] = StorageWeakRef(values.untyped_storage()), what
+
+    def _recall(self, key: Hashable | None) -> Any:
+        # as long as there is a weak reference to a storage, no other has its address
+        return self._known.get(key, (None, None))[1]
+
+
+def _block(values: Tensor) -> Hashable | None:
+    """Which memory a tensor fills, and in which state; None for one with gaps, and where it cannot be told."""
+    if values.dtype not in (torch.float32, torch.float64) or not values.is_cpu or values.is_inference():
+        return None
+    together = 1
+    if not values.is_contiguous():
+        for stride, size in sorted(zip(values.stride(), values.shape, strict=True)):
+            if size > 1 and stride != together:
+                return None
+            together *= size
+    return values.untyped_storage()._cdata, values._version, values.storage_offset(), values.dtype, values.numel()
 
 
 def _identity(view: Tensor | None, *more: Hashable) -> Hashable | None:

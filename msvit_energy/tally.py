@@ -34,10 +34,10 @@ class Observation(NamedTuple):
     nonzero_events: Tensor
 
 
-def observe(values: Tensor, reached: float | Tensor, surveys: Surveys, *, binary: bool = False) -> Observation:
-    """Look at `values`, `[runs, images, ...]`; `reached` is the synapses that each element reaches, a number or a map
-    over the last axes."""
-    found = surveys.survey(values, binary=binary)
+def observe(values: Tensor, reached: float | Tensor, surveys: Surveys, *, highest: float = math.inf) -> Observation:
+    """Look at `values`, `[runs, images, ...]`, perhaps known to be whole numbers up to `highest`; `reached` is the
+    synapses that each element reaches, a number or a map over the last axes."""
+    found = surveys.survey(values, highest=highest)
     if not isinstance(reached, Tensor):
         return Observation(found.bounds, found.sums, found.nonzeros, found.sums, found.nonzeros)
     spatial, reached = tuple(reached.shape), reached.to(values.device)
@@ -95,20 +95,27 @@ class Tally:
         kind = ANALOG if not whole else BINARY if high <= 1 else INTEGER
         self.kind = max(self.kind, kind)
         self.maximum = max(self.maximum, high)
-        each = 1 if isinstance(reached, Tensor) else reached
-        counts = {
-            "nonzero": nonzeros.sum(0),
-            "nonzero_events": nonzero_events.sum(0) * each,
-            "value": sums.sum(0),
-            "events": events.sum(0) * each,
-        }
+        value, nonzero = (numbers.sum(0) for numbers in (sums, nonzeros))
+        events, nonzero_events = (
+            (numbers.sum(0) for numbers in (events, nonzero_events))
+            if isinstance(reached, Tensor)
+            else (value * reached, nonzero * reached)
+        )
         if kind == ANALOG:
             self._store(run, self.sums, [sum(map(Fraction, row), Fraction()) for row in sums.tolist()])
-            counts |= dict.fromkeys(("value", "events"), np.zeros(events.shape[1]))
+            value = events = np.zeros(len(nonzero))
         else:
             self._store(run, self.sums, [int(total) for total in sums.sum(1).tolist()])
         self._store(run, self.nonzeros, [int(total) for total in nonzeros.sum(1).tolist()])
-        integers = {name: numbers.astype(np.int64) for name, numbers in counts.items()}
+        integers = {
+            name: numbers.astype(np.int64)
+            for name, numbers in (
+                ("nonzero", nonzero),
+                ("nonzero_events", nonzero_events),
+                ("value", value),
+                ("events", events),
+            )
+        }
         self.events += int(integers["events"].sum())
         self.nonzero_events += int(integers["nonzero_events"].sum())
         return integers

@@ -88,7 +88,7 @@ def test_bfloat16_is_refused(number_format: torch.dtype, mode: AbstractContextMa
 
 KEPT = """
 import sys, torch
-from msvit.training.memory import keep_memory
+from msvit.memory import keep_memory
 def resident(): return int(open("/proc/self/statm").read().split()[1]) * 4096
 if sys.argv[1] == "kept" and not keep_memory(): sys.exit(3)
 before = resident()

@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from msvit.classifier import SpikingClassifier
 from msvit.errors import ModelError
 from msvit.layers import ResidualBlock, SpikingUnits
+from msvit.memory import keep_memory
 from msvit.neuron import compile_neurons
 from msvit.training.batches import Batches
 from msvit.training.brake import SpikeBrake
@@ -33,7 +34,6 @@ from msvit.training.distributed import (
     ranks,
     synchronize_batch_norm,
 )
-from msvit.training.memory import keep_memory
 from msvit.training.recipes import Recipe
 from msvit.training.state import newest_state, random_states, save_state, set_random_states
 

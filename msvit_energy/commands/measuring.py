@@ -55,9 +55,11 @@ class Sampling:
 
 def measure(subject: "Subject", source: "Source", sampling: Sampling, **options: Any) -> "Profile":
     """Profile with a progress bar; `options` go to `msvit_energy.profile`. Several processes share the images."""
+    from msvit.memory import keep_memory
     from msvit_energy.commands.progress import progress_bar
     from msvit_energy.provenance import command_line, environment
 
+    keep_memory()  # every batch needs the same again
     with progress_bar("profiling", len(source)) as advance:
         measured = profile_together(
             subject.model,
