@@ -107,9 +107,10 @@ class Resting:
         with torch.inference_mode(False):
             self._reset()
             for module, kept in self._kept:
-                now = _state(module)
-                for name in now.keys() - kept.keys():
-                    delattr(module, name)
+                now = vars(module) | module._buffers
+                for name in now.keys() - kept.keys() - _INTERNALS:
+                    if _plain(now[name]):
+                        delattr(module, name)
                 for name, value in kept.items():
                     original = value.restored()
                     if now.get(name, kept) is not original:
@@ -184,7 +185,9 @@ def _items(value: Any) -> dict[Any, Any] | None:
 
 def _state(module: nn.Module) -> dict[str, Any]:
     """What a forward may leave behind: plain attributes and buffers."""
-    own = vars(module)
-    plain = {name: own[name] for name in own.keys() - _INTERNALS}
-    state = {name: v for name, v in plain.items() if not callable(v) and not isinstance(v, nn.Module)}
-    return state | module._buffers
+    everything = vars(module) | module._buffers
+    return {name: everything[name] for name in everything.keys() - _INTERNALS if _plain(everything[name])}
+
+
+def _plain(value: Any) -> bool:
+    return not callable(value) and not isinstance(value, nn.Module)

@@ -23,7 +23,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from msvit_energy import calls
+from msvit_energy import calls, whole
 from msvit_energy.accumulator import MomentsTally
 from msvit_energy.calls import Call
 from msvit_energy.errors import EnergyError
@@ -132,7 +132,7 @@ class Recorder:
             self.origins = Origins()
             self.origins.mark(inputs, INPUT)
         # outside inference mode tensors say when they were written to, and need to be read only once
-        with self._resting.mode(), FunctionWatch(self._listeners()):
+        with self._resting.mode(), self._watch():
             yield
         self._take_in()
         self._check_runs()
@@ -168,13 +168,16 @@ class Recorder:
         """Modules that appear as overhead, neurons apart."""
         return [name for name, overhead in self.overheads.items() if overhead.op not in ("bias", "neuron_update")]
 
-    def _listeners(self) -> list[Listener]:
-        """Who is told of the functions of this batch: operators always, origins in the first batch."""
-        return [self._heard, self._surveys.heard, *([] if self.origins is None else [self.origins.follow])]
+    def _watch(self) -> FunctionWatch:
+        """Watch bare calls of operators, and what makes whole numbers; in the first batch also origins."""
+        listeners: dict[Any, list[Listener]] = {func: [self._heard] for func in calls.FUNCTIONS}
+        for func in whole.FUNCTIONS:
+            listeners.setdefault(func, []).append(self._surveys.heard)
+        return FunctionWatch(listeners, [] if self.origins is None else [self.origins.follow])
 
     def _heard(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> None:
         """Observe a bare call of an operator; that of an operator's module has a hook of its own."""
-        if func not in calls.FUNCTIONS or (self._stack and calls.is_operator(self._stack[-1].module)):
+        if self._stack and calls.is_operator(self._stack[-1].module):
             return
         described = calls.FUNCTIONS[func](*args, **kwargs)
         if described is None:

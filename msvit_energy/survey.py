@@ -88,29 +88,33 @@ def _bounds(low: float, high: float, whole: bool) -> Tensor:
 
 
 def whole_sums(values: Tensor, axis: int, highest: float) -> Tensor:
-    """Sums of whole numbers up to `highest` along an axis, exact in float64; float32 holds them up to 2^24."""
+    """Sums of whole numbers up to `highest` along an axis, exact, in float64."""
+    return _exact_sums(values, axis, highest).double()
+
+
+def _exact_sums(values: Tensor, axis: int, highest: float) -> Tensor:
+    """The same, in float32 where that holds them: up to 2^24."""
     exact = values.dtype == torch.float32 and highest * values.shape[axis] <= 1 << 24
-    return values.sum(axis, dtype=None if exact else torch.float64).double()
+    return values.sum(axis, dtype=None if exact else torch.float64)
 
 
 def _whole(rows: Tensor, *, known: bool) -> Survey | None:
     """The survey of `[runs, images, n]`; None if not all are whole numbers from 0 to MOST_SPIKES, unless that is
     known."""
-    lines = rows.flatten(0, 1)
-    sums, nonzeros = (torch.zeros(len(lines), dtype=torch.float64) for _ in range(2))
+    sums: list[Tensor] = []
+    nonzeros: list[Tensor] = []
     scratch = torch.empty(PART, dtype=rows.dtype)
     lowest, highest = math.inf, -math.inf
-    for some, part in _parts(lines):
+    for part in _parts(rows.flatten(0, 1)):
         within = scratch[: part.numel()].view(part.shape)
         low, high = (0.0, part.amax().item()) if known else _extremes(part)
         if not (known or (0 <= low <= high <= MOST_SPIKES and torch.frac(part, out=within).sum().item() == 0)):
             return None
         lowest, highest = min(low, lowest), max(high, highest)
-        total = whole_sums(part, 1, high)
-        sums[some] += total
-        nonzeros[some] += total if high <= 1 else whole_sums(torch.clamp(part, max=1, out=within), 1, 1)
-    sums, nonzeros = sums.view(rows.shape[:2]), nonzeros.view(rows.shape[:2])
-    return Survey(_bounds(lowest, highest, True), sums, nonzeros)
+        sums.append(_exact_sums(part, 1, high))
+        nonzeros.append(sums[-1] if high <= 1 else _exact_sums(torch.clamp(part, max=1, out=within), 1, 1))
+    totals = (torch.cat(some).double().view(*rows.shape[:2], -1).sum(2) for some in (sums, nonzeros))
+    return Survey(_bounds(lowest, highest, True), *totals)
 
 
 def _extremes(part: Tensor) -> tuple[float, float]:
@@ -129,13 +133,10 @@ def _float32(bits: int) -> float:
     return float(struct.unpack("f", struct.pack("I", bits))[0])
 
 
-def _parts(lines: Tensor) -> Iterator[tuple[slice, Tensor]]:
-    """`[lines, n]` as parts `[some lines, some values]` of at most PART values."""
-    together = max(1, PART // max(1, lines.shape[1]))
-    for start in range(0, len(lines), together):
-        some = slice(start, start + together)
-        for part in lines[some].split(PART, dim=1):
-            yield some, part
+def _parts(lines: Tensor) -> Iterator[Tensor]:
+    """`[lines, n]` as parts of at most PART values, line by line: `[some lines, n]`, or `[1, some values]`."""
+    for some in lines.split(max(1, PART // max(1, lines.shape[1]))):
+        yield from some.split(PART, dim=1)
 
 
 def _rows(values: Tensor) -> Tensor:
@@ -167,7 +168,10 @@ class Surveys:
 
     def survey(self, values: Tensor, *, highest: float = math.inf) -> Survey:
         """As the function."""
-        return self._once(_identity(_dense(values)), values, lambda: self._survey(values, highest))
+        block = _block(values)
+        # of memory without gaps, the first two axes say which part belongs to which run and image
+        key = _identity(_dense(values)) if block is None else (block, values.shape[:2], values.stride()[:2])
+        return self._once(key, values, lambda: self._survey(values, block, highest))
 
     def channel_sums(self, values: Tensor, spatial: tuple[int, ...], highest: float) -> Tensor:
         """As the function."""
@@ -175,23 +179,18 @@ class Surveys:
 
     def heard(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> None:
         """Note what the output of a torch function is known to be."""
-        most = bound(func, args, kwargs, self._highest)
+        most = bound(func, args, kwargs, lambda values: self._recall(_block(values)))
         if most is not None and most <= MOST_SPIKES and isinstance(output, Tensor):
             self._keep(_block(output), output, most)
 
-    def _survey(self, values: Tensor, highest: float) -> Survey:
-        known = self._highest(values)
-        found = survey(values, highest=highest if known is None else min(known, highest))
+    def _survey(self, values: Tensor, block: Hashable | None, highest: float) -> Survey:
+        known: float | None = self._recall(block)
+        found = survey(values, highest=highest if known is None else min(highest, known))
         if values.is_cpu:
             _, high, whole = found.bounds.tolist()
             if whole:
-                self._keep(_block(values), values, high)
+                self._keep(block, values, high)
         return found
-
-    def _highest(self, values: Tensor) -> float | None:
-        """What was noted of values."""
-        highest: float | None = self._recall(_block(values))
-        return highest
 
     def clear(self) -> None:
         """Forget all."""

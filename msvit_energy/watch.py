@@ -1,6 +1,6 @@
-"""A function mode that tells of every torch function that a forward calls."""
+"""A function mode that tells of the torch functions that a forward calls."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from torch.overrides import TorchFunctionMode
@@ -9,15 +9,16 @@ Listener = Callable[[Any, tuple[Any, ...], dict[str, Any], Any], None]  # functi
 
 
 class FunctionWatch(TorchFunctionMode):
-    """Tells the listeners, in order, of every torch function that is called in a `with` block and not by them."""
+    """Tells listeners of the torch functions that are called in a `with` block, and not by them: of some functions
+    those named for it, of every function those who listen `always`."""
 
-    def __init__(self, listeners: Sequence[Listener]) -> None:
+    def __init__(self, listeners: Mapping[Any, Iterable[Listener]], always: Sequence[Listener] = ()) -> None:
         super().__init__()
-        self.listeners = tuple(listeners)
+        self._listeners, self._always = listeners, always
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
         output = func(*args, **kwargs)
-        for listener in self.listeners:
+        for listener in (*self._listeners.get(func, ()), *self._always):
             listener(func, args, kwargs, output)
         return output

@@ -26,6 +26,7 @@ _OF_TWO: Mapping[Any, Callable[[float, float, int], float]] = {
     **dict.fromkeys((torch.matmul, torch.bmm, Tensor.matmul, Tensor.bmm, Tensor.__matmul__), _product),
 }
 _MAX_POOL = {F.max_pool1d, F.max_pool2d, F.max_pool3d, torch.max_pool1d, torch.max_pool2d, torch.max_pool3d}
+FUNCTIONS = frozenset({*_OF_TWO, *_MAX_POOL})
 
 
 def bound(func: Any, args: tuple[Any, ...], kwargs: Any, highest: Callable[[Tensor], float | None]) -> float | None:
