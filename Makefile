@@ -11,7 +11,7 @@ profile: $(VENV)/installed  ## profile the shipped checkpoint on the digits test
 	$(BIN)/msvit-energy profile --out out/digits --force
 
 test: $(VENV)/installed  ## run the tests
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --dist loadfile
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --dist loadfile --no-loadscope-reorder
 
 lint: $(VENV)/installed  ## style and types
 	$(BIN)/ruff check .
