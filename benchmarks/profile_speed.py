@@ -4,10 +4,9 @@
 
 "bare" is a plain SpikingJelly implementation of the same network, every time step executed; "ours" our forward pass;
 "kept" that in a process that keeps freed memory, as `msvit-energy profile` does; "profile" one more batch of such a
-running measurement. The others run on the plain network: "counters" is
-SpikingJelly's op_counter, "neurobench" and "syops" are those packages if they are installed (neither is needed
-otherwise), "spikingformer" the folder energy_consumption_calculation of a checkout of
-github.com/zhouchenlin2096/Spikingformer. Takes half an hour on one core.
+running measurement. The others run on the plain network: "counters" is SpikingJelly's op_counter, "neurobench" and
+"syops" are those packages if they are installed (neither is needed otherwise), "spikingformer" the folder
+energy_consumption_calculation of a checkout of github.com/zhouchenlin2096/Spikingformer. Half an hour on one core.
 """
 
 import argparse

@@ -107,10 +107,9 @@ class Resting:
         with torch.inference_mode(False):
             self._reset()
             for module, kept in self._kept:
-                now = vars(module) | module._buffers
-                for name in now.keys() - kept.keys() - _INTERNALS:
-                    if _plain(now[name]):
-                        delattr(module, name)
+                now = _state(module)
+                for name in now.keys() - kept.keys():
+                    delattr(module, name)
                 for name, value in kept.items():
                     original = value.restored()
                     if now.get(name, kept) is not original:
@@ -185,9 +184,5 @@ def _items(value: Any) -> dict[Any, Any] | None:
 
 def _state(module: nn.Module) -> dict[str, Any]:
     """What a forward may leave behind: plain attributes and buffers."""
-    everything = vars(module) | module._buffers
-    return {name: everything[name] for name in everything.keys() - _INTERNALS if _plain(everything[name])}
-
-
-def _plain(value: Any) -> bool:
-    return not callable(value) and not isinstance(value, nn.Module)
+    found = vars(module) | module._buffers
+    return {name: found[name] for name in found.keys() - _INTERNALS if not callable(found[name])}  # nor modules

@@ -264,8 +264,6 @@ class Recorder:
 
     def _overhead_hook(self, name: str, op: str) -> Hook:
         def hook(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> None:
-            if name in self._settled and op not in SPIKE_COSTS:
-                return
             inputs = [value for value in (*args, *kwargs.values()) if isinstance(value, Tensor)]
             result = emitted(output)
             largest = result if isinstance(result, Tensor) and result.numel() > inputs[0].numel() else inputs[0]

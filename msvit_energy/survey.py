@@ -6,7 +6,7 @@ computed on the device, and nothing waits for it.
 
 import math
 import struct
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -151,12 +151,18 @@ def _dense(values: Tensor) -> Tensor | None:
     if values.is_contiguous():
         runs, images = values.shape[:2]
         return values.view(runs, images, values.numel() // max(1, runs * images))
+    together = _together(values.stride()[2:], values.shape[2:])
+    return None if together is None else values.as_strided((*values.shape[:2], together), (*values.stride()[:2], 1))
+
+
+def _together(strides: Sequence[int], sizes: Sequence[int]) -> int | None:
+    """How many values lie together in memory along these axes, in whatever order; None if there are gaps."""
     together = 1
-    for stride, size in sorted(zip(values.stride()[2:], values.shape[2:], strict=True)):
+    for stride, size in sorted(zip(strides, sizes, strict=True)):
         if size > 1 and stride != together:
             return None
         together *= size
-    return values.as_strided((*values.shape[:2], together), (*values.stride()[:2], 1))
+    return together
 
 
 class Surveys:
@@ -216,12 +222,8 @@ def _block(values: Tensor) -> Hashable | None:
     """Which memory a tensor fills, and in which state; None for one with gaps, and where it cannot be told."""
     if values.dtype not in (torch.float32, torch.float64) or not values.is_cpu or values.is_inference():
         return None
-    together = 1
-    if not values.is_contiguous():
-        for stride, size in sorted(zip(values.stride(), values.shape, strict=True)):
-            if size > 1 and stride != together:
-                return None
-            together *= size
+    if not values.is_contiguous() and _together(values.stride(), values.shape) is None:
+        return None
     return values.untyped_storage()._cdata, values._version, values.storage_offset(), values.dtype, values.numel()
 
 

@@ -107,15 +107,8 @@ class Tally:
         else:
             self._store(run, self.sums, [int(total) for total in sums.sum(1).tolist()])
         self._store(run, self.nonzeros, [int(total) for total in nonzeros.sum(1).tolist()])
-        integers = {
-            name: numbers.astype(np.int64)
-            for name, numbers in (
-                ("nonzero", nonzero),
-                ("nonzero_events", nonzero_events),
-                ("value", value),
-                ("events", events),
-            )
-        }
+        counts = {"nonzero": nonzero, "nonzero_events": nonzero_events, "value": value, "events": events}
+        integers = {name: numbers.astype(np.int64) for name, numbers in counts.items()}
         self.events += int(integers["events"].sum())
         self.nonzero_events += int(integers["nonzero_events"].sum())
         return integers

@@ -19,7 +19,7 @@ def _product(left: float, right: float, terms: int) -> float:
     return left * right * terms if max(left, right) <= EIGHT_BITS else math.inf
 
 
-# of the highest values and the two tensors
+# of the highest values of both, and of how many terms an element of a matrix product has
 _OF_TWO: Mapping[Any, Callable[[float, float, int], float]] = {
     **dict.fromkeys((torch.add, Tensor.add, Tensor.__add__), lambda left, right, terms: left + right),
     **dict.fromkeys((torch.mul, Tensor.mul, Tensor.__mul__), lambda left, right, terms: left * right),
