@@ -15,9 +15,9 @@ from pathlib import Path
 import pandas as pd
 
 import msvit
-from msvit_energy.comparison import Entry
-from msvit_energy.figures.style import save
-from msvit_energy.figures.tradeoff import energy_accuracy
+from msvit_energy.reporting.comparison import Entry
+from msvit_energy.reporting.figures.style import save
+from msvit_energy.reporting.figures.tradeoff import energy_accuracy
 
 STRENGTHS = (0.0, 0.3, 1.0, 2.0, 4.0, 8.0, 16.0)
 SEEDS = (0, 1, 2)

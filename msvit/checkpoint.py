@@ -15,12 +15,12 @@ from typing import Any, NamedTuple
 import safetensors.torch
 import torch
 
+from msvit.atomic_write import write_whole
 from msvit.classifier import ModelSpec, SpikingClassifier
-from msvit.durable import write_whole
 from msvit.errors import ModelError
 from msvit.identify import identify, misfit, shape_arguments, summary
 from msvit.registry import create_model, list_models
-from msvit.stored import Stored, read_stored
+from msvit.weight_files import Stored, read_stored
 
 SIDECAR_FORMAT = 1
 SHIPPED = Path(__file__).parent / "checkpoints" / "msvit_digits.safetensors"

@@ -5,9 +5,9 @@
 
 from typing import TYPE_CHECKING, Any
 
-from msvit_energy.energy import EnergyReport, price
 from msvit_energy.errors import EnergyError
-from msvit_energy.records import Profile
+from msvit_energy.pricing.energy import EnergyReport, price
+from msvit_energy.profiles.profile import Profile
 
 if TYPE_CHECKING:
     from msvit_energy.profiler import profile

@@ -3,10 +3,10 @@
 import torch
 from torch import nn
 
-from msvit_energy import feeding
 from msvit_energy.profiler import skeleton
-from msvit_energy.recorder import Recorder
-from msvit_energy.records import Profile
+from msvit_energy.profiles.profile import Profile
+from msvit_energy.recording import input_modes as feeding
+from msvit_energy.recording.recorder import Recorder
 
 
 def geometry(model: nn.Module, input_size: tuple[int, ...], time_steps: int) -> Profile:

@@ -15,8 +15,8 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from msvit_energy.errors import EnergyError
-from msvit_energy.neurons import Resting, emitted, is_neuron
 from msvit_energy.profiler import profile
+from msvit_energy.recording.neurons import Resting, emitted, is_neuron
 
 
 @dataclass(frozen=True)

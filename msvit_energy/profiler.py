@@ -10,15 +10,15 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
-from msvit_energy import feeding
-from msvit_energy.dense import Graph, reconcile
+from msvit_energy.dense.graph_cache import graph_of
+from msvit_energy.dense.reconcile import Graph, reconcile
 from msvit_energy.errors import EnergyError
-from msvit_energy.feeding import Feed
-from msvit_energy.graphs import graph_of
-from msvit_energy.lemaire import estimate
-from msvit_energy.maps import Maps
-from msvit_energy.recorder import Recorder, stage_of
-from msvit_energy.records import Coverage, Operator, Profile
+from msvit_energy.profiles.firing_maps import Maps
+from msvit_energy.profiles.profile import Coverage, Operator, Profile
+from msvit_energy.recording import input_modes as feeding
+from msvit_energy.recording.input_modes import Feed
+from msvit_energy.recording.memory_estimate import estimate
+from msvit_energy.recording.recorder import Recorder, stage_of
 
 Batch = Tensor | tuple[Tensor, Tensor]
 

@@ -1,11 +1,11 @@
 """Shared set-up: few threads (the machines that run tests are shared) and a small model that always fits."""
 
-import parity
 import pytest
 import torch
 
 import msvit
 from msvit.classifier import SpikingClassifier
+from tests.support import parity
 
 torch.set_num_threads(1)
 

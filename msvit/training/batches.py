@@ -12,8 +12,8 @@ from torchvision.transforms import InterpolationMode, v2
 
 from msvit.data import digits
 from msvit.data.catalog import DataSet, dataset
+from msvit.distributed import first_ahead, rank, ranks, shared_batches
 from msvit.errors import ModelError
-from msvit.training.distributed import first_ahead, rank, ranks, shared_batches
 from msvit.training.recipes import Recipe
 from msvit.training.state import random_states, set_random_states
 

@@ -19,13 +19,7 @@ from timm.utils import ModelEmaV3
 from torch import Tensor, nn
 
 from msvit.classifier import SpikingClassifier
-from msvit.errors import ModelError
-from msvit.layers import ResidualBlock, SpikingUnits
-from msvit.memory import keep_memory
-from msvit.neuron import compile_neurons
-from msvit.training.batches import Batches
-from msvit.training.brake import SpikeBrake
-from msvit.training.distributed import (
+from msvit.distributed import (
     any_says,
     from_first,
     gathered,
@@ -34,7 +28,13 @@ from msvit.training.distributed import (
     ranks,
     synchronize_batch_norm,
 )
+from msvit.errors import ModelError
+from msvit.layers import ResidualBlock, SpikingUnits
+from msvit.memory import keep_memory
+from msvit.neuron import compile_neurons
+from msvit.training.batches import Batches
 from msvit.training.recipes import Recipe
+from msvit.training.sop_penalty import SpikeBrake
 from msvit.training.state import newest_state, random_states, save_state, set_random_states
 
 STATE_FORMAT = 2

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from msvit.durable import write_whole
+from msvit.atomic_write import write_whole
 from msvit.errors import ModelError
 
 PATTERN = "state-*.pt"

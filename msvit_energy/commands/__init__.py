@@ -56,7 +56,7 @@ def processes() -> AbstractContextManager[None]:
         from msvit_energy.errors import EnergyError
 
         raise EnergyError(f"torchrun can start {' and '.join(ACROSS_PROCESSES)}, not {' '.join(sys.argv[1:2])}")
-    from msvit.training.distributed import together
+    from msvit.distributed import together
 
     return together()
 

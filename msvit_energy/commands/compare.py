@@ -13,7 +13,7 @@ from msvit_energy.commands.showing import USUAL, Showing, Writer
 
 if TYPE_CHECKING:
     from msvit_energy import Profile
-    from msvit_energy.comparison import Entry
+    from msvit_energy.reporting.comparison import Entry
 
 FIGURES = ("compare.png", "compare.svg")
 TABLES = {"table1": "ImageNet-1k", "table2": "", "table3": ""}  # and the data of tables that do not name it
@@ -37,10 +37,10 @@ def compare(
 ) -> None:
     """Parameters, MACs, SOPs, rate, energy and accuracy side by side; energies relative to the first row."""
     from msvit_energy import price
-    from msvit_energy.comparison import ORDERS, comparison, measured, ordered
     from msvit_energy.errors import EnergyError
-    from msvit_energy.protocols import get_protocol
-    from msvit_energy.technology import get_technology, with_prices
+    from msvit_energy.pricing.protocols import get_protocol
+    from msvit_energy.pricing.technology import get_technology, with_prices
+    from msvit_energy.reporting.comparison import ORDERS, comparison, measured, ordered
 
     if sort is not None and sort not in ORDERS:
         raise EnergyError(f"--sort is one of {', '.join(ORDERS)}, not {sort!r}")
@@ -58,7 +58,7 @@ def compare(
 def named(paths: Sequence[Path]) -> "dict[str, Profile]":
     """Profiles by the models' names; where two are alike, with the folder or the file that tells them apart."""
     from msvit_energy import Profile
-    from msvit_energy.comparison import labels
+    from msvit_energy.reporting.comparison import labels
 
     places = labels(paths)
     profiles = [Profile.load(path) for path in paths]
@@ -70,8 +70,8 @@ def named(paths: Sequence[Path]) -> "dict[str, Profile]":
 
 def chosen(text: str) -> "list[Entry]":
     """Published rows by table, method (of Table 1, or as table2:method) or file; EnergyError for unknown names."""
-    from msvit_energy.comparison import published
-    from msvit_energy.published import read_published
+    from msvit_energy.reporting.comparison import published
+    from msvit_energy.reporting.published import read_published
 
     entries = []
     for name in filter(None, (part.strip() for part in text.split(","))):
@@ -84,9 +84,9 @@ def chosen(text: str) -> "list[Entry]":
 
 def rows_of(name: str) -> "list[Entry]":
     """The rows of a table, of a method in Table 1, or of `table:method`."""
-    from msvit_energy.comparison import published
     from msvit_energy.errors import EnergyError
-    from msvit_energy.published import published_table
+    from msvit_energy.reporting.comparison import published
+    from msvit_energy.reporting.published import published_table
 
     table, _, method = (name, "", "") if name in TABLES else name.rpartition(":")
     table = table or "table1"
@@ -113,7 +113,7 @@ def slug(method: str) -> str:
 
 def doubts_of(table: str, rows: int) -> list[str]:
     """What is known to be wrong with printed energies."""
-    from msvit_energy.commands.table1_models import ROWS
+    from msvit_energy.workflows.paper_tables.table1_rows import ROWS
 
     if table != "table1":
         return [""] * rows
@@ -122,9 +122,9 @@ def doubts_of(table: str, rows: int) -> list[str]:
 
 def pictures(entries: "Sequence[Entry]") -> dict[str, Writer]:
     """The scatter plot, if any model has both energy and accuracy."""
-    from msvit_energy.comparison import plottable
-    from msvit_energy.figures.style import save
-    from msvit_energy.figures.tradeoff import energy_accuracy
+    from msvit_energy.reporting.comparison import plottable
+    from msvit_energy.reporting.figures.style import save
+    from msvit_energy.reporting.figures.tradeoff import energy_accuracy
 
     if not any(map(plottable, entries)):
         return {}

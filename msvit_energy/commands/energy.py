@@ -9,7 +9,7 @@ import typer
 
 if TYPE_CHECKING:
     from msvit_energy import EnergyReport, Profile
-    from msvit_energy.technology import Technology
+    from msvit_energy.pricing.technology import Technology
 
 
 def energy(
@@ -30,8 +30,8 @@ def energy(
     as_json: Annotated[bool, typer.Option("--json", help="A list of objects.")] = False,
 ) -> None:
     """Price without running anything: a saved profile, or published rates (--model with --rates or --rate)."""
-    from msvit_energy.protocols import get_protocol
-    from msvit_energy.technology import get_technology, with_prices
+    from msvit_energy.pricing.protocols import get_protocol
+    from msvit_energy.pricing.technology import get_technology, with_prices
 
     wanted = protocol or ["appendix-c"]
     for name in wanted:
@@ -77,10 +77,10 @@ def from_rates(
     """A registered model's geometry with rates that were measured elsewhere."""
     from dataclasses import replace
 
-    from msvit_energy.commands.opening import parse_arguments, parse_size, without_memory
     from msvit_energy.geometry import geometry
-    from msvit_energy.provenance import command_line, environment, sha256
-    from msvit_energy.rates import fill, fill_uniform, read_rates
+    from msvit_energy.pricing.published_rates import fill, fill_uniform, read_rates
+    from msvit_energy.profiles.provenance import command_line, environment, sha256
+    from msvit_energy.workflows.model_loading import parse_arguments, parse_size, without_memory
 
     table = None if path is None else read_rates(path)
     network = without_memory(name, {"time_steps": time_steps} | parse_arguments(model_args))
@@ -102,7 +102,7 @@ def from_rates(
 def priced(measured: "Profile", wanted: list[str], cost: "Technology") -> "list[EnergyReport]":
     """One report for each protocol; of `all`, those that the profile has the counts for. The others are named."""
     from msvit_energy import EnergyError, price
-    from msvit_energy.protocols import all_choices
+    from msvit_energy.pricing.protocols import all_choices
 
     reports: dict[str, EnergyReport] = {}
     for name in wanted:
@@ -136,8 +136,8 @@ def as_object(measured: "Profile", report: "EnergyReport") -> dict[str, Any]:
 
 def show(measured: "Profile", reports: "list[EnergyReport]", layers: bool) -> None:
     """The protocols side by side; the first is what the others are compared with."""
-    from msvit_energy.commands.console import console
-    from msvit_energy.tables import protocols_table, terminal
+    from msvit_energy.commands._terminal import console
+    from msvit_energy.reporting.layer_table import protocols_table, terminal
 
     if layers:
         for report in reports:

@@ -29,8 +29,8 @@ def heatmap(
 ) -> None:
     """Draw firing rates (layers x time steps), the energy of every layer, or rate x energy x MACs of every operator."""
     from msvit_energy import Profile
-    from msvit_energy.figures import firing_rate_difference, save
-    from msvit_energy.outputs import written_together
+    from msvit_energy.reporting.figures import firing_rate_difference, save
+    from msvit_energy.reporting.output_folder import written_together
 
     check(kind, against, protocol, technology)
     if kind == "all":
@@ -51,8 +51,8 @@ def heatmap(
 def check(kind: str, against: Path | None, protocol: str | None, technology: str | None) -> None:
     """EnergyError for options that are unknown or do not go together, before anything is read or written."""
     from msvit_energy.errors import EnergyError
-    from msvit_energy.protocols import get_protocol
-    from msvit_energy.technology import get_technology
+    from msvit_energy.pricing.protocols import get_protocol
+    from msvit_energy.pricing.technology import get_technology
 
     if kind not in (*KINDS, "all"):
         raise EnergyError(f"unknown kind {kind!r}; kinds: {', '.join(KINDS)}, all")
@@ -67,8 +67,8 @@ def check(kind: str, against: Path | None, protocol: str | None, technology: str
 def check_file(path: Path, force: bool) -> None:
     """EnergyError unless `path` can be a figure by its name, and may be written."""
     from msvit_energy.errors import EnergyError
-    from msvit_energy.figures.style import check_suffix
-    from msvit_energy.outputs import check_free
+    from msvit_energy.reporting.figures.style import check_suffix
+    from msvit_energy.reporting.output_folder import check_free
 
     check_suffix(path)
     check_free(path.parent, (), force)
@@ -80,7 +80,7 @@ def check_file(path: Path, force: bool) -> None:
 
 def draw(measured: "Profile", kind: str, protocol: str | None, technology: str | None) -> "Figure":
     """One figure of one profile."""
-    from msvit_energy.figures import energy_bars, firing_rate_heatmap, rate_energy_bubbles
+    from msvit_energy.reporting.figures import energy_bars, firing_rate_heatmap, rate_energy_bubbles
 
     if kind == "rates":
         return firing_rate_heatmap(measured)
@@ -91,8 +91,8 @@ def draw(measured: "Profile", kind: str, protocol: str | None, technology: str |
 def draw_all(profile: Path, protocol: str | None, technology: str | None, out: Path, force: bool) -> None:
     """Write every figure of which the profile has something to draw, as PNG and SVG."""
     from msvit_energy import Profile
-    from msvit_energy.figures import FILES, save_figures
-    from msvit_energy.outputs import check_free, written_together
+    from msvit_energy.reporting.figures import FILES, save_figures
+    from msvit_energy.reporting.output_folder import check_free, written_together
 
     check_free(out, FILES, force)
     measured = Profile.load(profile)

@@ -15,9 +15,9 @@ def merge(
     from dataclasses import replace
 
     from msvit_energy import EnergyError, Profile
-    from msvit_energy.merge import merge as merged
-    from msvit_energy.outputs import written_together
-    from msvit_energy.provenance import command_line, environment
+    from msvit_energy.profiles.merge import merge as merged
+    from msvit_energy.profiles.provenance import command_line, environment
+    from msvit_energy.reporting.output_folder import written_together
 
     if out.exists() and not force:
         raise EnergyError(f"{out} exists; --force replaces it")

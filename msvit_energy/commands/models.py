@@ -15,7 +15,7 @@ def models(
     from rich.table import Table
     from rich.text import Text
 
-    from msvit_energy.commands.console import console
+    from msvit_energy.commands._terminal import console
     from msvit_energy.commands.progress import progress_bar
 
     rows = []
@@ -58,8 +58,8 @@ def names(pattern: str) -> list[str]:
 def describe(name: str) -> dict[str, Any]:
     """One row; parameters and MACs are counted on a model without memory."""
     from msvit.registry import entry
-    from msvit_energy.commands.opening import without_memory
     from msvit_energy.geometry import geometry
+    from msvit_energy.workflows.model_loading import without_memory
 
     registered = entry(name)
     model = without_memory(name, {})

@@ -20,8 +20,8 @@ def precision(
     from torch.utils.data import DataLoader
 
     from msvit.data import open_data
-    from msvit_energy.commands.opening import open_model
     from msvit_energy.precision import compare_formats, excite_
+    from msvit_energy.workflows.model_loading import open_model
 
     network, origin, warnings = open_model(ckpt, model, False, time_steps, seed, "cpu")
     source = open_data(data, network.input_size, images=images, seed=seed, time_steps=network.time_steps)

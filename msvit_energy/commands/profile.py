@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from msvit_energy.commands import mapping
 from msvit_energy.commands.showing import USUAL
+from msvit_energy.workflows import firing_maps as mapping
 
 if TYPE_CHECKING:
     from msvit_energy import EnergyReport, Profile
-    from msvit_energy.technology import Technology
+    from msvit_energy.pricing.technology import Technology
 
 FEWEST_IMAGES = 32  # before an interval can end a measurement
 
@@ -62,20 +62,20 @@ def profile(
     --model without --ckpt profiles fresh, untrained weights. --model package.module:factory profiles any PyTorch
     spiking network.
     """
+    from msvit.distributed import from_first, rank
     from msvit.neuron import compile_neurons
-    from msvit.training.distributed import from_first, rank
     from msvit_energy import price
-    from msvit_energy.commands.console import console
-    from msvit_energy.commands.fast import quicken
-    from msvit_energy.commands.measuring import Sampling, measure
-    from msvit_energy.commands.opening import open_subject, parse_shard
+    from msvit_energy.commands._terminal import console
     from msvit_energy.commands.showing import parse_formats
     from msvit_energy.errors import EnergyError
-    from msvit_energy.feeding import check
-    from msvit_energy.outputs import check_free
-    from msvit_energy.protocols import get_protocol
-    from msvit_energy.tables import terminal
-    from msvit_energy.technology import get_technology, with_prices
+    from msvit_energy.pricing.protocols import get_protocol
+    from msvit_energy.pricing.technology import get_technology, with_prices
+    from msvit_energy.recording.input_modes import check
+    from msvit_energy.reporting.layer_table import terminal
+    from msvit_energy.reporting.output_folder import check_free
+    from msvit_energy.workflows.fast_inference import quicken
+    from msvit_energy.workflows.measurement import Sampling, measure
+    from msvit_energy.workflows.model_loading import open_subject, parse_shard
 
     get_protocol(protocol)  # before minutes of measuring
     check(feed)
@@ -143,7 +143,8 @@ def uncounted(measured: "Profile") -> str:
 
 def names() -> list[str]:
     """All files that a run may write."""
-    from msvit_energy import figures, sheet
+    from msvit_energy.reporting import figures
+    from msvit_energy.reporting import table as sheet
 
     return ["profile.json", *sheet.files("energy"), *figures.FILES, *mapping.FILES, "report.html"]
 
@@ -156,11 +157,11 @@ def write(
     also: Callable[[Path], object],
 ) -> None:
     """Write all files, those of `also` included, or none, and print their paths."""
-    from msvit_energy import sheet
-    from msvit_energy.figures import save_figures
-    from msvit_energy.outputs import written_together
-    from msvit_energy.page import page
-    from msvit_energy.tables import layer_sheet, title
+    from msvit_energy.reporting import table as sheet
+    from msvit_energy.reporting.figures import save_figures
+    from msvit_energy.reporting.layer_table import layer_sheet, title
+    from msvit_energy.reporting.output_folder import written_together
+    from msvit_energy.reporting.page import page
 
     with written_together(out, names()) as folder:
         measured.save(folder / "profile.json")

@@ -13,8 +13,8 @@ def protocols(
     from rich.padding import Padding
     from rich.text import Text
 
-    from msvit_energy.commands.console import console
-    from msvit_energy.technology import TECHNOLOGIES
+    from msvit_energy.commands._terminal import console
+    from msvit_energy.pricing.technology import TECHNOLOGIES
 
     rows = described()
     if as_json:
@@ -36,7 +36,7 @@ def protocols(
 
 def described() -> list[dict[str, Any]]:
     """One object per protocol."""
-    from msvit_energy.protocols import PROTOCOLS
+    from msvit_energy.pricing.protocols import PROTOCOLS
 
     return [
         {

@@ -17,12 +17,12 @@ def report(
 ) -> None:
     """Write one page that opens offline: totals, stages, firing rates, layers, at any protocol and price."""
     from msvit_energy import Profile
-    from msvit_energy.comparison import labels
     from msvit_energy.errors import EnergyError
-    from msvit_energy.outputs import written_together
-    from msvit_energy.page import page
-    from msvit_energy.protocols import get_protocol
-    from msvit_energy.technology import get_technology, with_prices
+    from msvit_energy.pricing.protocols import get_protocol
+    from msvit_energy.pricing.technology import get_technology, with_prices
+    from msvit_energy.reporting.comparison import labels
+    from msvit_energy.reporting.output_folder import written_together
+    from msvit_energy.reporting.page import page
 
     if html.is_dir():
         raise EnergyError(f"{html} is a folder; --html needs the name of a file")

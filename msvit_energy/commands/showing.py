@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from msvit_energy.sheet import Sheet
+    from msvit_energy.reporting.table import Sheet
 
 Writer = Callable[[Path], object]
 
@@ -17,7 +17,7 @@ WIDTH_OF_A_FILE = 240  # the widest sheet in one line per row
 def parse_formats(text: str) -> list[str]:
     """Formats from "csv,tex"; EnergyError for unknown ones and for none."""
     from msvit_energy.errors import EnergyError
-    from msvit_energy.sheet import FORMATS, check_formats
+    from msvit_energy.reporting.table import FORMATS, check_formats
 
     formats = list(dict.fromkeys(filter(None, (part.strip() for part in text.split(",")))))
     check_formats(formats)
@@ -33,8 +33,8 @@ class Showing:
     """
 
     def __init__(self, name: str, out: Path | None, formats: str, force: bool, also: Sequence[str] = ()) -> None:
-        from msvit_energy.outputs import check_free
-        from msvit_energy.sheet import files
+        from msvit_energy.reporting.output_folder import check_free
+        from msvit_energy.reporting.table import files
 
         self.name, self.out, self.formats = name, out, parse_formats(formats)
         self.names = [*files(name), *also]
@@ -43,8 +43,8 @@ class Showing:
 
     def show(self, sheet: "Sheet", also: Mapping[str, Writer] | None = None) -> None:
         """Print the sheet; write it in every format, and the files `also`, all or none."""
-        from msvit_energy.outputs import written_together
-        from msvit_energy.sheet import write
+        from msvit_energy.reporting.output_folder import written_together
+        from msvit_energy.reporting.table import write
 
         display(sheet)
         if self.out is None:
@@ -63,7 +63,7 @@ def display(sheet: "Sheet") -> None:
     from rich.console import Console
     from rich.text import Text
 
-    from msvit_energy.sheet import terminal
+    from msvit_energy.reporting.table import terminal
 
     console = Console() if sys.stdout.isatty() else Console(width=WIDTH_OF_A_FILE)
     for warning in sheet.warnings:

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from msvit_energy.commands.showing import USUAL, Showing
-from msvit_energy.commands.table1_models import ROWS, Row
+from msvit_energy.workflows.paper_tables.table1_rows import ROWS, Row
 
 if TYPE_CHECKING:
     from msvit_energy import Profile
-    from msvit_energy.commands.measuring import Sampling
-    from msvit_energy.sheet import Sheet
-    from msvit_energy.technology import Technology
+    from msvit_energy.pricing.technology import Technology
+    from msvit_energy.reporting.table import Sheet
+    from msvit_energy.workflows.measurement import Sampling
 
 EVERY_STEP = ":first-layer=every-step"
 NO_RATES = "needs rates that are not public"
@@ -40,10 +40,10 @@ def table1(
     force: Annotated[bool, typer.Option("--force", help="Replace an earlier run's files in --out.")] = False,
 ) -> None:
     """Recompute every row of the paper's Table 1 from our own models, beside what is printed, with a verdict."""
-    from msvit_energy.commands.measuring import Sampling
     from msvit_energy.commands.progress import progress_bar
-    from msvit_energy.published import published_table
-    from msvit_energy.technology import get_technology
+    from msvit_energy.pricing.technology import get_technology
+    from msvit_energy.reporting.published import published_table
+    from msvit_energy.workflows.measurement import Sampling
 
     protocols, prices, files = chosen(protocol), get_technology(technology), assigned(profile or [], "--profile")
     weights = assigned(ckpt or [], "--ckpt")
@@ -64,7 +64,7 @@ def table1(
 def chosen(text: str) -> list[str]:
     """The protocols to price by; EnergyError for unknown ones, and for those that need more than a rate."""
     from msvit_energy.errors import EnergyError
-    from msvit_energy.protocols import PROTOCOLS, get_protocol
+    from msvit_energy.pricing.protocols import PROTOCOLS, get_protocol
 
     linear = [name for name in PROTOCOLS if name not in ("exact", "lemaire")]
     if text == "all":
@@ -115,8 +115,8 @@ def opened(files: Mapping[str, Path]) -> "dict[str, Profile]":
 
 def measured_now(name: str, path: Path, sampling: "Sampling", device: str) -> "Profile":
     """The profile of a checkpoint."""
-    from msvit_energy.commands.measuring import measure
-    from msvit_energy.commands.opening import open_subject
+    from msvit_energy.workflows.measurement import measure
+    from msvit_energy.workflows.model_loading import open_subject
 
     subject = open_subject(path, name, None, ema=False, time_steps=None, seed=sampling.seed, device=device)
     return measure(subject, sampling.source(subject), sampling)
@@ -124,8 +124,8 @@ def measured_now(name: str, path: Path, sampling: "Sampling", device: str) -> "P
 
 def skeleton_of(row_model: str, args: Mapping[str, Any]) -> "Profile":
     """A model's geometry."""
-    from msvit_energy.commands.opening import without_memory
     from msvit_energy.geometry import geometry
+    from msvit_energy.workflows.model_loading import without_memory
 
     model = without_memory(row_model, args)
     return geometry(model, model.input_size, model.time_steps)
@@ -180,7 +180,7 @@ def priced(
 ) -> float | None:
     """Energy in mJ: measured, of a network without neurons, or at the row's rate; None where that cannot be said."""
     from msvit_energy import EnergyError, price
-    from msvit_energy.audit import line
+    from msvit_energy.pricing.implied_rate import line
 
     if profile is not None:
         return price(profile, protocol, prices).total_mj
@@ -196,8 +196,8 @@ def priced(
 
 def implied(skeleton: "Profile", energy: float, protocol: str, prices: "Technology") -> dict[str, float | None]:
     """The rates that the printed energy implies, first layer once and at every step."""
-    from msvit_energy.audit import line
-    from msvit_energy.protocols import get_protocol
+    from msvit_energy.pricing.implied_rate import line
+    from msvit_energy.pricing.protocols import get_protocol
 
     base = get_protocol(protocol).protocol
     if "first-layer" not in base.options:
@@ -211,7 +211,7 @@ def implied(skeleton: "Profile", energy: float, protocol: str, prices: "Technolo
 def described(profile: "Profile", protocol: str, prices: "Technology") -> dict[str, Any]:
     """What a measured profile says about its rate, and half of its energy's interval where that is known."""
     from msvit_energy import price
-    from msvit_energy.energy import PJ_PER_MJ
+    from msvit_energy.pricing.energy import PJ_PER_MJ
 
     report = price(profile, protocol, prices)
     interval = report.interval_mj
@@ -228,7 +228,7 @@ def described(profile: "Profile", protocol: str, prices: "Technology") -> dict[s
 def verdict(row: Row, cells: Mapping[str, Any], prices: "Technology", measured: bool) -> str:
     """Whether the printed energy comes out, or what is the matter with it."""
     from msvit_energy import price
-    from msvit_energy.audit import REPRODUCED
+    from msvit_energy.pricing.implied_rate import REPRODUCED
 
     difference = cells["difference_percent"]
     if difference is not None and abs(difference) <= 100 * REPRODUCED:
@@ -244,7 +244,7 @@ def verdict(row: Row, cells: Mapping[str, Any], prices: "Technology", measured: 
 
 def sheet(rows: list[dict[str, Any]], protocols: list[str], measured: "Mapping[str, Profile]") -> "Sheet":
     """The table in print: the audit by one protocol, or rows x protocols."""
-    from msvit_energy.sheet import Column, Sheet
+    from msvit_energy.reporting.table import Column, Sheet
 
     columns = {
         "method": Column("method"),

@@ -7,9 +7,9 @@ from typing import Annotated, Any
 
 import typer
 
-from msvit_energy.commands.opening import without_memory
-from msvit_energy.commands.parameter_tables import columns, compared, parameters, used_parameters
 from msvit_energy.commands.showing import USUAL, Showing
+from msvit_energy.workflows.model_loading import without_memory
+from msvit_energy.workflows.paper_tables.parameters import columns, compared, parameters, used_parameters
 
 CLASSES = {"CIFAR10": 10, "CIFAR100": 100, "DVS128 Gesture": 11, "CIFAR10-DVS": 10}
 
@@ -71,8 +71,8 @@ def table2(
     force: Annotated[bool, typer.Option("--force", help="Replace an earlier run's files in --out.")] = False,
 ) -> None:
     """Count the parameters of every row of the paper's Table 2 (CIFAR, DVS128 Gesture, CIFAR10-DVS) and compare."""
-    from msvit_energy.published import published_table
-    from msvit_energy.sheet import Column, Sheet
+    from msvit_energy.reporting.published import published_table
+    from msvit_energy.reporting.table import Column, Sheet
 
     showing = Showing("table2", out, formats, force)
     records = [counted(row) for row in published_table("table2")]

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from msvit_energy.commands.opening import without_memory
-from msvit_energy.commands.parameter_tables import columns, compared, parameters
 from msvit_energy.commands.showing import USUAL, Showing
+from msvit_energy.workflows.model_loading import without_memory
+from msvit_energy.workflows.paper_tables.parameters import columns, compared, parameters
 
 if TYPE_CHECKING:
     from msvit.classifier import SpikingClassifier
@@ -33,8 +33,8 @@ def table3(
     force: Annotated[bool, typer.Option("--force", help="Replace an earlier run's files in --out.")] = False,
 ) -> None:
     """Count the parameters of every row of the paper's Table 3 (CIFAR100) and compare."""
-    from msvit_energy.published import published_table
-    from msvit_energy.sheet import Column, Sheet
+    from msvit_energy.reporting.published import published_table
+    from msvit_energy.reporting.table import Column, Sheet
 
     showing = Showing("table3", out, formats, force)
     printed = published_table("table3")

@@ -40,10 +40,10 @@ def train(
 
     Ctrl-C writes the state of the run; --resume goes on from it, or from the last one before any other end.
     """
-    from msvit.training.distributed import from_first, rank
+    from msvit.distributed import from_first, rank
     from msvit.training.loop import Interrupted
-    from msvit_energy.commands.device import choose
     from msvit_energy.commands.progress import progress_bar
+    from msvit_energy.workflows.device import choose
 
     folder = out or Path("runs") / recipe
     given = {"epochs": epochs, "batch_size": batch_size}
@@ -102,10 +102,10 @@ def resolved(name: str, model: str | None, given: Mapping[str, int | None], sett
 
 def earlier(folder: Path, resume: bool, force: bool) -> list[Path]:
     """The files of an earlier run in the folder; EnergyError if there are some and nothing was said about them."""
-    from msvit.training.board import PATTERN as BOARD
     from msvit.training.state import PATTERN
+    from msvit.training.tensorboard_log import PATTERN as BOARD
     from msvit_energy.errors import EnergyError
-    from msvit_energy.outputs import check_free
+    from msvit_energy.reporting.output_folder import check_free
 
     states = sorted(folder.glob(PATTERN)) if folder.is_dir() else []
     if states and not (force or resume):
@@ -143,11 +143,11 @@ def opened(recipe: "Recipe", start: Start, folder: Path, device: str) -> "Traini
 
     import msvit
     from msvit.data.catalog import dataset
+    from msvit.distributed import rank, ranks
     from msvit.training.batches import open_batches
-    from msvit.training.board import board
-    from msvit.training.distributed import rank, ranks
     from msvit.training.loop import Hooks, Training
-    from msvit_energy.commands.opening import without_memory
+    from msvit.training.tensorboard_log import board
+    from msvit_energy.workflows.model_loading import without_memory
 
     classes = dataset(recipe.data).classes
     arguments = dict(recipe.model_args)
@@ -184,9 +184,9 @@ def energy_of(run: "Training", folder: Path) -> "Measure":
     model_is = {"name": run.recipe.model, "args": dict(run.recipe.model_args)}
 
     def measure(model: "nn.Module") -> dict[str, float]:
-        from msvit.training.distributed import rank
+        from msvit.distributed import rank
         from msvit_energy import price
-        from msvit_energy.commands.measuring import profile_together
+        from msvit_energy.workflows.measurement import profile_together
 
         epoch = len(run.history) + 1
         said = {"model": model_is, "data": {"name": run.recipe.data, "split": "test"}, "epoch": epoch}
@@ -211,7 +211,7 @@ def tell(folder: Path, run: "Training", epoch: "Epoch") -> None:
     """One line per epoch, and the history so far as CSV."""
     import pandas as pd
 
-    from msvit.durable import write_whole
+    from msvit.atomic_write import write_whole
 
     energy = f", {epoch.measured['energy_mj']:.5g} mJ" if epoch.measured else ""
     print(
@@ -235,9 +235,9 @@ def keep(path: Path, model: "nn.Module", run: "Training", epoch: "Epoch") -> Non
 
 def begin(run: "Training", recipe: "Recipe", start: Start, folder: Path) -> None:
     """Take over the weights to start from, and write the resolved settings of the run."""
-    from msvit.durable import write_whole
-    from msvit.training.distributed import rank
-    from msvit.training.initial import start_from
+    from msvit.atomic_write import write_whole
+    from msvit.distributed import rank
+    from msvit.training.initial_weights import start_from
 
     if start.init is not None:
         took = start_from(run.model, start.init)

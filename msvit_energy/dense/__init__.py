@@ -1,0 +1,1 @@
+"""Dense MACs on a traced graph: all contact with fvcore."""

@@ -1,0 +1,148 @@
+"""Price: profile, protocol and technology give an EnergyReport. Energy per image, pJ inside, mJ at the edge."""
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from msvit_energy.pricing.protocols import Operations, get_protocol
+from msvit_energy.pricing.technology import Technology, get_technology
+from msvit_energy.profiles.amounts import Amount, Uncertainty
+from msvit_energy.profiles.profile import Profile
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+PJ_PER_MJ = 1e9
+
+
+@dataclass(frozen=True)
+class EnergyRow:
+    """One entry's operations and energy per image; `counted` is False for what the protocol leaves out by rule.
+
+    `spread` is the uncertainty of `energy_pj` over images, None where it is not known.
+    """
+
+    layer: str
+    stage: str
+    macs: float
+    acs: float
+    energy_pj: float
+    counted: bool = True
+    spread: Uncertainty | None = None
+
+
+@dataclass(frozen=True)
+class EnergyReport:
+    """Energy of one image under one protocol and technology; every total is the sum of the rows.
+
+    The first rows are the profile's operators, in its order; others that a protocol counts follow. `spread` is the
+    uncertainty of the total over images.
+    """
+
+    protocol: str
+    technology: Technology
+    rows: tuple[EnergyRow, ...]
+    macs_per_step: float  # dense, of all operators: the ANN of equal shape
+    spread: Uncertainty | None = None
+
+    @property
+    def macs(self) -> float:
+        """Multiply-accumulates per image."""
+        return sum(row.macs for row in self.rows)
+
+    @property
+    def acs(self) -> float:
+        """Accumulates per image."""
+        return sum(row.acs for row in self.rows)
+
+    @property
+    def total_pj(self) -> float:
+        return sum(row.energy_pj for row in self.rows)
+
+    @property
+    def total_mj(self) -> float:
+        return self.total_pj / PJ_PER_MJ
+
+    @property
+    def ann_mj(self) -> float:
+        """Energy of an ANN with the same layers, E_MAC x MACs (Appendix C, equation 19)."""
+        return self.technology.e_mac * self.macs_per_step / PJ_PER_MJ
+
+    @property
+    def interval_mj(self) -> tuple[float, float] | None:
+        """95 % confidence interval of the total over images, None for fewer than two."""
+        if self.spread is None:
+            return None
+        low, high = self.spread.interval
+        return low / PJ_PER_MJ, high / PJ_PER_MJ
+
+    def share(self, row: EnergyRow) -> float:
+        """A row's part of the total, 0 when the total is 0."""
+        return row.energy_pj / self.total_pj if self.total_pj else 0.0
+
+    def records(self) -> list[dict[str, Any]]:
+        """One record per entry, with its standard error and 95 % confidence interval over images where known."""
+        rows = []
+        for row in self.rows:
+            low, high = row.spread.interval if row.spread else (None, None)
+            rows.append(
+                {
+                    "layer": row.layer,
+                    "stage": row.stage,
+                    "macs": row.macs,
+                    "acs": row.acs,
+                    "energy_pj": row.energy_pj,
+                    "share": self.share(row),
+                    "counted": row.counted,
+                    "standard_error_pj": row.spread.standard_error if row.spread else None,
+                    "ci95_low_pj": low,
+                    "ci95_high_pj": high,
+                }
+            )
+        return rows
+
+    def to_frame(self) -> "pd.DataFrame":
+        """`records` as a frame."""
+        import pandas as pd
+
+        return pd.DataFrame(self.records())
+
+
+def price(profile: Profile, protocol: str = "appendix-c", technology: str | Technology = "45nm-fp32") -> EnergyReport:
+    """Operations and energy per image of `profile`; unknown names raise EnergyError.
+
+    `protocol` may carry options, as in "appendix-c:first-layer=every-step".
+    """
+    prices = technology if isinstance(technology, Technology) else get_technology(technology)
+    choice = get_protocol(protocol)
+    counted = choice.count(profile)
+    stages = {entry.layer: entry.stage for entry in profile.entries}
+    spread = choice.protocol.spread(profile)
+    rows, total = [], Amount()
+    for layer in dict.fromkeys([*(operator.layer for operator in profile.operators), *counted]):
+        operations = counted.get(layer, Operations())
+        energy = operations.macs * prices.e_mac + operations.acs * prices.e_ac + operations.other_pj
+        total = total + energy
+        row = EnergyRow(
+            layer=layer,
+            stage=stages.get(layer, layer.split(".")[0]),
+            macs=float(operations.macs),
+            acs=float(operations.acs),
+            energy_pj=float(energy),
+            counted=layer in counted,
+            spread=spread.of(energy) if layer in counted else None,
+        )
+        rows.append(row)
+    report = EnergyReport(str(choice), prices, tuple(rows), profile.macs_per_step)
+    return replace(report, spread=spread.of(Amount(report.total_pj, total.weights)))
+
+
+def integers_as_macs_mj(profile: Profile, report: EnergyReport) -> float:
+    """The total if every operator driven by integers above 1 cost E_MAC x its dense MACs, as some protocols say."""
+    dense = {
+        operator.layer: operator.macs_per_image for operator in profile.operators if operator.driver.kind == "integer"
+    }
+    prices = (
+        report.technology.e_mac * dense[row.layer] if row.counted and row.layer in dense else row.energy_pj
+        for row in report.rows
+    )
+    return sum(prices) / PJ_PER_MJ

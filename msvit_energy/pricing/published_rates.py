@@ -1,0 +1,227 @@
+"""Price published rates on a model's own geometry: read a table of rates, fill them into a Profile skeleton.
+
+Two kinds of CSV are read:
+- `layer,input_rate[,nonzero_rate][,kind]`: the mean of an operator's input; a row may also name a layer of neurons,
+  then it is its firing rate, which is what the products of attention need;
+- the log of Spikingformer's tool (`name,type,dense_ops_per_image,ac_ops,mac_ops,spike_rate_percent`): the rate of a
+  convolution or linear layer is ac_ops / dense_ops, real-valued where mac_ops says so; that of neurons is their output.
+"""
+
+import csv
+import math
+import re
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+from msvit_energy.errors import EnergyError
+from msvit_energy.pricing.protocols import operations_with_bias
+from msvit_energy.profiles.operand import KINDS, Operand
+from msvit_energy.profiles.profile import Operator, Overhead, Profile
+
+COLUMNS = ("layer", "input_rate", "nonzero_rate", "kind")
+LOG_COLUMNS = ("name", "type", "dense_ops_per_image", "ac_ops", "mac_ops", "spike_rate_percent")
+# Layers that Spikingformer's tool calls by the names of an older model file: their names in the official checkpoints
+OLD_NAMES = (
+    (re.compile(r"patch_embed\.proj_conv(\d)"), r"patch_embed.proj\1_conv"),
+    (re.compile(r"patch_embed\.rpe_conv"), r"patch_embed.proj4_conv"),
+    (re.compile(r"(block\.\d+\.mlp)\.fc(\d)_(conv|lif)"), r"\1.mlp\2_\3"),
+    *(
+        (re.compile(rf"patch_embed\.proj_lif{old}"), f"patch_embed.proj{new}_lif")
+        for old, new in zip(("", 1, 2, 3), (1, 2, 3, 4), strict=True)
+    ),
+)
+KIND_OF_ORIGIN = {"spikes": "binary", "sum": "integer", "product": "integer"}
+
+
+@dataclass(frozen=True)
+class Rate:
+    """One row: mean, share of non-zero values, kind, dense operations per image; None where the table does not say."""
+
+    mean: float
+    nonzero: float | None = None
+    kind: str | None = None
+    dense: float | None = None
+
+
+def read_rates(path: Path) -> dict[str, Rate]:
+    """Rates by layer. A missing file, other columns, rates that are no numbers from 0 raise EnergyError."""
+    try:
+        with path.open(newline="") as file:
+            reader = csv.DictReader(file)
+            header = tuple(reader.fieldnames or ())
+            rows = list(enumerate(reader, start=2))
+    except OSError as error:
+        raise EnergyError(f"cannot read rates {path}: {error.strerror}") from error
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise EnergyError(f"{path} is not a CSV file: {error}") from error
+    if set(LOG_COLUMNS) <= set(header):
+        pairs = [(row["name"], _from_log(row, f"{path}, line {line}"), line) for line, row in rows]
+    elif {"layer", "input_rate"} <= set(header) <= set(COLUMNS):
+        pairs = [(row["layer"], _from_row(row, f"{path}, line {line}"), line) for line, row in rows]
+    else:
+        raise EnergyError(
+            f"{path} has the columns {','.join(header) or '(none)'}; rates have {','.join(COLUMNS[:2])} and perhaps "
+            f"{', '.join(COLUMNS[2:])}, a log of Spikingformer's tool has {','.join(LOG_COLUMNS)}"
+        )
+    rates: dict[str, Rate] = {}
+    for name, rate, line in pairs:
+        if name in rates:
+            raise EnergyError(f"{path}, line {line}: a second rate for {name}")
+        if rate is not None:
+            rates[name] = rate
+    return rates
+
+
+def _from_row(row: Mapping[str, Any], where: str) -> Rate:
+    mean = number(row["input_rate"], f"{where}: input_rate")
+    share = row.get("nonzero_rate") or None
+    kind = row.get("kind") or None
+    if kind is not None and kind not in KINDS:
+        raise EnergyError(f"{where}: kind must be {', '.join(KINDS)}, not {kind!r}")
+    nonzero = None if share is None else number(share, f"{where}: nonzero_rate", most=1.0)
+    if mean < 0 and kind != "analog":
+        raise EnergyError(f"{where}: input_rate must be 0 or more, not {mean}")
+    if kind == "binary" and (mean > 1 or (nonzero is not None and nonzero != mean)):
+        raise EnergyError(f"{where}: a binary input has a rate of at most 1, equal to its nonzero_rate; not {mean}")
+    return Rate(mean, nonzero, kind)
+
+
+def _from_log(row: Mapping[str, Any], where: str) -> Rate | None:
+    """A row of the log; None for batch norm, pooling and whatever else is no synapse and no neuron."""
+    kind = row["type"]
+    if "LIF" in kind or "IFNode" in kind:
+        return Rate(number(row["spike_rate_percent"], f"{where}: spike_rate_percent", most=100.0) / 100)
+    if not kind.startswith(("Conv", "Linear")):
+        return None
+    dense, acs, macs = (number(row[name], f"{where}: {name}") for name in ("dense_ops_per_image", "ac_ops", "mac_ops"))
+    if dense == 0:
+        raise EnergyError(f"{where}: dense_ops_per_image is 0")
+    return Rate(1.0, kind="analog", dense=dense) if macs else Rate(acs / dense, dense=dense)
+
+
+def number(text: Any, what: str, most: float = math.inf) -> float:
+    """A finite number from 0 to `most`, else EnergyError; the sign of an analog mean is for the caller."""
+    try:
+        value = float(text)
+    except (TypeError, ValueError):
+        raise EnergyError(f"{what} must be a number, not {text!r}") from None
+    if not math.isfinite(value) or value > most or (value < 0 and not what.endswith("input_rate")):
+        bounds = "0 or more" if most == math.inf else f"from 0 to {most:g}"
+        raise EnergyError(f"{what} must be a finite number, {bounds}, not {text}")
+    return value
+
+
+def fill(skeleton: Profile, rates: Mapping[str, Rate], modules: Collection[str], what: str) -> Profile:
+    """`skeleton` with the rates of a table; `modules` are all names that a table may know besides, `what` its name.
+
+    Operators that are fed with spikes need a rate: their own, or for a product those of the neurons behind its
+    operands. EnergyError lists what is missing and what no layer is called.
+    """
+    known = {
+        *modules,
+        *(o.layer for o in skeleton.operators),
+        *(x.name for o in skeleton.operators for x in o.operands),
+    }
+    rates = {current_name(name, known): rate for name, rate in rates.items()}
+    filling = _Filling(rates)
+    operators = tuple(filling.operator(operator) for operator in skeleton.operators)
+    overheads = tuple(filling.overhead(entry) for entry in skeleton.overheads)
+    neurons = tuple(
+        replace(layer, sums=_sums(rates[layer.neuron].mean, layer.elements, len(layer.sums)))
+        for layer in skeleton.neurons
+        if layer.neuron in rates
+    )
+    every = operations_with_bias(skeleton)
+    other = [name for name, rate in rates.items() if rate.dense not in (None, every.get(name, rate.dense))]
+    unknown = [name for name in rates if name not in known]
+    if filling.missing or unknown or other:
+        parts = [
+            _listed("no rate for", filling.missing),
+            _listed("no layer called", unknown),
+            _listed(f"other dense operations at T = {skeleton.time_steps} in", other),
+        ]
+        raise EnergyError(f"{what} does not fit the model: {'; '.join(filter(None, parts))}")
+    return replace(skeleton, operators=operators, overheads=overheads, neurons=neurons)
+
+
+def current_name(name: str, known: Collection[str]) -> str:
+    """A layer's name in the model, where a table uses an older one."""
+    if name in known:
+        return name
+    for pattern, new in OLD_NAMES:
+        if (match := pattern.fullmatch(name)) and match.expand(new) in known:
+            return match.expand(new)
+    return name
+
+
+def fill_uniform(skeleton: Profile, rate: float) -> Profile:
+    """`skeleton` with one rate for everything that is fed with spikes."""
+    if not (math.isfinite(rate) and rate >= 0):
+        raise EnergyError(f"a rate must be a finite number, 0 or more, not {rate}")
+    rates = {neurons.neuron: Rate(rate) for neurons in skeleton.neurons}
+    rates |= {o.layer: Rate(rate) for o in skeleton.operators if o.driver.carries_spikes}
+    return fill(skeleton, rates, rates, "one rate")
+
+
+class _Filling:
+    """Puts rates into operands and notes what is missing."""
+
+    def __init__(self, rates: Mapping[str, Rate]) -> None:
+        self.rates = rates
+        self.missing: list[str] = []
+
+    def operator(self, operator: Operator) -> Operator:
+        operands = tuple(
+            self._operand(operand, operator.layer, len(operator.operands) > 1) for operand in operator.operands
+        )
+        return replace(operator, operands=operands, pairs=None)
+
+    def overhead(self, entry: Overhead) -> Overhead:
+        """Column sums and masks: without the rates of what they are fed they have no operands."""
+        if any(self._rate(operand, entry.layer, True) is None for operand in entry.operands):
+            return replace(entry, operands=())
+        return replace(entry, operands=tuple(self._operand(operand, entry.layer, True) for operand in entry.operands))
+
+    def _rate(self, operand: Operand, layer: str, several: bool) -> Rate | None:
+        """By its own name, by its neurons if it is one of several and they are one layer, or by its operator's."""
+        neurons = operand.neurons if several and len(operand.neurons) == 1 else ()
+        return next((self.rates[name] for name in (operand.name, *neurons, layer) if name in self.rates), None)
+
+    def _operand(self, operand: Operand, layer: str, several: bool) -> Operand:
+        default = KIND_OF_ORIGIN.get(operand.origin, "analog")
+        rate = self._rate(operand, layer, several)
+        if rate is None and operand.carries_spikes:
+            alone = several and len(operand.neurons) == 1
+            self.missing.append(operand.neurons[0] if alone else layer)
+        if rate is None or (several and not operand.carries_spikes):
+            return filled(operand, Rate(0.0), default)
+        return filled(operand, rate, rate.kind or default)
+
+
+def filled(operand: Operand, rate: Rate, kind: str) -> Operand:
+    """An operand of that kind and rate; its share of non-zero values stays unknown if nothing says it."""
+    runs = len(operand.sums)
+    if kind == "binary" and rate.mean > 1:
+        raise EnergyError(f"{operand.layer}: its input is spikes, so its rate is at most 1, not {rate.mean}")
+    share = rate.mean if kind == "binary" else rate.nonzero
+    return replace(
+        operand,
+        kind=kind,
+        sums=_sums(rate.mean, Fraction(operand.elements, runs), runs),
+        nonzeros=() if share is None else _sums(share, Fraction(operand.elements, runs), runs),
+        events=None,
+        nonzero_events=None,
+    )
+
+
+def _sums(rate: float, elements: int | Fraction, runs: int) -> tuple[Fraction, ...]:
+    return (Fraction(rate) * elements,) * runs
+
+
+def _listed(label: str, names: list[str], most: int = 40) -> str:
+    names = list(dict.fromkeys(names))
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return f"{label} {', '.join(names[:most])}{more}" if names else ""

@@ -1,0 +1,1 @@
+"""What a profile is: plain data, no torch, no opinion on energy."""

@@ -1,0 +1,144 @@
+"""Quantities that are linear in what was counted, and what their spread over images says about them.
+
+Whatever a protocol computes per image is a constant plus weights times measured counts. So the exact second moments of
+the counts, kept in the profile, give the uncertainty of any protocol at any price, without the images.
+"""
+
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Self
+
+from msvit_energy.profiles.student_t import student_t
+
+CONFIDENCE = 0.95
+
+
+@dataclass(frozen=True)
+class Amount:
+    """A number per image, with its weight on each measured count (per unit of the count's sum over images).
+
+    Amounts add, and are multiplied by plain numbers.
+    """
+
+    value: float = 0.0
+    weights: Mapping[str, float] = field(default_factory=dict)
+
+    def __float__(self) -> float:
+        return float(self.value)
+
+    def __add__(self, other: "Amount | float") -> "Amount":
+        if not isinstance(other, Amount):
+            return Amount(self.value + other, self.weights)
+        weights = dict(self.weights)
+        for key, weight in other.weights.items():
+            weights[key] = weights.get(key, 0.0) + weight
+        return Amount(self.value + other.value, weights)
+
+    __radd__ = __add__
+
+    def __mul__(self, factor: float) -> "Amount":
+        return Amount(self.value * factor, {key: weight * factor for key, weight in self.weights.items()})
+
+    __rmul__ = __mul__
+
+
+@dataclass(frozen=True)
+class Moments:
+    """Sums over images of counts and of all their pairwise products, as exact integers: `[counts]`, `[counts, counts]`.
+
+    `+` joins the moments of disjoint images.
+    """
+
+    keys: tuple[str, ...] = ()
+    sums: tuple[int, ...] = ()
+    products: tuple[tuple[int, ...], ...] = ()  # upper triangle, row i from column i
+
+    def select(self, keys: Sequence[str], source: Mapping[str, str]) -> "Moments":
+        """The moments of `keys`, where `source` names the stored count that a missing one equals."""
+        position = {key: index for index, key in enumerate(self.keys)}
+        rows = [position[key if key in position else source[key]] for key in keys]
+        products = tuple(
+            tuple(self.products[min(a, b)][abs(a - b)] for b in rows[start:]) for start, a in enumerate(rows)
+        )
+        return Moments(tuple(keys), tuple(self.sums[row] for row in rows), products)
+
+    def __add__(self, other: Self) -> "Moments":
+        if self.keys != other.keys:
+            raise ValueError("moments of different counts do not add")
+        return Moments(
+            self.keys,
+            tuple(a + b for a, b in zip(self.sums, other.sums, strict=True)),
+            tuple(
+                tuple(a + b for a, b in zip(mine, theirs, strict=True))
+                for mine, theirs in zip(self.products, other.products, strict=True)
+            ),
+        )
+
+
+@dataclass(frozen=True)
+class Uncertainty:
+    """Standard error of a mean over images, and the 95 % confidence interval by Student's t."""
+
+    mean: float
+    standard_error: float
+    images: int
+
+    @property
+    def half_width(self) -> float:
+        """Half of the confidence interval."""
+        return student_t(CONFIDENCE, self.images - 1) * self.standard_error
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """Lower and upper end of the 95 % confidence interval."""
+        return self.mean - self.half_width, self.mean + self.half_width
+
+
+class Spread:
+    """How far amounts of one profile may be off because other images would have been drawn.
+
+    `covariance(a, b)` is that of two counts' sums over the `images`.
+    """
+
+    def __init__(self, keys: Iterable[str], covariance: Callable[[str, str], float], images: int) -> None:
+        self.images = images
+        self._keys = frozenset(keys)
+        self._covariance = covariance
+
+    @classmethod
+    def of_moments(cls, moments: Moments, images: int) -> Self:
+        """From exact moments over `images` images."""
+        position = {key: index for index, key in enumerate(moments.keys)}
+
+        def covariance(a: str, b: str) -> float:
+            """n times the sample covariance, subtracted in integers, so that nothing cancels."""
+            row, column = sorted((position[a], position[b]))
+            product = moments.products[row][column - row]
+            return (images * product - moments.sums[row] * moments.sums[column]) / (images - 1)
+
+        return cls(moments.keys, covariance, images)
+
+    @classmethod
+    def of_samples(cls, samples: Mapping[str, Sequence[float]]) -> Self:
+        """From the values of every image."""
+        images = len(next(iter(samples.values())))
+
+        def covariance(a: str, b: str) -> float:
+            mean_a, mean_b = (math.fsum(samples[key]) / images for key in (a, b))
+            centred = ((x - mean_a) * (y - mean_b) for x, y in zip(samples[a], samples[b], strict=True))
+            return images * math.fsum(centred) / (images - 1)
+
+        return cls(samples, covariance, images)
+
+    def of(self, amount: Amount) -> Uncertainty | None:
+        """The amount's uncertainty; None for fewer than two images, or counts that were not observed per image."""
+        if self.images < 2 or not amount.weights.keys() <= self._keys:
+            return None
+        items = list(amount.weights.items())
+        variance = math.fsum(
+            (1 if i == j else 2) * first * second * self._covariance(a, b)
+            for i, (a, first) in enumerate(items)
+            for j, (b, second) in enumerate(items[: i + 1])
+        )
+        return Uncertainty(float(amount), math.sqrt(max(variance, 0.0)), self.images)

@@ -1,0 +1,159 @@
+"""Join profiles of disjoint images of one data set, exactly."""
+
+import operator
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import reduce
+from typing import Any
+
+from msvit_energy.errors import EnergyError
+from msvit_energy.profiles.amounts import Moments
+from msvit_energy.profiles.image_indices import overlap, read_ranges, write_ranges
+from msvit_energy.profiles.operand import KINDS, Operand
+from msvit_energy.profiles.profile import MemoryEstimate, NeuronLayer, Operator, Overhead, Profile
+
+# what the provenance of profiles that are joined must agree on
+SAME = (
+    ("model", ("model", "name")),
+    ("model arguments", ("model", "args")),
+    ("checkpoint", ("checkpoint", "sha256")),
+    ("data", ("data", "name")),
+    ("split", ("data", "split")),
+    ("preprocessing", ("data", "preprocessing")),
+    ("input size", ("data", "input_size")),
+)
+
+
+def merge(profiles: Sequence[Profile], names: Sequence[str] = (), *, disjoint: bool = False) -> Profile:
+    """The profile of all images together, as if measured in one go.
+
+    `names` are what messages call the profiles. `disjoint=True` takes the caller's word that no image is in two of
+    them; otherwise their provenance must say which images they are of. EnergyError for fewer than two profiles, other
+    models, T, data, or common images.
+    """
+    if len(profiles) < 2:
+        raise EnergyError(f"a merge joins two profiles or more, not {len(profiles)}")
+    labels = names or [f"profile {number}" for number in range(1, len(profiles) + 1)]
+    for profile, label in zip(profiles[1:], labels[1:], strict=True):
+        _check_same(profiles[0], profile, labels[0], label)
+    indices = None if disjoint else _all_indices(profiles, labels)
+    merged = reduce(_joined, profiles)
+    return replace(merged, provenance=_provenance(profiles, indices))
+
+
+def _check_same(first: Profile, other: Profile, label: str, other_label: str) -> None:
+    for what, path in SAME:
+        mine, theirs = (_entry(profile, path) for profile in (first, other))
+        if mine != theirs:
+            raise EnergyError(f"{label} and {other_label} differ in {what}: {mine!r} and {theirs!r}")
+    shapes = [
+        (profile.time_steps, *((o.layer, o.op, o.macs_per_image, o.runs_per_image) for o in profile.operators))
+        for profile in (first, other)
+    ]
+    if shapes[0][0] != shapes[1][0]:
+        raise EnergyError(f"{label} and {other_label} differ in T: {shapes[0][0]} and {shapes[1][0]}")
+    if shapes[0] != shapes[1] or [n.neuron for n in first.neurons] != [n.neuron for n in other.neurons]:
+        raise EnergyError(f"{label} and {other_label} are profiles of different models: their layers differ")
+
+
+def _entry(profile: Profile, path: tuple[str, ...]) -> Any:
+    value: Any = profile.provenance
+    for key in path:
+        value = value.get(key) if isinstance(value, dict) else None
+    return value
+
+
+def _all_indices(profiles: Sequence[Profile], labels: Sequence[str]) -> str:
+    """The indices of all images; EnergyError if some profile does not say its own, or two share one."""
+    together: list[int] = []
+    for profile, label in zip(profiles, labels, strict=True):
+        text = _entry(profile, ("data", "indices"))
+        if not isinstance(text, str):
+            raise EnergyError(f"{label} does not say which images it is of, so nothing shows that they are others")
+        own = read_ranges(text)
+        if common := overlap(together, own):
+            raise EnergyError(f"{label} shares {len(common)} images with another profile: {write_ranges(common)}")
+        together += own
+    return write_ranges(together)
+
+
+def _provenance(profiles: Sequence[Profile], indices: str | None) -> dict[str, Any]:
+    first = dict(profiles[0].provenance)
+    if indices is not None:
+        first["data"] = first["data"] | {"indices": indices}
+    notes = dict.fromkeys(note for profile in profiles for note in profile.provenance.get("warnings", ()))
+    parts = [
+        {"images": profile.images} | {key: profile.provenance.get(key) for key in ("created", "command", "versions")}
+        for profile in profiles
+    ]
+    return first | {"warnings": list(notes), "merged": parts}
+
+
+def _joined(a: Profile, b: Profile) -> Profile:
+    operators = tuple(map(_operators, a.operators, b.operators))
+    overheads = tuple(map(_overheads, a.overheads, b.overheads))
+    merged = replace(
+        a,
+        images=a.images + b.images,
+        operators=operators,
+        neurons=tuple(map(_neurons, a.neurons, b.neurons)),
+        overheads=overheads,
+        coverage=replace(
+            a.coverage, never_called=tuple(x for x in a.coverage.never_called if x in b.coverage.never_called)
+        ),
+        memory=_memory(a.memory, b.memory),
+        labelled=a.labelled + b.labelled,
+        correct=a.correct + b.correct,
+    )
+    return replace(merged, moments=_moments(a, merged) + _moments(b, merged))
+
+
+def _moments(part: Profile, merged: Profile) -> Moments:
+    """A part's moments of the counts that the merged profile keeps, some of which were equal to others in the part."""
+    source = {}
+    for mine, its in zip(_all_operands(part), _all_operands(merged), strict=True):
+        for count in ("value", "nonzero", "events", "nonzero_events"):
+            source[its.key(count)[0]] = mine.key(count)[0]
+    return part.moments.select(merged.count_keys(), source)
+
+
+def _all_operands(profile: Profile) -> list[Operand]:
+    return [operand for entry in profile.entries for operand in entry.operands]
+
+
+def _operators(a: Operator, b: Operator) -> Operator:
+    return replace(a, operands=tuple(map(_operands, a.operands, b.operands)), pairs=_plus(a.pairs, b.pairs))
+
+
+def _overheads(a: Overhead, b: Overhead) -> Overhead:
+    return replace(a, operands=tuple(map(_operands, a.operands, b.operands)))
+
+
+def _operands(a: Operand, b: Operand) -> Operand:
+    kind = max(a.kind, b.kind, key=KINDS.index)
+    return replace(
+        a,
+        kind=kind,
+        elements=a.elements + b.elements,
+        sums=tuple(map(operator.add, a.sums, b.sums)),
+        nonzeros=tuple(map(operator.add, a.nonzeros, b.nonzeros)),
+        maximum=max(a.maximum, b.maximum),
+        fan_out=a.fan_out if a.fan_out == b.fan_out else None,
+        events=None if kind == "analog" else _plus(a.events, b.events),
+        nonzero_events=_plus(a.nonzero_events, b.nonzero_events),
+    )
+
+
+def _neurons(a: NeuronLayer, b: NeuronLayer) -> NeuronLayer:
+    return replace(a, elements=a.elements + b.elements, sums=tuple(map(operator.add, a.sums, b.sums)))
+
+
+def _memory(a: MemoryEstimate | None, b: MemoryEstimate | None) -> MemoryEstimate | None:
+    if a is None or b is None:
+        return a or b
+    parts = {part: (*values, *b.parts_pj[part]) for part, values in a.parts_pj.items()}
+    return MemoryEstimate(a.model, parts, tuple(dict.fromkeys((*a.warnings, *b.warnings))))
+
+
+def _plus(a: int | None, b: int | None) -> int | None:
+    return None if a is None or b is None else a + b

@@ -1,0 +1,102 @@
+"""How a model wants one image T times: it repeats the image itself, takes T in front, or is called T times."""
+
+import inspect
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from msvit_energy.errors import EnergyError
+from msvit_energy.recording.neurons import Resting, emitted, is_neuron, takes_sequences
+
+Feed = Literal["auto", "image", "sequence", "step"]
+FEEDS = ("auto", "image", "sequence", "step")
+
+
+def run(model: nn.Module, inputs: Tensor, time_steps: int, feed: Feed) -> Tensor | None:
+    """One measurement of a batch; returns logits `[B, classes]`, None if the output is no such thing.
+
+    "image": the model is called once with the batch as it is. "sequence": once with `[T, B, ...]`, the batch repeated.
+    "step": T times with the batch; a model that takes a `state` is handed the one it returned. The logits are the mean
+    over T.
+    """
+    if feed == "sequence":
+        output = model(repeated(inputs, time_steps))
+    elif feed == "step":
+        output = torch.stack(_stepwise(model, inputs, time_steps))
+    else:
+        output = model(inputs)
+    output = emitted(output)
+    if output.dim() == 3 and output.shape[1] == len(inputs):  # [T, B, classes], as models trained with TET give
+        output = output.mean(0)
+    return output if output.dim() == 2 and len(output) == len(inputs) else None
+
+
+def repeated(inputs: Tensor, time_steps: int) -> Tensor:
+    """`[B, ...]` -> `[T, B, ...]`."""
+    return inputs.unsqueeze(0).repeat(time_steps, *[1] * inputs.dim())
+
+
+def _stepwise(model: nn.Module, inputs: Tensor, time_steps: int) -> list[Tensor]:
+    takes_state = "state" in inspect.signature(model.forward).parameters
+    outputs, state = [], None
+    for _ in range(time_steps):
+        result = model(inputs, state) if takes_state else model(inputs)
+        if takes_state:
+            state = result[1]
+        outputs.append(emitted(result))
+        if not isinstance(outputs[-1], Tensor):
+            raise EnergyError(f"the model returns a {type(outputs[-1]).__name__} at every step, not a tensor first")
+    return outputs
+
+
+def detect(model: nn.Module, image: Tensor, time_steps: int) -> Feed:
+    """Find out from one image `[1, ...]` how `model` wants to be fed, by what its neurons do with it.
+
+    Neurons that run several times, or emit more than one time step, have been given T by the model itself ("image").
+    Multi-step neurons that emit one, and models that refuse a batch without T, want a "sequence"; single-step neurons
+    that run once want to be called T times ("step"). Without known neurons all layers are watched. At T = 1 nothing
+    depends on it, and a model with an attribute `time_steps` repeats the image itself.
+    """
+    if hasattr(model, "time_steps"):
+        return "image"
+    resting = Resting(model)
+    neurons = [module for module in model.modules() if is_neuron(module)]
+    leaves = [module for module in model.modules() if not any(True for _ in module.children())]
+    seen: dict[nn.Module, list[tuple[int, ...]]] = {}
+    handles = [
+        module.register_forward_hook(lambda m, _, output: seen.setdefault(m, []).append(tuple(emitted(output).shape)))
+        for module in neurons or leaves
+    ]
+    try:
+        with resting.mode():
+            model(image)
+    except Exception as refusal:
+        return _as_sequence(model, image, time_steps, resting, refusal)
+    finally:
+        for handle in handles:
+            handle.remove()
+        resting.restore()
+    waiting = [shapes for shapes in seen.values() if len(shapes) == 1 and shapes[0][:1] == (1,)]
+    if time_steps == 1 or len(waiting) < len(seen) or not seen:
+        return "image"
+    return "sequence" if any(map(takes_sequences, seen)) else "step"
+
+
+def _as_sequence(model: nn.Module, image: Tensor, time_steps: int, resting: Resting, refusal: Exception) -> Feed:
+    """ "sequence" if the model takes `[T, 1, ...]`; otherwise what it said to the image is raised again."""
+    resting.restore()
+    try:
+        with resting.mode():
+            model(repeated(image, time_steps))
+    except Exception:
+        raise refusal from None
+    finally:
+        resting.restore()
+    return "sequence"
+
+
+def check(feed: str) -> None:
+    """EnergyError for an unknown way of feeding."""
+    if feed not in FEEDS:
+        raise EnergyError(f"unknown feed {feed!r}; a model is fed by {', '.join(FEEDS)}")

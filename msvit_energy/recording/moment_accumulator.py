@@ -1,0 +1,61 @@
+"""Moments of per-image counts, accumulated batch by batch, exactly.
+
+A count is split into two halves of HALF_BITS bits, so that products of halves are exact in float64 and their sums in
+int64; the halves are put together as Python integers at the end.
+"""
+
+from collections.abc import Iterable, Mapping
+
+import numpy as np
+
+from msvit_energy.profiles.amounts import Moments
+
+HALF_BITS = 20
+MOST = 1 << 2 * HALF_BITS
+
+
+class MomentsTally:
+    """Accumulates Moments image by image. Counts are whole numbers from 0; one that is missing for an image is 0."""
+
+    def __init__(self) -> None:
+        self._keys: dict[str, int] = {}
+        self._sums = np.zeros(0, np.int64)
+        self._gram = np.zeros((0, 0), np.int64)  # [2 * counts, 2 * counts], of low and high halves in turn
+
+    def add(self, counts: Mapping[str, np.ndarray]) -> None:
+        """Count some images: one array `[images]` per key."""
+        for key in counts:
+            self._keys.setdefault(key, len(self._keys))
+        new = len(self._keys) - len(self._sums)
+        self._sums = np.pad(self._sums, (0, new))
+        self._gram = np.pad(self._gram, (0, 2 * new))
+        images = len(next(iter(counts.values()), ()))
+        values = np.zeros((len(self._keys), images), np.int64)
+        for key, numbers in counts.items():
+            values[self._keys[key]] = numbers
+        if values.size and values.max() >= MOST:
+            raise OverflowError(f"{values.max()} events in one image; fewer than {MOST} can be counted")
+        halves = np.empty((2 * len(values), images))
+        halves[0::2], halves[1::2] = values & ((1 << HALF_BITS) - 1), values >> HALF_BITS
+        for start in range(0, images, 4096):  # every sum stays below 2^53
+            part = halves[:, start : start + 4096]
+            self._gram += (part @ part.T).astype(np.int64)
+        self._sums += values.sum(1)
+
+    def moments(self, keys: Iterable[str]) -> Moments:
+        """The exact moments of some of the counts; empty if nothing was counted."""
+        if not self._keys:
+            return Moments()
+        chosen = tuple(keys)
+        rows = [self._keys[key] for key in chosen]
+        gram = self._gram.tolist()
+        products = tuple(
+            tuple(
+                gram[2 * a][2 * b]
+                + ((gram[2 * a][2 * b + 1] + gram[2 * a + 1][2 * b]) << HALF_BITS)
+                + (gram[2 * a + 1][2 * b + 1] << 2 * HALF_BITS)
+                for b in rows[start:]
+            )
+            for start, a in enumerate(rows)
+        )
+        return Moments(chosen, tuple(int(self._sums[row]) for row in rows), products)

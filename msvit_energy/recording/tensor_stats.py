@@ -1,0 +1,237 @@
+"""What a tensor holds, found in one pass through the cache: bounds, whole or not, sums, how many values are not 0.
+
+On the CPU a tensor is read part by part, so that several questions cost one read of the memory; elsewhere all is
+computed on the device, and nothing waits for it.
+"""
+
+import math
+import struct
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.multiprocessing.reductions import StorageWeakRef
+
+from msvit_energy.recording.integer_bounds import bound
+
+PART = 1 << 17  # values that fit the cache together with as many in between
+MOST_SPIKES = 1 << 20  # whole numbers beyond are no counts of spikes: every large float is whole
+
+
+@dataclass(frozen=True)
+class Survey:
+    """`bounds` are the least and greatest value, and 1 if all are whole numbers from 0 to MOST_SPIKES, `[3]`; `sums`
+    and `nonzeros` are per run and image, `[runs, images]`, float64 (exact where all values are whole)."""
+
+    bounds: Tensor
+    sums: Tensor
+    nonzeros: Tensor
+
+
+def survey(values: Tensor, *, highest: float = math.inf) -> Survey:
+    """Survey `values`, `[runs, images, ...]`. If they are known to be whole numbers from 0, and to be no more than
+    `highest`, that saves checks, and the least of them is taken to be 0."""
+    if not values.is_floating_point():
+        values = values.double()
+    if values.is_cpu:
+        return _in_parts(values, highest)
+    low, high = torch.aminmax(values)
+    whole = (values == values.floor()).all() & (low >= 0) & (high <= MOST_SPIKES)
+    flat = values.reshape(*values.shape[:2], -1)
+    nonzeros = torch.count_nonzero(flat, dim=2)
+    return Survey(torch.stack([low, high, whole]).double(), flat.sum(2, dtype=torch.float64), nonzeros.double())
+
+
+def channel_sums(values: Tensor, spatial: tuple[int, ...], highest: float) -> Tensor:
+    """Sums of whole numbers up to `highest` at each position, `[runs, images, ..., *spatial]` ->
+    `[runs, images, *spatial]`, float64."""
+    return whole_sums(values.reshape(*values.shape[:2], -1, *spatial), 2, highest)
+
+
+def channel_nonzeros(values: Tensor, spatial: tuple[int, ...]) -> Tensor:
+    """How many values are not 0 at each position, shaped as `channel_sums`."""
+    grouped = values.reshape(*values.shape[:2], -1, *spatial)
+    if not (values.is_cpu and values.is_floating_point()):
+        return torch.count_nonzero(grouped, dim=2).double()
+    counts = torch.empty(*grouped.shape[:2], *spatial, dtype=torch.float64)
+    scratch = torch.empty(grouped.shape[2:], dtype=values.dtype)  # one image at a time fits the cache
+    for run, count in zip(grouped, counts, strict=True):
+        for image, total in zip(run, count, strict=True):
+            ones = torch.sign(image, out=scratch).abs_()
+            total.copy_(ones.sum(0, dtype=torch.promote_types(values.dtype, torch.float32)))
+    return counts
+
+
+def _in_parts(values: Tensor, highest: float) -> Survey:
+    rows = _rows(values)
+    if highest <= 1:
+        sums = whole_sums(rows, 2, 1)
+        return Survey(_bounds(0.0, float(sums.any()), True), sums, sums)
+    found = _whole(rows, known=highest <= MOST_SPIKES)
+    if found is not None:
+        return found
+    low, high = (bound.item() for bound in torch.aminmax(values))
+    if not (math.isfinite(low) and math.isfinite(high)):
+        nothing = torch.zeros(values.shape[:2], dtype=torch.float64)
+        return Survey(_bounds(low, high, False), nothing, nothing)
+    # the order in which real numbers are added is that of the axes, not of the memory
+    sums = values.reshape(*values.shape[:2], -1).sum(2, dtype=torch.float64)
+    return Survey(_bounds(low, high, False), sums, channel_nonzeros(rows, ()))
+
+
+@lru_cache
+def _bounds(low: float, high: float, whole: bool) -> Tensor:
+    return torch.tensor([low, high, whole], dtype=torch.float64)
+
+
+def whole_sums(values: Tensor, axis: int, highest: float) -> Tensor:
+    """Sums of whole numbers up to `highest` along an axis, exact, in float64."""
+    return _exact_sums(values, axis, highest).double()
+
+
+def _exact_sums(values: Tensor, axis: int, highest: float) -> Tensor:
+    """The same, in float32 where that holds them: up to 2^24."""
+    exact = values.dtype == torch.float32 and highest * values.shape[axis] <= 1 << 24
+    return values.sum(axis, dtype=None if exact else torch.float64)
+
+
+def _whole(rows: Tensor, *, known: bool) -> Survey | None:
+    """The survey of `[runs, images, n]`; None if not all are whole numbers from 0 to MOST_SPIKES, unless that is
+    known."""
+    sums: list[Tensor] = []
+    nonzeros: list[Tensor] = []
+    scratch = torch.empty(PART, dtype=rows.dtype)
+    lowest, highest = math.inf, -math.inf
+    for part in _parts(rows.flatten(0, 1)):
+        within = scratch[: part.numel()].view(part.shape)
+        low, high = (0.0, part.amax().item()) if known else _extremes(part)
+        if not (known or (0 <= low <= high <= MOST_SPIKES and torch.frac(part, out=within).sum().item() == 0)):
+            return None
+        lowest, highest = min(low, lowest), max(high, highest)
+        sums.append(_exact_sums(part, 1, high))
+        nonzeros.append(sums[-1] if high <= 1 else _exact_sums(torch.clamp(part, max=1, out=within), 1, 1))
+    totals = (torch.cat(some).double().view(*rows.shape[:2], -1).sum(2) for some in (sums, nonzeros))
+    return Survey(_bounds(lowest, highest, True), *totals)
+
+
+def _extremes(part: Tensor) -> tuple[float, float]:
+    """The least and greatest value; NaN if there is one."""
+    if part.dtype == torch.float32:  # in half the time: read as integers, floats from 0 on have the same order
+        bits = part.view(torch.int32)
+        low, high = bits.amin().item(), bits.amax().item()
+        if low >= 0:
+            return _float32(low), _float32(high)
+    return part.amin().item(), part.amax().item()
+
+
+@lru_cache
+def _float32(bits: int) -> float:
+    """The number that has these bits."""
+    return float(struct.unpack("f", struct.pack("I", bits))[0])
+
+
+def _parts(lines: Tensor) -> Iterator[Tensor]:
+    """`[lines, n]` as parts of at most PART values, line by line: `[some lines, n]`, or `[1, some values]`."""
+    for some in lines.split(max(1, PART // max(1, lines.shape[1]))):
+        yield from some.split(PART, dim=1)
+
+
+def _rows(values: Tensor) -> Tensor:
+    """`[runs, images, n]`, in the order of the memory where that saves a copy."""
+    dense = _dense(values)
+    return values.reshape(*values.shape[:2], -1) if dense is None else dense
+
+
+def _dense(values: Tensor) -> Tensor | None:
+    """A view `[runs, images, n]`, the first axes as they are and the others as they lie in memory, whatever their
+    order; None where they do not lie together."""
+    if values.is_contiguous():
+        runs, images = values.shape[:2]
+        return values.view(runs, images, values.numel() // max(1, runs * images))
+    together = _together(values.stride()[2:], values.shape[2:])
+    return None if together is None else values.as_strided((*values.shape[:2], together), (*values.stride()[:2], 1))
+
+
+def _together(strides: Sequence[int], sizes: Sequence[int]) -> int | None:
+    """How many values lie together in memory along these axes, in whatever order; None if there are gaps."""
+    together = 1
+    for stride, size in sorted(zip(strides, sizes, strict=True)):
+        if size > 1 and stride != together:
+            return None
+        together *= size
+    return together
+
+
+class Surveys:
+    """What is known of tensors that are still in memory and were not written to since: each is read once however many
+    operators read it, under whatever shape, and what follows from others is not checked."""
+
+    def __init__(self) -> None:
+        self._known: dict[Hashable, tuple[StorageWeakRef, Any]] = {}
+
+    def survey(self, values: Tensor, *, highest: float = math.inf) -> Survey:
+        """As the function."""
+        block = _block(values)
+        # of memory without gaps, the first two axes say which part belongs to which run and image
+        key = _identity(_dense(values)) if block is None else (block, values.shape[:2], values.stride()[:2])
+        return self._once(key, values, lambda: self._survey(values, block, highest))
+
+    def channel_sums(self, values: Tensor, spatial: tuple[int, ...], highest: float) -> Tensor:
+        """As the function."""
+        return self._once(_identity(values, spatial), values, lambda: channel_sums(values, spatial, highest))
+
+    def heard(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> None:
+        """Note what the output of a torch function is known to be."""
+        most = bound(func, args, kwargs, lambda values: self._recall(_block(values)))
+        if most is not None and most <= MOST_SPIKES and isinstance(output, Tensor):
+            self._keep(_block(output), output, most)
+
+    def _survey(self, values: Tensor, block: Hashable | None, highest: float) -> Survey:
+        known: float | None = self._recall(block)
+        found = survey(values, highest=highest if known is None else min(highest, known))
+        if values.is_cpu:
+            _, high, whole = found.bounds.tolist()
+            if whole:
+                self._keep(block, values, high)
+        return found
+
+    def clear(self) -> None:
+        """Forget all."""
+        self._known.clear()
+
+    def _once(self, key: Hashable | None, values: Tensor, make: Callable[[], Any]) -> Any:
+        found = self._recall(key)
+        if found is None:
+            found = make()
+            self._keep(key, values, found)
+        return found
+
+    def _keep(self, key: Hashable | None, values: Tensor, what: Any) -> None:
+        if key is not None:
+            self._known[key] = StorageWeakRef(values.untyped_storage()), what
+
+    def _recall(self, key: Hashable | None) -> Any:
+        # as long as there is a weak reference to a storage, no other has its address
+        return self._known.get(key, (None, None))[1]
+
+
+def _block(values: Tensor) -> Hashable | None:
+    """Which memory a tensor fills, and in which state; None for one with gaps, and where it cannot be told."""
+    if values.dtype not in (torch.float32, torch.float64) or not values.is_cpu or values.is_inference():
+        return None
+    if not values.is_contiguous() and _together(values.stride(), values.shape) is None:
+        return None
+    return values.untyped_storage()._cdata, values._version, values.storage_offset(), values.dtype, values.numel()
+
+
+def _identity(view: Tensor | None, *more: Hashable) -> Hashable | None:
+    """Which numbers a tensor holds, as long as its memory lives; None in inference mode, where writes are not noted, as
+    those through `.data` never are."""
+    if view is None or view.is_inference():
+        return None
+    strides = tuple(stride for stride, size in zip(view.stride(), view.shape, strict=True) if size > 1)
+    place = view.untyped_storage()._cdata, view._version, view.storage_offset(), view.dtype
+    return *place, tuple(view.shape), strides, *more

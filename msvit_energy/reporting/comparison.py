@@ -1,0 +1,183 @@
+"""Models side by side: measured profiles and published rows as records of one kind, relative cost, the Pareto front."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from msvit_energy.errors import EnergyError
+from msvit_energy.pricing.energy import PJ_PER_MJ, EnergyReport
+from msvit_energy.profiles.profile import Profile
+from msvit_energy.reporting.table import Column, Sheet
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One model: parameters in M, dense GMACs per time step, SOPs in G per image, mean firing rate of its neurons,
+    energy and half of its 95 % interval in mJ per image, top-1 accuracy in percent; None for what is not known.
+
+    `data` is what accuracy was taken on, `source` who says all this, `doubt` why the energy cannot be right.
+    """
+
+    name: str
+    data: str
+    source: str
+    params_m: float | None = None
+    time_steps: int | None = None
+    gmacs_per_step: float | None = None
+    sops_g: float | None = None
+    rate: float | None = None
+    energy_mj: float | None = None
+    energy_mj_half: float | None = None
+    top1: float | None = None
+    doubt: str = ""
+
+    @property
+    def label(self) -> str:
+        """The name, with a star if its energy is in doubt."""
+        return f"{self.name}*" if self.doubt else self.name
+
+    @property
+    def measured(self) -> bool:
+        """Whether a profile of images is behind it."""
+        return self.source.startswith("measured")
+
+
+def labels(paths: Sequence[Path]) -> list[str]:
+    """A short name for every file: its folder, or its own name if it is not profile.json, with as many of the folders
+    above as make it unique. The same file twice raises EnergyError."""
+    full = [path.resolve() for path in paths]
+    for path, resolved in zip(paths, full, strict=True):
+        if full.count(resolved) > 1:
+            raise EnergyError(f"{path} is given twice")
+    named = [path.parent if path.name == "profile.json" else path.with_suffix("") for path in full]
+    parts = [path.parts[1:] for path in named]  # without the root
+    return [_shortest(own, parts) or str(path) for own, path in zip(parts, paths, strict=True)]
+
+
+def _shortest(own: tuple[str, ...], every: Sequence[tuple[str, ...]]) -> str:
+    """The fewest last parts of a path that no other path ends with; empty if all of them are not enough."""
+    for length in range(1, len(own) + 1):
+        if sum(other[-length:] == own[-length:] for other in every) == 1:
+            return "/".join(own[-length:])
+    return ""
+
+
+def measured(profile: Profile, report: EnergyReport, name: str) -> Entry:
+    """What a priced profile says."""
+    where = profile.provenance.get("data", {})
+    split = f" {where['split']}" if where.get("split") else ""
+    images = "given rates" if "rates" in profile.provenance else f"{profile.images} images"
+    return Entry(
+        name=name,
+        data=f"{where.get('name', 'unknown')}{split}",
+        source=f"measured, {images}" if images != "given rates" else images,
+        params_m=None if profile.parameters is None else profile.parameters / 1e6,
+        time_steps=profile.time_steps,
+        gmacs_per_step=profile.macs_per_step / 1e9,
+        sops_g=report.acs / 1e9 if report.acs else None,
+        rate=profile.firing_rate,
+        energy_mj=report.total_mj,
+        energy_mj_half=report.spread.half_width / PJ_PER_MJ if report.spread else None,
+        top1=None if profile.accuracy is None else 100 * profile.accuracy,
+    )
+
+
+def published(row: Mapping[str, Any], data: str, doubt: str = "") -> Entry:
+    """A printed row; `data` where the row does not name its data set."""
+    method, architecture = row.get("method") or "", row.get("architecture") or ""
+    return Entry(
+        name=architecture if architecture.startswith(method) else f"{method} {architecture}".strip(),
+        data=row.get("dataset") or data,
+        source=row.get("source") or "published",
+        params_m=row.get("params_m"),
+        time_steps=row.get("time_steps"),
+        energy_mj=row.get("energy_mj"),
+        top1=row.get("top1"),
+        doubt=doubt,
+    )
+
+
+def front(entries: Sequence[Entry]) -> list[Entry]:
+    """The Pareto front: entries than which no other on the same data has at least their accuracy for at most their
+    energy, one of both better. Energies in doubt neither are on it nor beat others."""
+    known = [entry for entry in entries if plottable(entry) and not entry.doubt]
+    return [entry for entry in known if not any(beats(other, entry) for other in known)]
+
+
+def plottable(entry: Entry) -> bool:
+    """Whether it has both an energy and an accuracy."""
+    return entry.energy_mj is not None and entry.top1 is not None
+
+
+def beats(a: Entry, b: Entry) -> bool:
+    """Whether `a` is nowhere worse than `b`, and somewhere better."""
+    assert a.energy_mj is not None and b.energy_mj is not None and a.top1 is not None and b.top1 is not None
+    if a.data != b.data or a.energy_mj > b.energy_mj or a.top1 < b.top1:
+        return False
+    return a.energy_mj < b.energy_mj or a.top1 > b.top1
+
+
+ORDERS = {  # --sort: key of the records, whether the greatest comes first
+    "energy": ("energy_mj", False),
+    "accuracy": ("top1", True),
+    "parameters": ("params_m", False),
+    "sops": ("sops_g", False),
+    "rate": ("rate", False),
+}
+
+
+def ordered(entries: Sequence[Entry], order: str) -> list[Entry]:
+    """Sorted by one of ORDERS, those without a value last."""
+    key, greatest_first = ORDERS[order]
+    sign = -1 if greatest_first else 1
+
+    def position(entry: Entry) -> tuple[bool, float]:
+        value = getattr(entry, key)
+        return value is None, 0.0 if value is None else sign * value
+
+    return sorted(entries, key=position)
+
+
+def comparison(entries: Sequence[Entry], title: str, warnings: Sequence[str] = ()) -> Sheet:
+    """The table; energies relative to the first row's."""
+    best, first = front(entries), entries[0].energy_mj
+    records = [
+        asdict(entry)
+        | {
+            "label": entry.label,
+            "relative": entry.energy_mj / first if entry.energy_mj is not None and first else None,
+            "pareto": "yes" if entry in best else "",
+        }
+        for entry in entries
+    ]
+    columns = {
+        "label": Column("model"),
+        "data": Column("data"),
+        "params_m": Column("M params", ".2f"),
+        "time_steps": Column("T", "d"),
+        "gmacs_per_step": Column("GMACs", ".4g"),
+        "sops_g": Column("G SOPs", ".4g"),
+        "rate": Column("rate", ".4f"),
+        "energy_mj": Column("mJ", ".5g", margin="energy_mj_half"),
+        "relative": Column("x first", ratio),
+        "top1": Column("top-1 %", ".2f"),
+        "pareto": Column("front"),
+        "source": Column("source"),
+    }
+    return Sheet(title, records, columns, notes(entries), warnings)
+
+
+def ratio(value: float) -> str:
+    """Two decimals, or two digits where there would be none."""
+    return f"{value:.2f}" if value >= 0.1 else f"{value:.2g}"
+
+
+def notes(entries: Sequence[Entry]) -> list[str]:
+    """What a reader must know about the rows."""
+    said = [f"{entry.label}: {entry.doubt}" for entry in entries if entry.doubt]
+    if any("published" in entry.source for entry in entries):
+        said.append("published energies are as printed, each by its authors' own counting; table1 audits them")
+    if len({entry.data for entry in entries if entry.top1 is not None}) > 1:
+        said.append("accuracies are of different data sets, so each data set has a Pareto front of its own")
+    return said

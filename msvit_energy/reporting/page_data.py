@@ -1,0 +1,226 @@
+"""What the report page shows, as plain JSON data. Takes records only, no torch.
+
+The page recomputes energies at other prices and by other protocols. So for every profile and protocol this holds the
+operations of each row, and the variance of its energy as a quadratic form in the two prices.
+"""
+
+import math
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from msvit_energy.errors import EnergyError
+from msvit_energy.pricing.energy import EnergyRow, price
+from msvit_energy.pricing.protocols import PROTOCOLS, Operations, all_choices, get_protocol
+from msvit_energy.pricing.technology import TECHNOLOGIES, Technology
+from msvit_energy.profiles.amounts import CONFIDENCE, Amount, Moments, Spread
+from msvit_energy.profiles.profile import Operator, Overhead, Profile
+from msvit_energy.profiles.student_t import student_t
+from msvit_energy.reporting.layer_table import title
+
+FREE = Technology("free", 0, 0, source="no price: what remains is the energy that a protocol prices itself")
+
+
+def page_content(profiles: Mapping[str, Profile], protocol: str, technology: Technology) -> dict[str, Any]:
+    """Everything the page computes with: profiles by label, protocols, technologies and what it starts with."""
+    first = str(get_protocol(protocol))
+    choices = list(dict.fromkeys([*all_choices(), first]))
+    return {
+        "start": {"protocol": first, "technology": technology.name},
+        "protocols": [described(choice) for choice in choices],
+        "technologies": [
+            {"name": each.name, "e_mac": each.e_mac, "e_ac": each.e_ac, "source": each.source}
+            for each in (TECHNOLOGIES | {technology.name: technology}).values()
+        ],
+        "axis": axis(profiles),
+        "profiles": [measured(label, profile, choices) for label, profile in profiles.items()],
+    }
+
+
+def described(choice: str) -> dict[str, Any]:
+    """A protocol with its source and its answers to the questions that matter."""
+    protocol = PROTOCOLS[choice.partition(":")[0]]
+    return {"name": choice, "source": protocol.source, "answers": protocol.answers()}
+
+
+def measured(label: str, profile: Profile, choices: Sequence[str]) -> dict[str, Any]:
+    """A profile and its operations by every choice of protocol; a choice that it cannot be priced by, with why."""
+    entries = Entries(profile)
+    variances: dict[Any, Variances] = {}  # by what gives the spread: not all are over the same images
+    priced, unavailable = {}, {}
+    for choice in choices:
+        try:
+            priced[choice] = operations(profile, choice, entries, variances)
+        except EnergyError as error:
+            unavailable[choice] = str(error)
+    given = "rates" in profile.provenance
+    return {
+        "label": label,
+        "title": title(profile),
+        "model": profile.provenance.get("model", {}).get("name", "model"),
+        "data": "given rates" if given else profile.provenance.get("data", {}).get("name", "given images"),
+        "time_steps": profile.time_steps,
+        "images": None if given else profile.images,
+        "labelled": profile.labelled,
+        "correct": profile.correct,
+        "parameters": profile.parameters,
+        "rate": profile.firing_rate,
+        "macs_per_step": profile.macs_per_step,
+        "integer_share": profile.integer_share,
+        "neurons": [
+            {"layer": layer.neuron, "stage": layer.stage, "mean": layer.firing_rate, "rates": layer.firing_rates}
+            for layer in profile.neurons
+        ],
+        "choices": priced,
+        "unavailable": unavailable,
+        "entries": entries.found,
+    }
+
+
+class Entries:
+    """What is known of each row whatever it costs; a row is known by its place in `found`."""
+
+    def __init__(self, profile: Profile) -> None:
+        self.found: list[dict[str, Any]] = []
+        self._observed = {entry.layer: entry for entry in reversed(profile.entries)}
+        self._events = profile.events_by_layer()
+        self._places: dict[str, int] = {}
+
+    def place(self, row: EnergyRow) -> int:
+        """Where `row` is, added if it is new."""
+        if row.layer not in self._places:
+            self._places[row.layer] = len(self.found)
+            known = _known(self._observed.get(row.layer), self._events.get(row.layer))
+            self.found.append({"layer": row.layer, "stage": row.stage} | known)
+        return self._places[row.layer]
+
+
+def _known(entry: Operator | Overhead | None, events: float | None) -> dict[str, Any]:
+    """MACs are per time step, except `dense`, which are per image; None is unknown or does not apply."""
+    if isinstance(entry, Operator):
+        driver = entry.driver
+        nonzero = None if math.isnan(driver.nonzero_rate) else driver.nonzero_rate
+        known = {"op": entry.op, "kind": driver.kind, "rate": driver.rate, "nonzero": nonzero, "events": events}
+        return known | {"macs": entry.macs_per_step, "dense": entry.macs_per_image, "runs": entry.runs_per_image}
+    flow = entry.operands[-1] if entry is not None and entry.operands else None
+    known = {"op": entry and entry.op, "kind": flow and flow.kind, "rate": flow and flow.rate, "nonzero": None}
+    return known | {"events": None, "macs": None, "dense": None, "runs": None}
+
+
+def operations(profile: Profile, choice: str, entries: Entries, known: "dict[Any, Variances]") -> dict[str, Any]:
+    """The rows of a priced profile, before any price: columns of equal length, and the variance of their sum.
+
+    `other` is in pJ; energy is E_MAC x macs + E_AC x acs + other. `t` is Student's quantile of the interval.
+    """
+    chosen = get_protocol(choice)
+    report = price(replace(profile, moments=Moments()), choice, FREE)  # without moments no time goes into intervals
+    counted, spread_of = chosen.count(profile), chosen.protocol.spread
+    variances = known.setdefault(spread_of, Variances(spread_of(profile)))
+    total = Operations(*(sum((getattr(each, part) for each in counted.values()), Amount()) for part in PARTS))
+    return {
+        "rows": [entries.place(row) for row in report.rows],
+        "macs": [row.macs for row in report.rows],
+        "acs": [row.acs for row in report.rows],
+        "other": [row.energy_pj for row in report.rows],
+        "counted": [row.counted for row in report.rows],
+        "variances": [variances.of(counted[row.layer]) if row.counted else None for row in report.rows],
+        "variance": variances.of(total),
+        "t": variances.t,
+    }
+
+
+PARTS = ("macs", "acs", "other_pj")
+
+
+class Variances:
+    """Variances of energies over images, as quadratic forms in the two prices.
+
+    The same amounts recur from protocol to protocol, so what has been worked out is kept.
+    """
+
+    def __init__(self, spread: Spread) -> None:
+        self._spread = spread
+        self._seen: dict[tuple[tuple[str, float], ...], float | None] = {}
+
+    @property
+    def t(self) -> float | None:
+        """Half of a 95 % interval in standard errors; None for fewer than two images."""
+        return student_t(CONFIDENCE, self._spread.images - 1) if self._spread.images > 1 else None
+
+    def of(self, priced: Operations) -> list[float] | None:
+        """The coefficients of E_MAC^2, E_AC^2, 1, E_MAC x E_AC, E_MAC, E_AC; None where no interval is known."""
+        macs, acs, other = (getattr(priced, part) for part in PARTS)
+        squares = [self._variance(amount) for amount in (macs, acs, other)]
+        if None in squares:
+            return None
+        mixed = [self._mixed(*pair) for pair in ((macs, acs), (macs, other), (acs, other))]
+        return [each or 0.0 for each in (*squares, *mixed)]
+
+    def _mixed(self, a: Amount, b: Amount) -> float:
+        """Twice the covariance."""
+        if not a.weights or not b.weights:
+            return 0.0
+        both, first, second = (self._variance(amount) or 0.0 for amount in (a + b, a, b))
+        return both - first - second
+
+    def _variance(self, amount: Amount) -> float | None:
+        key = tuple(amount.weights.items())
+        if key not in self._seen:
+            found = self._spread.of(amount)
+            self._seen[key] = None if found is None else found.standard_error**2
+        return self._seen[key]
+
+
+def axis(profiles: Mapping[str, Profile]) -> dict[str, Any] | None:
+    """What several profiles are a series over: the epoch if all have one, T where it differs within a model, else the
+    order in which they were given. `x` are places or labels, `lines` says which profiles a line may join."""
+    if len(profiles) < 2:
+        return None
+    every = list(profiles.values())
+    titles = [title(profile) for profile in every]
+    epochs = [profile.provenance.get("epoch") for profile in every]
+    numbers = [each for each in epochs if isinstance(each, int | float) and not isinstance(each, bool)]
+    if len(numbers) == len(every) and len(set(numbers)) > 1:
+        return {"name": "epoch", "x": numbers, "lines": titles}
+    steps = [profile.time_steps for profile in every]
+    if len(set(zip(titles, steps, strict=True))) > len(set(titles)):
+        return {"name": "time steps, T", "x": steps, "lines": titles}
+    return {"name": "profile", "x": list(profiles), "lines": titles}
+
+
+def warnings(profiles: Mapping[str, Profile]) -> list[tuple[str, str]]:
+    """Every warning once, after the labels of the profiles that it is about (empty if it is about all)."""
+    found: dict[str, list[str]] = {}
+    for label, profile in profiles.items():
+        for note in dict.fromkeys(profile.warnings()):
+            found.setdefault(note, []).append(label)
+    return [("" if len(about) == len(profiles) else ", ".join(about), note) for note, about in found.items()]
+
+
+def heading(profiles: Mapping[str, Profile]) -> str:
+    """The page's title: models and data unless they are many, and how many profiles if there are several."""
+    titles = list(dict.fromkeys(title(profile) for profile in profiles.values()))
+    several = [f"{len(profiles)} profiles"] if len(profiles) > 1 else []
+    return ", ".join((titles if len(titles) <= 3 else []) + several)
+
+
+def origins(profiles: Mapping[str, Profile]) -> list[dict[str, Any]]:
+    """Where each profile comes from, and what was seen beside the counted operators."""
+    return [
+        {"label": label, "facts": _origin(profile), "beside": profile.overhead_totals(), "coverage": _coverage(profile)}
+        for label, profile in profiles.items()
+    ]
+
+
+def _origin(profile: Profile) -> dict[str, Any]:
+    """The provenance without what stands at the top of the page, the command as one would type it."""
+    facts = {key: value for key, value in profile.provenance.items() if key != "warnings"}
+    if isinstance(command := facts.get("command"), list):
+        facts["command"] = shlex.join(map(str, command))
+    return facts
+
+
+def _coverage(profile: Profile) -> dict[str, list[str]]:
+    coverage = profile.coverage
+    return {"unknown": [item.name for item in coverage.unknown], "never called": list(coverage.never_called)}

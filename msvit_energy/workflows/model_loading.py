@@ -1,0 +1,206 @@
+"""Open what a command works on: a checkpoint, a registered model, or anybody's `package.module:factory`; its data."""
+
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from msvit.classifier import SpikingClassifier
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A model to measure: the module, what images it takes (None: it does not say), its part of the provenance, and
+    warnings about it."""
+
+    model: "nn.Module"
+    input_size: tuple[int, int, int] | None
+    origin: dict[str, Any]
+    warnings: list[str] = field(default_factory=list)
+
+    def size(self, given: str | None) -> tuple[int, int, int]:
+        """C, H, W of the images: as given, else the model's own; EnergyError if neither says it all."""
+        from msvit_energy.errors import EnergyError
+
+        if given is not None:
+            return parse_size(given, self.input_size)
+        if self.input_size is None:
+            raise EnergyError("the model does not say what images it takes; give --input-size CxHxW, such as 3x32x32")
+        return self.input_size
+
+
+def parse_size(text: str, own: tuple[int, int, int] | None) -> tuple[int, int, int]:
+    """C, H, W from "288", "288x384" (with the model's own channels) or "3x288x384"; EnergyError otherwise."""
+    from msvit_energy.errors import EnergyError
+
+    parts = text.split("x")
+    if not all(part.isdigit() and int(part) > 0 for part in parts) or len(parts) > 3:
+        raise EnergyError(f"input size must be N, HxW or CxHxW, such as 288, 288x384 or 3x288x384, not {text!r}")
+    if len(parts) == 3:
+        channels, height, width = map(int, parts)
+        return channels, height, width
+    if own is None:
+        raise EnergyError(f"the model does not say its channels; give --input-size CxHxW, not {text!r}")
+    return own[0], int(parts[0]), int(parts[-1])
+
+
+def open_subject(
+    ckpt: Path | None,
+    name: str | None,
+    model_args: str | None,
+    *,
+    ema: bool,
+    time_steps: int | None,
+    seed: int,
+    device: str,
+) -> Subject:
+    """The model to measure. Says on stderr what it inferred."""
+    from msvit_energy.workflows.device import choose
+
+    place = choose(device)
+    arguments = parse_arguments(model_args)
+    if name is not None and ":" in name:
+        return _foreign(name, arguments, ckpt, ema, seed, place)
+    network, origin, warnings = open_model(ckpt, name, ema, time_steps, seed, place, arguments)
+    return Subject(network, network.input_size, origin, warnings)
+
+
+def parse_arguments(text: str | None) -> dict[str, Any]:
+    """Keyword arguments from a JSON object; EnergyError for anything else."""
+    import json
+
+    from msvit_energy.errors import EnergyError
+
+    if text is None:
+        return {}
+    try:
+        arguments = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise EnergyError(f"--model-args must be a JSON object, not {text!r}: {error}") from error
+    if not isinstance(arguments, dict):
+        raise EnergyError(f'--model-args must be a JSON object, such as {{"depth": 2}}, not {text!r}')
+    return arguments
+
+
+def without_memory(name: str, arguments: Mapping[str, Any]) -> "SpikingClassifier":
+    """A registered model on the meta device: shapes, no weights."""
+    import torch
+
+    import msvit
+
+    with torch.device("meta"):
+        return msvit.create_model(name, **arguments)
+
+
+def open_model(
+    ckpt: Path | None,
+    name: str | None,
+    ema: bool,
+    time_steps: int | None,
+    seed: int,
+    device: str,
+    arguments: dict[str, Any] | None = None,
+) -> tuple["SpikingClassifier", dict[str, Any], list[str]]:
+    """A model of this project, its part of the provenance, and warnings about it."""
+    import torch
+
+    import msvit
+    from msvit.checkpoint import SHIPPED, open_checkpoint
+    from msvit_energy.errors import EnergyError
+    from msvit_energy.profiles.provenance import sha256
+
+    if ckpt is None and name is not None:
+        torch.manual_seed(seed)
+        network = msvit.create_model(name, **({"time_steps": time_steps} | (arguments or {}))).to(device)
+        origin: dict[str, Any] = {"checkpoint": None}
+        warnings = ["the weights are untrained: rates and energy mean nothing for a trained network"]
+    else:
+        if arguments:
+            raise EnergyError("--model-args goes with --model and no checkpoint; a checkpoint says its own arguments")
+        path = ckpt or SHIPPED
+        network, notes = open_checkpoint(path, model=name, time_steps=time_steps, device=device, ema=ema)
+        for note in notes:
+            print(f"{path.name}: {note}", file=sys.stderr)
+        origin = {"checkpoint": {"file": path.name, "sha256": sha256(path), "ema": ema, "inferred": list(notes)}}
+        warnings = []
+    origin["model"] = {"name": network.spec.name, "args": network.spec.args}
+    return network, origin | {"device": device}, warnings
+
+
+def _foreign(name: str, arguments: dict[str, Any], ckpt: Path | None, ema: bool, seed: int, device: str) -> Subject:
+    """Anybody's model, made by calling `package.module:factory` with the arguments."""
+    import inspect
+
+    import torch
+
+    from msvit_energy.errors import EnergyError
+    from msvit_energy.profiles.provenance import sha256
+
+    factory = _imported(name)
+    try:
+        inspect.signature(factory).bind(**arguments)
+    except TypeError as error:
+        raise EnergyError(f"--model-args {arguments} do not fit {name}: {error}") from error
+    torch.manual_seed(seed)
+    model = factory(**arguments)
+    if not isinstance(model, torch.nn.Module):
+        raise EnergyError(f"{name} made a {type(model).__name__}, not a torch.nn.Module")
+    origin: dict[str, Any] = {"model": {"name": name, "args": arguments}, "checkpoint": None, "device": device}
+    warnings = []
+    if ckpt is None:
+        warnings.append("no checkpoint was given: unless the factory loads weights, rates and energy mean nothing")
+    else:
+        _load(model, ckpt, ema)
+        origin["checkpoint"] = {"file": ckpt.name, "sha256": sha256(ckpt), "ema": ema, "inferred": []}
+    size = getattr(model, "input_size", None)
+    own = tuple(size) if isinstance(size, list | tuple) and len(size) == 3 else None
+    return Subject(model.to(device), own, origin, warnings)
+
+
+def _imported(name: str) -> Any:
+    """The callable that `package.module:factory` names; modules of the current folder are found too."""
+    import importlib
+
+    from msvit_energy.errors import EnergyError
+
+    module_name, _, attribute = name.partition(":")
+    if "" not in sys.path:
+        sys.path.insert(0, "")
+    try:
+        module = importlib.import_module(module_name)
+    except ModuleNotFoundError as error:
+        if error.name is None or not module_name.startswith(error.name):
+            raise  # the module is there; what it imports is not
+        raise EnergyError(f"no module {module_name!r} for the model {name!r}") from error
+    except ValueError as error:
+        raise EnergyError(f"a model of one's own is package.module:factory, not {name!r}") from error
+    factory = getattr(module, attribute, None)
+    if not callable(factory):
+        raise EnergyError(f"module {module_name} has no factory {attribute!r} that makes a model")
+    return factory
+
+
+def _load(model: "nn.Module", ckpt: Path, ema: bool) -> None:
+    from msvit.weight_files import read_stored
+    from msvit_energy.errors import EnergyError
+
+    try:
+        model.load_state_dict(read_stored(ckpt, ema=ema).weights)
+    except RuntimeError as error:
+        raise EnergyError(f"{ckpt} does not fit the model: {' '.join(str(error).split())[:300]}") from error
+
+
+def parse_shard(text: str | None) -> tuple[int, int]:
+    """Number and count from "0/4"; EnergyError otherwise."""
+    from msvit_energy.errors import EnergyError
+
+    if text is None:
+        return 0, 1
+    number, _, of = text.partition("/")
+    if not (number.isdigit() and of.isdigit()):
+        raise EnergyError(f"a shard is i/n, such as 0/4, not {text!r}")
+    return int(number), int(of)

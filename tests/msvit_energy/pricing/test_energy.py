@@ -1,0 +1,256 @@
+"""Pricing from records alone: what each protocol counts, and what it leaves out, worked out by hand."""
+
+import re
+import textwrap
+from dataclasses import replace
+from fractions import Fraction
+from pathlib import Path
+
+import pytest
+
+from msvit_energy import EnergyError, Profile, price
+from msvit_energy.pricing import protocols
+from msvit_energy.pricing.protocols import PROTOCOLS, QUESTIONS, all_choices
+from msvit_energy.pricing.technology import get_technology, with_prices
+from msvit_energy.profiles.operand import Operand
+from msvit_energy.profiles.profile import MemoryEstimate, Operator, Overhead
+
+
+def operand(kind: str, rate: float, *, spikes: bool = True, nonzero: float = 0.1, events: int | None = None) -> Operand:
+    """Ten elements at each of four runs, all with the same mean."""
+    return Operand(
+        name="layer#0",
+        kind=kind,
+        origin="spikes" if spikes else "other",
+        neurons=(),
+        elements=40,
+        sums=(Fraction(rate) * 10,) * 4,
+        nonzeros=(Fraction(nonzero) * 10,) * 4,
+        maximum=3.0,
+        events=events,
+        nonzero_events=events,
+    )
+
+
+def operator(op: str, role: str, *operands: Operand) -> Operator:
+    """An operator of 100 MACs per run, T = 4."""
+    return Operator("layer", "stage", op, role, 400, 4, operands)
+
+
+def report_of(*operators: Operator, protocol: str = "appendix-c") -> tuple[float, float]:
+    priced = price(Profile(1, 4, operators), protocol)
+    return priced.macs, priced.acs
+
+
+def test_entrance_with_real_input_counts_its_macs_once() -> None:
+    assert report_of(operator("conv2d", "entrance", operand("analog", -0.3))) == (100, 0)
+
+
+def test_entrance_fed_with_events_counts_accumulates() -> None:
+    assert report_of(operator("conv2d", "entrance", operand("binary", 0.25))) == (0, 100)
+
+
+def test_integer_inputs_are_accumulates_at_their_mean_even_above_one() -> None:
+    assert report_of(operator("conv1d", "", operand("integer", 1.5))) == (0, 600)
+
+
+def test_real_input_in_the_middle_is_a_mac_at_every_run() -> None:
+    assert report_of(operator("conv2d", "", operand("analog", 0.5))) == (400, 0)
+
+
+def test_key_times_value_counts_at_the_smaller_rate() -> None:
+    assert report_of(operator("matmul", "", operand("binary", 0.5), operand("binary", 0.25))) == (0, 100)
+
+
+def test_query_times_integers_counts_at_the_rate_of_the_query() -> None:
+    assert report_of(operator("matmul", "", operand("binary", 0.5), operand("integer", 0.1, spikes=False))) == (0, 200)
+
+
+def test_the_head_is_listed_but_not_in_the_sum() -> None:
+    priced = price(Profile(1, 4, (operator("linear", "head", operand("analog", 0.5)),)))
+    assert priced.total_pj == 0
+    assert priced.to_frame().counted.tolist() == [False]
+    assert priced.macs_per_step == 100  # but the ANN of equal shape has it
+
+
+def test_totals_are_the_sums_of_the_rows() -> None:
+    operators = (
+        replace(operator("conv2d", "entrance", operand("analog", 0.1)), layer="a"),
+        replace(operator("conv2d", "", operand("binary", 0.125)), layer="b"),
+        replace(operator("linear", "", operand("integer", 0.75)), layer="c"),
+    )
+    priced = price(Profile(1, 4, operators))
+    frame = priced.to_frame()
+    assert {"layer", "macs", "acs", "energy_pj", "share"} <= set(frame.columns)
+    assert frame.energy_pj.tolist() == pytest.approx([4.6 * 100, 0.9 * 50, 0.9 * 300], rel=1e-15)
+    assert frame.energy_pj.sum() == priced.total_pj
+    assert frame.share.sum() == pytest.approx(1, rel=1e-15)
+
+
+ENTRANCE = operator("conv2d", "entrance", operand("analog", 0.3))
+BINARY = operator("conv2d", "", operand("binary", 0.25))
+INTEGER = operator("linear", "", operand("integer", 1.5, nonzero=0.5))
+HEAD = operator("linear", "head", operand("analog", 0.5))
+SPIKING_HEAD = operator("linear", "head", operand("binary", 0.25, nonzero=0.25))
+PRODUCT = operator("matmul", "", operand("binary", 0.5), operand("binary", 0.25))
+
+
+@pytest.mark.parametrize(
+    ("protocol", "one", "macs", "acs"),
+    [
+        ("appendix-c:first-layer=every-step", ENTRANCE, 400, 0),
+        ("spikformer", ENTRANCE, 100, 0),
+        ("spikformer:first-layer=every-step", ENTRANCE, 400, 0),
+        ("spikformer", INTEGER, 0, 600),
+        ("spikformer", PRODUCT, 0, 100),
+        ("spikformer", HEAD, 0, 0),
+        ("spikingformer-tool", ENTRANCE, 400, 0),
+        ("spikingformer-tool", BINARY, 0, 100),
+        ("spikingformer-tool", INTEGER, 400, 0),
+        ("spikingformer-tool", PRODUCT, 0, 100),
+        ("spikingformer-tool", HEAD, 400, 0),
+        ("sdt", ENTRANCE, 400, 0),
+        ("sdt", INTEGER, 0, 200),  # the non-zero share, 0.5
+        ("sdt", HEAD, 400, 0),
+        ("sdt", SPIKING_HEAD, 0, 100),
+        ("ann", ENTRANCE, 100, 0),
+        ("ann", INTEGER, 100, 0),
+        ("ann", HEAD, 100, 0),
+        ("ann", PRODUCT, 100, 0),
+        ("exact", ENTRANCE, 400, 0),
+        ("exact", HEAD, 400, 0),
+    ],
+)
+def test_one_operator_by_each_protocol(protocol: str, one: Operator, macs: float, acs: float) -> None:
+    assert report_of(one, protocol=protocol) == (macs, acs)
+
+
+def test_exact_counts_events_instead_of_rates() -> None:
+    spikes = operator("conv2d", "", operand("binary", 0.25, events=96))
+    integers = operator("conv2d", "", replace(operand("integer", 1.5, events=580), nonzero_events=190))
+    met = replace(operator("matmul", "", operand("binary", 0.5, events=100), operand("binary", 0.25)), pairs=31)
+    with_integers = replace(
+        operator("matmul", "", operand("binary", 0.5, events=80), operand("integer", 2.0, spikes=False)), pairs=99
+    )
+    assert report_of(spikes, protocol="exact") == (0, 96)
+    assert report_of(integers, protocol="exact") == (0, 580)
+    assert report_of(integers, protocol="exact:integers=macs") == (190, 0)
+    assert report_of(met, protocol="exact") == (0, 31)
+    assert report_of(with_integers, protocol="exact") == (0, 80)
+
+
+def test_bias_is_an_operation_per_output_element_for_spikingformers_tool_alone() -> None:
+    bias = Overhead("layer.bias", "stage", "bias", elements_per_image=40)  # 10 at each of 4 runs
+    profile = Profile(1, 4, (BINARY,), overheads=(bias,))
+    assert price(profile, "spikingformer-tool").acs == 0.25 * (400 + 40)
+    assert price(profile, "appendix-c").acs == price(profile, "spikformer").acs == 0.25 * 400
+
+
+def test_column_sums_are_additions_for_sdt_and_masks_too_for_exact() -> None:
+    added = replace(operand("binary", 0.25, nonzero=0.25), name="sum#0")
+    gated = replace(operand("binary", 0.5, nonzero=0.5), name="mask#1")
+    overheads = (
+        Overhead("sum", "stage", "column_sum", 40, (added,)),
+        Overhead("mask", "stage", "mask", 40, (added, gated)),
+    )
+    profile = Profile(1, 4, (), overheads=overheads)
+    assert price(profile, "sdt").to_frame().set_index("layer").acs.to_dict() == {"sum": 10}
+    assert price(profile, "exact").to_frame().set_index("layer").acs.to_dict() == {"sum": 10, "mask": 20}
+    assert price(profile, "appendix-c").rows == ()
+
+
+def test_the_mean_rate_weights_inputs_by_their_elements() -> None:
+    # 40 values of mean 0.25 and 120 of mean 1.5: (10 + 180) / 160 = 1.1875; the entrance and products are not in it
+    wide = replace(INTEGER, layer="wide", operands=(replace(INTEGER.driver, elements=120, sums=(Fraction(45),) * 4),))
+    profile = Profile(1, 4, (ENTRANCE, replace(BINARY, layer="b"), wide, replace(PRODUCT, layer="p")))
+    rows = price(profile, "appendix-c-mean").to_frame().set_index("layer").acs
+    assert rows[["b", "wide", "p"]].tolist() == [475, 475, 475]
+    assert price(profile, "appendix-c-mean").macs == 100
+
+
+def test_lemaire_is_priced_from_the_estimate_alone() -> None:
+    estimate = MemoryEstimate("model", {"ops": (1e9, 3e9), "params": (4e9, 4e9)})
+    priced = price(Profile(5, 4, (BINARY,), memory=estimate), "lemaire", "45nm-int8")
+    assert priced.total_mj == 6.0
+    assert priced.spread is not None
+    assert priced.spread.standard_error == pytest.approx(1e9)  # of 1 and 3: s = sqrt 2, by sqrt 2
+    with pytest.raises(EnergyError, match=r"measure again with `profile --lemaire N`"):
+        price(Profile(1, 4, (BINARY,)), "lemaire")
+
+
+def test_every_protocol_answers_every_question() -> None:
+    for protocol in PROTOCOLS.values():
+        answers = protocol.answers()
+        assert tuple(answers) == QUESTIONS
+        assert all(len(answer) > 3 for answer in answers.values())
+        assert protocol.source
+
+
+def test_every_choice_of_options_is_priced() -> None:
+    assert len(all_choices()) == 12
+    assert len(set(all_choices())) == 12
+
+
+def test_unknown_names_are_answered_with_the_right_ones() -> None:
+    empty = Profile(1, 4, ())
+    with pytest.raises(EnergyError, match="unknown protocol 'x'; protocols: ann, appendix-c, appendix-c-mean, exact"):
+        price(empty, protocol="x")
+    with pytest.raises(
+        EnergyError, match=r"has no option 'first-layer=twice'; its options: first-layer=once\|every-step"
+    ):
+        price(empty, protocol="appendix-c:first-layer=twice")
+    with pytest.raises(EnergyError, match="protocol sdt has no option 'a=b'; its options: none"):
+        price(empty, protocol="sdt:a=b")
+    with pytest.raises(EnergyError, match="unknown technology '7nm'; technologies: 45nm-fp16, 45nm-fp32, 45nm-int32"):
+        price(empty, technology="7nm")
+
+
+@pytest.mark.parametrize(
+    ("name", "e_mac", "e_ac"),
+    [("45nm-fp32", 4.6, 0.9), ("45nm-fp16", 1.5, 0.4), ("45nm-int8", 0.23, 0.03), ("45nm-int32", 3.2, 0.1)],
+)
+def test_prices_are_the_published_ones(name: str, e_mac: float, e_ac: float) -> None:
+    technology = get_technology(name)
+    assert (technology.e_mac, technology.e_ac) == (e_mac, e_ac)
+    profile = Profile(1, 4, (ENTRANCE, replace(BINARY, layer="b")))
+    assert price(profile, technology=name).total_pj == pytest.approx(100 * e_mac + 100 * e_ac, rel=1e-15)
+
+
+def test_prices_come_from_a_toml_file_or_by_hand(tmp_path: Path) -> None:
+    path = tmp_path / "ours.toml"
+    path.write_text('e_mac = 2\ne_ac = 0.5\nsource = "our chip"\n')
+    technology = get_technology(str(path))
+    assert (technology.name, technology.e_mac, technology.e_ac, technology.source) == ("ours", 2, 0.5, "our chip")
+    by_hand = with_prices(technology, None, 0.25)
+    assert (by_hand.name, by_hand.e_mac, by_hand.e_ac) == ("custom", 2, 0.25)
+    assert by_hand.source == "given by hand: E_AC 0.25 pJ, the rest as ours"
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("e_mac = 2\n", "lacks e_ac, source; a technology has e_mac, e_ac"),
+        ('e_mac = -2\ne_ac = 1\nsource = ""\n', "e_mac must be a price in pJ, 0 or more, not -2"),
+        ('e_mac = nan\ne_ac = 1\nsource = ""\n', "e_mac must be a price in pJ, 0 or more, not nan"),
+        ('e_mac = "2"\ne_ac = 1\nsource = ""\n', "e_mac must be a price in pJ, 0 or more, not '2'"),
+        ('e_mac = 2\ne_ac = 1\nsource = ""\ne_sop = 1\n', "has unknown entries e_sop"),
+        ("e_mac = \n", "is not TOML"),
+    ],
+)
+def test_damaged_price_tables_are_named(content: str, message: str, tmp_path: Path) -> None:
+    (tmp_path / "t.toml").write_text(content)
+    with pytest.raises(EnergyError, match=message):
+        get_technology(str(tmp_path / "t.toml"))
+    with pytest.raises(EnergyError, match="cannot read technology"):
+        get_technology(str(tmp_path / "gone.toml"))
+
+
+def test_the_protocol_shown_to_contributors_is_a_protocol() -> None:
+    text = (Path(__file__).parents[3] / "CONTRIBUTING.md").read_text()
+    (code,) = re.findall(r"```python\n(.*?)```", text, flags=re.DOTALL)
+    namespace = {name: getattr(protocols, name) for name in ("Profile", "Counted", "Operations")}
+    exec(textwrap.dedent(code), namespace)
+    shown = protocols.Protocol("shown", "this file", namespace["nonzero_only"])
+    assert tuple(shown.answers()) == QUESTIONS
+    counted = shown.count(Profile(1, 4, (INTEGER,)))
+    assert float(counted["layer"].acs) == 0.5 * 400

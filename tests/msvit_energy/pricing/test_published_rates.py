@@ -1,0 +1,162 @@
+"""Published rates on a model's own geometry.
+
+`spikingformer/8_512.log.csv` is the authors' log of a trained Spikingformer-8-512 on the 50,000 ImageNet validation
+images (github.com/zhouchenlin2096/Spikingformer at 4378623, imagenet/energy_consumption_logs), which prints
+7.463502601886196 mJ; `8_512.rates.csv` has its rates to nine digits, and those of q, k and v in full.
+"""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+import msvit
+from msvit_energy import EnergyError, Profile, price
+from msvit_energy.geometry import geometry
+from msvit_energy.pricing.published_rates import Rate, fill, fill_uniform, read_rates
+
+DATA = Path(__file__).parents[2] / "data" / "spikingformer"
+PRINTED_MJ = 7.463502601886196
+
+
+def skeleton_of(name: str, **arguments: object) -> tuple[Profile, list[str]]:
+    """A registered model's geometry and the names of its modules."""
+    with torch.device("meta"):
+        model = msvit.create_model(name, **arguments)
+    return geometry(model, model.input_size, model.time_steps), [module for module, _ in model.named_modules()]
+
+
+@pytest.fixture(scope="module")
+def spikingformer() -> tuple[Profile, list[str]]:
+    return skeleton_of("spikingformer_8_512")
+
+
+def priced(spikingformer: tuple[Profile, list[str]], file: str, protocol: str) -> float:
+    return price(fill(spikingformer[0], read_rates(DATA / file), spikingformer[1], file), protocol).total_mj
+
+
+def test_nine_digit_rates_give_the_printed_energy(spikingformer: tuple[Profile, list[str]]) -> None:
+    assert priced(spikingformer, "8_512.rates.csv", "spikingformer-tool") == pytest.approx(PRINTED_MJ, rel=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("protocol", "energy"),
+    [
+        ("spikingformer-tool", PRINTED_MJ),
+        ("appendix-c", 6.26011915),
+        ("appendix-c:first-layer=every-step", 7.456636116),
+        ("appendix-c-mean", 5.803056681),
+    ],
+)
+def test_the_log_as_it_is_gives_the_energies_worked_out_from_its_rows(
+    protocol: str, energy: float, spikingformer: tuple[Profile, list[str]]
+) -> None:
+    # the log prints the rates of q, k and v, which the products need, to three decimals of a percent
+    assert priced(spikingformer, "8_512.log.csv", protocol) == pytest.approx(energy, rel=2e-7)
+
+
+def test_one_rate_gives_the_line_through_the_published_value() -> None:
+    # E(r) = 146.773 r + 1.197 mJ for MSViT-10-768, counted independently of this code
+    skeleton, _ = skeleton_of("msvit_10_768")
+    assert price(fill_uniform(skeleton, 0.306)).total_mj == pytest.approx(146.773 * 0.306 + 1.197, abs=1e-3)
+    assert skeleton.integer_share == 0  # nothing was observed
+    filled = fill_uniform(skeleton, 0.306)
+    assert filled.integer_share == pytest.approx(18.32 / 41.0311, abs=1e-3)
+
+
+@pytest.mark.parametrize("name", ["sdt_cifar", "qkformer_cifar", "msvit_cifar", "sdtv2_15m", "spikingresformer_ti"])
+def test_one_rate_fits_every_family(name: str) -> None:
+    skeleton, _ = skeleton_of(name)
+    half, whole = (price(fill_uniform(skeleton, rate)) for rate in (0.5, 1.0))
+    assert whole.acs == pytest.approx(2 * half.acs, rel=1e-12)
+    assert half.acs > 0
+
+
+def test_rates_survive_exactly(spikingformer: tuple[Profile, list[str]], tmp_path: Path) -> None:
+    filled = fill_uniform(spikingformer[0], 0.1)
+    assert {operator.driver.rate for operator in filled.operators if operator.driver.carries_spikes} == {0.1}
+    filled.save(tmp_path / "p.json")
+    assert Profile.load(tmp_path / "p.json") == filled
+
+
+def test_integers_need_their_nonzero_rate_where_a_protocol_uses_it() -> None:
+    skeleton, modules = skeleton_of("msvit_digits")
+    rates = {layer.neuron: Rate(0.1) for layer in skeleton.neurons}
+    rates |= {o.layer: Rate(0.25, nonzero=0.2) for o in skeleton.operators if o.driver.carries_spikes}
+    frame = fill(skeleton, rates, modules, "rates").to_frame().set_index("layer")
+    assert frame.nonzero_rate["stage1.0.tssa.q_conv"] == pytest.approx(0.2)
+    assert frame.kind["stage1.0.tssa.q_conv"] == "integer"
+    with pytest.raises(EnergyError, match="share of non-zero inputs is unknown; give its nonzero_rate"):
+        price(fill_uniform(skeleton, 0.25), "sdt")
+
+
+def test_missing_and_unknown_layers_are_listed(spikingformer: tuple[Profile, list[str]]) -> None:
+    rates = read_rates(DATA / "8_512.rates.csv")
+    del rates["block.3.attn.k_lif"], rates["block.0.mlp.fc1_conv"]
+    rates["block.9.attn.q_conv"] = Rate(0.1)
+    with pytest.raises(EnergyError) as raised:
+        fill(spikingformer[0], rates, spikingformer[1], "rates.csv")
+    assert str(raised.value) == (
+        "rates.csv does not fit the model: no rate for block.0.mlp.mlp1_conv, block.3.attn.k_lif; "
+        "no layer called block.9.attn.q_conv"
+    )
+
+
+def test_a_rate_of_a_product_is_that_of_its_spikes(spikingformer: tuple[Profile, list[str]]) -> None:
+    rates = read_rates(DATA / "8_512.rates.csv")
+    for name in "qkv":
+        del rates[f"block.0.attn.{name}_lif"]
+    rates |= {"block.0.attn.product.kv": Rate(0.5), "block.0.attn.product.qkv": Rate(0.25)}
+    rows = fill(spikingformer[0], rates, spikingformer[1], "rates").to_frame().set_index("layer").input_rate
+    assert (rows["block.0.attn.product.kv"], rows["block.0.attn.product.qkv"]) == (0.5, 0.25)
+
+
+def test_a_log_of_another_size_or_other_time_steps_is_refused(spikingformer: tuple[Profile, list[str]]) -> None:
+    log = read_rates(DATA / "8_512.log.csv")
+    with pytest.raises(EnergyError, match=r"no layer called block\.6\.attn\.proj_lif"):
+        fill(*_with(skeleton_of("spikingformer_8_512", depth=6), log))
+    with pytest.raises(EnergyError, match=r"other dense operations at T = 2 in patch_embed\.proj_conv"):
+        fill(*_with(skeleton_of("spikingformer_8_512", time_steps=2), log))
+
+
+def _with(
+    skeleton: tuple[Profile, list[str]], rates: dict[str, Rate]
+) -> tuple[Profile, dict[str, Rate], list[str], str]:
+    return skeleton[0], rates, skeleton[1], "log"
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("layer,input_rate\na,-0.1\n", "line 2: input_rate must be 0 or more, not -0.1"),
+        ("layer,input_rate\na,nan\n", "line 2: input_rate must be a finite number, 0 or more, not nan"),
+        ("layer,input_rate\na,x\n", "line 2: input_rate must be a number, not 'x'"),
+        ("layer,input_rate\na,\n", "line 2: input_rate must be a number, not ''"),
+        ("layer,input_rate\na,0.1\na,0.2\n", "line 3: a second rate for a"),
+        ("layer,input_rate,kind\na,0.1,spiky\n", "line 2: kind must be binary, integer, analog, not 'spiky'"),
+        ("layer,input_rate,kind\na,1.5,binary\n", "line 2: a binary input has a rate of at most 1"),
+        (
+            "layer,input_rate,nonzero_rate\na,1.5,1.1\n",
+            "line 2: nonzero_rate must be a finite number, from 0 to 1, not",
+        ),
+        ("layer,rate\na,0.1\n", "has the columns layer,rate; rates have layer,input_rate and perhaps"),
+        ("", r"has the columns \(none\)"),
+        ("name,type,dense_ops_per_image,ac_ops,mac_ops,spike_rate_percent\na,Conv2d,0,0,0,1\n", "ops_per_image is 0"),
+    ],
+)
+def test_damaged_tables_of_rates_are_named(content: str, message: str, tmp_path: Path) -> None:
+    (tmp_path / "r.csv").write_text(content)
+    with pytest.raises(EnergyError, match=message):
+        read_rates(tmp_path / "r.csv")
+
+
+def test_a_rate_of_spikes_is_at_most_1(spikingformer: tuple[Profile, list[str]]) -> None:
+    with pytest.raises(EnergyError, match=r"its input is spikes, so its rate is at most 1, not 1\.5"):
+        fill_uniform(spikingformer[0], 1.5)
+    with pytest.raises(EnergyError, match="a rate must be a finite number, 0 or more, not nan"):
+        fill_uniform(spikingformer[0], float("nan"))
+
+
+def test_a_missing_table_is_named(tmp_path: Path) -> None:
+    with pytest.raises(EnergyError, match="cannot read rates"):
+        read_rates(tmp_path / "gone.csv")

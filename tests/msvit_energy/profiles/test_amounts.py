@@ -1,0 +1,226 @@
+"""Moments and uncertainties against Python's integers, fractions, numpy and a printed table of Student's t."""
+
+from collections.abc import Mapping, Sequence
+from fractions import Fraction
+
+import numpy as np
+import pytest
+from scipy.special import stdtrit
+
+from msvit_energy.profiles.amounts import Amount, Moments, Spread, Uncertainty
+from msvit_energy.profiles.student_t import MANY, student_t
+from msvit_energy.recording.moment_accumulator import MomentsTally
+
+Image = Mapping[str, int]
+MOST = 1 << 40
+KEYS = ("early", "small", "late")
+
+
+def draw(images: int, seed: int) -> list[Image]:
+    """Counts of every size below 2^40; "late" is seen from the fifth image, "small" (below 2^20) up to the ninth."""
+    rng = np.random.default_rng(seed)
+    columns = {"early": rng.integers(0, MOST, images), "small": rng.integers(0, 1 << 20, images)}
+    columns["late"] = rng.integers(MOST // 2, MOST, images)
+    seen = {"early": range(images), "small": range(9), "late": range(4, images)}
+    return [{key: int(column[i]) for key, column in columns.items() if i in seen[key]} for i in range(images)]
+
+
+def tallied(images: Sequence[Image], sizes: Sequence[int]) -> Moments:
+    """Moments of the images, counted in batches of the given sizes; a batch has the keys of its images."""
+    assert sum(sizes) == len(images)
+    tally, start = MomentsTally(), 0
+    for size in sizes:
+        batch = images[start : start + size]
+        start += size
+        keys = dict.fromkeys(key for image in batch for key in image)
+        tally.add({key: np.array([image.get(key, 0) for image in batch]) for key in keys})
+    return tally.moments(KEYS)
+
+
+def brute_force(images: Sequence[Image], keys: Sequence[str] = KEYS) -> Moments:
+    """The same sums in Python's integers, which have no largest one."""
+    columns = [[image.get(key, 0) for image in images] for key in keys]
+    products = tuple(
+        tuple(sum(a * b for a, b in zip(x, y, strict=True)) for y in columns[row:]) for row, x in enumerate(columns)
+    )
+    return Moments(tuple(keys), tuple(map(sum, columns)), products)
+
+
+def moments_of(**columns: Sequence[int]) -> Moments:
+    """Moments of counts given column by column."""
+    tally = MomentsTally()
+    tally.add({key: np.array(column) for key, column in columns.items()})
+    return tally.moments(columns)
+
+
+@pytest.mark.parametrize("sizes", [(13,), (1,) * 13, (4, 9), (6, 6, 1), (2, 0, 11)])
+def test_moments_equal_python_integers_for_any_split_into_batches(sizes: Sequence[int]) -> None:
+    images = draw(13, seed=1)
+    expected = brute_force(images)
+    assert expected.products[0][0] > 1 << 63  # beyond int64, and odd digits beyond float64
+    assert tallied(images, sizes) == expected
+
+
+def test_moments_of_a_large_batch_of_the_largest_counts_are_exact() -> None:
+    images = [{"early": MOST - 1 - i % 3, "small": i, "late": MOST - 1} for i in range(20_001)]
+    assert tallied(images, [20_001]) == tallied(images, [4_097, 1, 15_903]) == brute_force(images)
+
+
+def test_moments_of_disjoint_parts_add_up_to_those_of_the_whole() -> None:
+    images = draw(11, seed=2)
+    assert tallied(images[:7], [7]) + tallied(images[7:], [1, 3]) == brute_force(images)
+
+
+def test_moments_of_different_counts_do_not_add() -> None:
+    with pytest.raises(ValueError, match="different counts"):
+        moments_of(a=[1]) + moments_of(b=[1])
+
+
+def test_moments_are_given_for_the_asked_counts_in_the_asked_order() -> None:
+    # a = 1, 2 and b = 5, 7: sums 3 and 12; squares 1 + 4 = 5 and 25 + 49 = 74; products 5 + 14 = 19
+    tally = MomentsTally()
+    tally.add({"a": np.array([1, 2]), "unasked": np.array([9, 9]), "b": np.array([5, 7])})
+    assert tally.moments(["a", "b"]) == Moments(("a", "b"), (3, 12), ((5, 19), (74,)))
+    assert tally.moments(["b", "a"]) == Moments(("b", "a"), (12, 3), ((74, 19), (5,)))
+
+
+def test_a_selected_count_that_was_not_stored_is_its_source() -> None:
+    images = draw(9, seed=3)
+    stored = brute_force(images)
+    same = [image | {"alias": image.get("late", 0)} for image in images]
+    keys = ("alias", "early", "late", "small")
+    assert stored.select(keys, {"alias": "late", "early": "small"}) == brute_force(same, keys)  # early has its own
+
+
+def test_counts_from_two_to_the_forty_are_refused() -> None:
+    tally = MomentsTally()
+    tally.add({"early": np.array([MOST - 1])})
+    with pytest.raises(OverflowError, match=f"{MOST} events in one image"):
+        tally.add({"early": np.array([3, MOST])})
+
+
+def test_covariances_of_sums_equal_numpys_for_moderate_counts() -> None:
+    values = np.random.default_rng(4).integers(0, 1000, (4, 50))
+    columns = {f"count {row}": column for row, column in enumerate(values)}
+    spread = Spread.of_moments(moments_of(**columns), 50)
+    covariance = 50 * np.cov(values, ddof=1)
+    for weights in ([1, 0, 0, 0], [0, 1, 1, 0], [0, 0, 3, -2], [1, -0.5, 0.25, 7]):
+        uncertainty = spread.of(Amount(0.0, dict(zip(columns, weights, strict=True))))
+        assert uncertainty is not None
+        assert uncertainty.standard_error**2 == pytest.approx(weights @ covariance @ weights, rel=1e-12)
+
+
+def test_variance_is_exact_where_floats_would_cancel() -> None:
+    small = np.random.default_rng(5).integers(0, 9, (2, 30))
+    x, y = (small + (1 << 38)).tolist()
+    moments = moments_of(x=x, y=y)
+    naive = float(moments.products[0][0]) - float(moments.sums[0]) ** 2 / 30
+    assert naive != pytest.approx(29 * small[0].var(ddof=1), rel=0.1)  # what is avoided
+    for first, second in ((1, 0), (0, 1), (1, 1), (2, -1)):
+        uncertainty = Spread.of_moments(moments, 30).of(Amount(0.0, {"x": first, "y": second}))
+        together = [first * a + second * b for a, b in zip(x, y, strict=True)]
+        assert uncertainty is not None
+        assert uncertainty.standard_error**2 == pytest.approx(float(30 * exact_variance(together)), rel=1e-14)
+
+
+def exact_variance(values: Sequence[int]) -> Fraction:
+    """Sample variance in fractions."""
+    mean = Fraction(sum(values), len(values))
+    return sum(((value - mean) ** 2 for value in values), Fraction()) / (len(values) - 1)
+
+
+def test_standard_error_of_an_amount_is_that_of_its_values_per_image() -> None:
+    a, b, unused = np.random.default_rng(6).integers(0, 10_000, (3, 40))
+    values = 7 + 2 * a - 0.5 * b
+    amount = Amount(values.mean(), {"b": -0.5 / 40, "a": 2 / 40})  # not in the order of the counts
+    uncertainty = Spread.of_moments(moments_of(a=a, unused=unused, b=b), 40).of(amount)
+    assert uncertainty is not None
+    assert uncertainty.mean == values.mean()
+    assert uncertainty.standard_error == pytest.approx(values.std(ddof=1) / np.sqrt(40), rel=1e-12)
+
+
+def test_amounts_that_rise_and_fall_together_have_no_spread_in_their_difference() -> None:
+    spread = Spread.of_moments(moments_of(a=[1, 5, 9], b=[2, 10, 18]), 3)
+    difference = Amount(0.0, {"a": 2 / 3, "b": -1 / 3})
+    for amount in (difference, Amount(4.0)):  # a constant depends on no image
+        uncertainty = spread.of(amount)
+        assert uncertainty is not None
+        assert uncertainty.standard_error == pytest.approx(0, abs=1e-7)
+
+
+def test_spread_of_values_is_that_of_their_moments() -> None:
+    samples = {"a": [3, 1, 4, 1, 5], "b": [9, 2, 6, 5, 3]}
+    amount = Amount(2.0, {"a": 0.3, "b": -0.1})
+    of_moments, of_samples = (
+        Spread.of_moments(moments_of(**samples), 5).of(amount),
+        Spread.of_samples(samples).of(amount),
+    )
+    assert of_moments is not None
+    assert of_samples is not None
+    assert of_samples.standard_error == pytest.approx(of_moments.standard_error, rel=1e-12)
+    alone = Spread.of_samples({"a": [2.5, 4.5]}).of(Amount(3.5, {"a": 1 / 2}))  # standard deviation 2^0.5, by 2^0.5: 1
+    assert alone is not None
+    assert alone.standard_error == pytest.approx(1.0, rel=1e-12)
+    assert Spread.of_samples({"a": [2.5]}).of(Amount(2.5, {"a": 1.0})) is None
+
+
+def test_no_uncertainty_for_one_image_or_for_counts_not_observed() -> None:
+    assert Spread.of_moments(moments_of(a=[3]), 1).of(Amount(3.0, {"a": 1.0})) is None
+    spread = Spread.of_moments(moments_of(a=[3, 4]), 2)
+    assert spread.of(Amount(3.5, {"a": 0.5})) is not None
+    assert spread.of(Amount(3.5, {"a": 0.5, "other": 0.5})) is None
+
+
+# two-sided 95 % points of Student's t with images - 1 degrees of freedom, from a printed table
+@pytest.mark.parametrize(
+    ("images", "t"), [(2, 12.7062), (3, 4.30265), (5, 2.7764451), (11, 2.22814), (31, 2.04227), (121, 1.97993)]
+)
+def test_interval_is_students(images: int, t: float) -> None:
+    uncertainty = Uncertainty(10.0, 0.5, images)
+    assert uncertainty.half_width == pytest.approx(t / 2, rel=2e-6)
+    assert uncertainty.interval == pytest.approx((10 - t / 2, 10 + t / 2), rel=2e-6)
+
+
+@pytest.mark.parametrize("confidence", [0.5, 0.9, 0.95, 0.99])
+def test_students_t_equals_scipys(confidence: float) -> None:
+    for freedom in (*range(1, 2 * MANY), 1000, 10_000, 10**6):
+        assert student_t(confidence, freedom) == pytest.approx(stdtrit(freedom, (1 + confidence) / 2), rel=4e-10), (
+            freedom
+        )
+
+
+def test_students_t_needs_a_degree_of_freedom() -> None:
+    with pytest.raises(ValueError, match=r"no quantile of Student's t for 0.95 with 0 degrees of freedom"):
+        student_t(0.95, 0)
+    with pytest.raises(ValueError, match=r"no quantile of Student's t for 1.0 with 3 degrees of freedom"):
+        student_t(1.0, 3)
+
+
+def test_interval_of_five_images_worked_out_by_hand() -> None:
+    # 1, 2, 3, 4, 5: mean 3, variance 10 / 4 = 2.5, standard error sqrt(2.5 / 5) = 0.70711, t = 2.77645
+    uncertainty = Spread.of_moments(moments_of(a=[1, 2, 3, 4, 5]), 5).of(Amount(3.0, {"a": 1 / 5}))
+    assert uncertainty is not None
+    assert uncertainty.standard_error == pytest.approx(0.5**0.5, rel=1e-12)
+    assert uncertainty.interval == pytest.approx((3 - 1.96324, 3 + 1.96324), abs=1e-5)
+
+
+def test_95_of_100_intervals_hold_the_true_mean() -> None:
+    # 2000 times 5 images: 95 % +- 3 standard errors of 0.49 %; the normal distribution's 1.96 would give 88 %
+    samples = np.random.default_rng(7).normal(10_000, 500, (2000, 5)).round().astype(np.int64)
+    held = 0
+    for sample in samples:
+        uncertainty = Spread.of_moments(moments_of(a=sample), 5).of(Amount(sample.mean(), {"a": 1 / 5}))
+        assert uncertainty is not None
+        low, high = uncertainty.interval
+        held += low <= 10_000 <= high
+    assert 0.95 - 0.0147 < held / 2000 < 0.95 + 0.0147
+
+
+def test_amounts_add_and_are_multiplied_by_numbers() -> None:
+    first, second = Amount(2.0, {"a": 1.0, "b": 0.5}), Amount(3.0, {"b": 0.25, "c": 4.0})
+    assert first + second == Amount(5.0, {"a": 1.0, "b": 0.75, "c": 4.0})
+    assert first + 1 == 1 + first == Amount(3.0, {"a": 1.0, "b": 0.5})
+    assert 3 * first == first * 3 == np.float64(3) * first == Amount(6.0, {"a": 3.0, "b": 1.5})
+    assert sum([first, second, first]) == Amount(7.0, {"a": 2.0, "b": 1.25, "c": 4.0})
+    assert float(first) == 2.0
+    assert first == Amount(2.0, {"a": 1.0, "b": 0.5})  # itself unchanged

@@ -1,0 +1,83 @@
+"""Profiles of parts join to the profile of the whole, exactly."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import pytest
+import torch
+from torch import Tensor
+
+import msvit_energy
+from msvit.classifier import SpikingClassifier
+from msvit_energy import EnergyError, Profile, price
+from msvit_energy.pricing.protocols import all_choices
+from msvit_energy.profiles.image_indices import read_ranges, write_ranges
+from msvit_energy.profiles.merge import merge
+
+IMAGES = torch.randn(7, 1, 12, 12, dtype=torch.float64, generator=torch.Generator().manual_seed(2))
+
+
+def measured(model: SpikingClassifier, indices: Sequence[int], images: Tensor = IMAGES, **given: object) -> Profile:
+    data = {"name": "random", "split": "all", "indices": write_ranges(indices)} | given
+    return msvit_energy.profile(model, [images[list(indices)]], lemaire=1, provenance={"data": data})
+
+
+def test_parts_join_to_the_whole(small_model: SpikingClassifier) -> None:
+    parts = [measured(small_model, indices) for indices in ((0, 3, 4), (1, 2), (5, 6))]
+    whole = measured(small_model, range(7))
+    joined = merge(parts)
+    assert joined.provenance["data"]["indices"] == "0-6"
+    assert replace(joined, provenance={}, memory=None) == replace(whole, provenance={}, memory=None)
+    assert joined.memory is not None
+    assert joined.memory.images == 3
+    assert merge(parts[::-1]).moments == joined.moments
+
+
+def test_an_input_that_is_binary_in_one_part_and_integer_in_the_other_is_integer(
+    small_model: SpikingClassifier,
+) -> None:
+    images = torch.cat([torch.zeros(3, 1, 12, 12, dtype=torch.float64), IMAGES])  # a blank image lets nothing fire
+    blank, rest = measured(small_model, range(3), images), measured(small_model, range(3, 10), images)
+    whole = measured(small_model, range(10), images)
+    assert any(a.driver.kind != b.driver.kind for a, b in zip(blank.operators, rest.operators, strict=True))
+    for joined in (merge([blank, rest]), merge([rest, blank])):
+        assert replace(joined, provenance={}, memory=None) == replace(whole, provenance={}, memory=None)
+        for choice in set(all_choices()) - {"lemaire"}:
+            assert price(joined, choice).spread == price(whole, choice).spread
+
+
+def test_what_does_not_belong_together_is_refused(small_model: SpikingClassifier) -> None:
+    one, two = measured(small_model, (0, 1)), measured(small_model, (2, 3))
+    with pytest.raises(EnergyError, match="b shares 1 images with another profile: 1"):
+        merge([one, measured(small_model, (1, 2))], ["a", "b"])
+    with pytest.raises(EnergyError, match="a and b differ in split: 'all' and 'train'"):
+        merge([one, measured(small_model, (2,), split="train")], ["a", "b"])
+    with pytest.raises(EnergyError, match="differ in T: 4 and 2"):
+        merge([one, replace(two, time_steps=2)])
+    with pytest.raises(EnergyError, match="are profiles of different models"):
+        merge([one, replace(two, operators=two.operators[1:])])
+    with pytest.raises(EnergyError, match="differ in model: 'm' and None"):
+        merge([replace(one, provenance={"model": {"name": "m"}}), two])
+    with pytest.raises(EnergyError, match="two profiles or more, not 1"):
+        merge([one])
+
+
+def test_without_indices_the_caller_must_vouch(small_model: SpikingClassifier) -> None:
+    one, two = (msvit_energy.profile(small_model, [part]) for part in IMAGES.split(4))
+    with pytest.raises(EnergyError, match="profile 1 does not say which images it is of"):
+        merge([one, two])
+    assert merge([one, two], disjoint=True).moments == msvit_energy.profile(small_model, [IMAGES]).moments
+
+
+@pytest.mark.parametrize(
+    ("indices", "text"), [([], ""), ([5], "5"), ([3, 1, 2, 7], "1-3,7"), (range(355), "0-354"), ([0, 2, 4], "0,2,4")]
+)
+def test_indices_are_written_as_ranges_and_read_back(indices: Sequence[int], text: str) -> None:
+    assert write_ranges(indices) == text
+    assert read_ranges(text) == sorted(indices)
+
+
+@pytest.mark.parametrize("text", ["a", "1-", "-1", "1--2", "1;2"])
+def test_damaged_indices_are_named(text: str) -> None:
+    with pytest.raises(EnergyError, match="image indices must look like 0-31,40, not"):
+        read_ranges(text)

@@ -1,0 +1,74 @@
+"""The README's commands and Python, executed in an empty folder."""
+
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from msvit_energy import Profile, price
+from msvit_energy.commands.models import describe
+from msvit_energy.pricing.protocols import PROTOCOLS
+
+README = (Path(__file__).parents[2] / "README.md").read_text()
+SET_UP = ("make", "pip")  # what .ci/run executes
+
+
+def blocks(language: str) -> list[str]:
+    """Fenced blocks of one language."""
+    return re.findall(rf"```{language}\n(.*?)```", README, flags=re.DOTALL)
+
+
+def test_commands_of_the_readme_run(tmp_path: Path) -> None:
+    lines = [line for block in blocks("bash") for line in block.splitlines()]
+    commands = [shlex.split(line) for line in lines if not line.startswith(SET_UP)]
+    assert len(commands) == 22
+    for program, *arguments in commands:
+        if arguments[0] == "train":
+            arguments += ["--epochs", "1", "--batch-size", "64"]  # minutes otherwise
+        script = Path(sys.executable).with_name(program)
+        done = subprocess.run([script, *arguments], cwd=tmp_path, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        assert done.stdout
+
+
+def test_python_of_the_readme_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (code,) = blocks("python")
+    subprocess.run([sys.executable, "-W", "error", "-c", code], check=True, capture_output=True)
+    assert (tmp_path / "profile.json").exists()
+
+
+def test_table_shown_in_the_readme_is_what_the_command_prints(tmp_path: Path) -> None:
+    script = Path(sys.executable).with_name("msvit-energy")
+    printed = subprocess.run([script, "profile"], cwd=tmp_path, capture_output=True, text=True, check=True).stdout
+    (shown,) = blocks("text")
+
+    def bare(text: str) -> set[str]:
+        # numbers may differ in the last digit on another machine, so columns and names are compared
+        return {" ".join(re.sub(r"[\d.,]+", "#", line).split()) for line in text.splitlines()}
+
+    assert len(shown.splitlines()) > 10
+    assert bare(shown) - {"#", ""} <= bare(printed)
+
+
+def test_energies_listed_in_the_readme_are_what_the_protocols_give(tmp_path: Path) -> None:
+    script = Path(sys.executable).with_name("msvit-energy")
+    subprocess.run([script, "profile", "--lemaire", "8", "--out", "out"], cwd=tmp_path, capture_output=True, check=True)
+    profile = Profile.load(tmp_path / "out" / "profile.json")
+    rows = re.findall(r"^\| `([\w:=-]+)` \| ([\d.]+) \| [^|]+ \|$", README, flags=re.MULTILINE)
+    assert {name.partition(":")[0] for name, _ in rows} == set(PROTOCOLS)
+    for name, energy in rows:
+        assert price(profile, name).total_mj == pytest.approx(float(energy), rel=1e-3), name
+
+
+def test_models_listed_in_the_readme_are_what_the_command_counts() -> None:
+    rows = re.findall(r"^\| `(\w+)` \| ([\d,]+) \| ([\dx]+) \| (\d+) \| ([\d.]+) \|", README, flags=re.MULTILINE)
+    assert len(rows) > 20
+    for name, *cells in rows:
+        row = describe(name)
+        size = "x".join(map(str, row["input_size"]))
+        counted = [f"{row['parameters']:,}", size, str(row["time_steps"]), f"{row['macs_per_step'] / 1e9:.4f}"]
+        assert cells == counted, name

@@ -1,0 +1,102 @@
+"""The reports in the repository are what the commands print today."""
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+import msvit
+
+ROOT = Path(__file__).parents[2]
+REPORTS = ROOT / "reports"
+
+
+@pytest.mark.parametrize("table", ["table2", "table3"])
+def test_report_is_current(table: str, tmp_path: Path) -> None:
+    script = Path(sys.executable).with_name("msvit-energy")
+    subprocess.run([script, table, "--out", tmp_path / "new"], check=True, capture_output=True)
+    written = sorted(path.name for path in (tmp_path / "new").iterdir())
+    assert written == [f"{table}.{suffix}" for suffix in ("csv", "json", "md", "tex")]
+    for name in written:
+        assert (tmp_path / "new" / name).read_text() == (REPORTS / table / name).read_text()
+
+
+def test_table2_counts_are_those_of_the_official_models() -> None:
+    table = pd.read_csv(REPORTS / "table2" / "table2.csv").set_index(["method", "dataset"])
+    official = {  # of the official files, with the data set's classes; MSViT's event model is built from the paper
+        ("Spikformer", "CIFAR10"): 9_330_874, ("Spikformer", "CIFAR10-DVS"): 2_585_610, ("SDT", "CIFAR10"): 10_233_546,
+        ("SDT", "CIFAR10-DVS"): 2_566_794, ("SDT", "DVS128 Gesture"): 2_567_051, ("QKFormer", "CIFAR10"): 6_706_234,
+        ("QKFormer", "CIFAR10-DVS"): 1_504_138, ("QKFormer", "DVS128 Gesture"): 1_999_371,
+        ("MSViT", "CIFAR10"): 7_558_762, ("MSViT", "CIFAR100"): 7_593_412, ("MSViT", "CIFAR10-DVS"): 1_674_122,
+    }  # fmt: skip
+    assert len(table) == 24
+    for row, count in official.items():
+        assert table.params_m[row] == pytest.approx(count / 1e6, abs=1e-9), row
+    met = table.met.dropna()
+    assert (met == "yes").tolist() == ((table.params_m - table.params_m_published).abs() < 0.01)[met.index].tolist()
+    # worked out from the official layers: LayerNorms (and in the event model the position table) that never run
+    assert "9.3247" in table.note["Spikformer", "CIFAR10"]
+    assert "2.5667" in table.note["Spikformer", "CIFAR10-DVS"]
+    assert table.note["CML", "CIFAR10"] == "no public code that says which model it is"
+
+
+def test_table3_meets_the_printed_counts_where_the_official_blocks_allow_it() -> None:
+    table = pd.read_csv(REPORTS / "table3" / "table3.csv")
+    printed = [7.74, 7.45, 7.52, 7.37, 9.04, 7.89, 8.48, 7.59]
+    assert table.params_m_published.tolist() == printed
+    assert table.met.tolist() == ["yes"] * 4 + ["no"] * 3 + ["yes"]
+    close = (table.params_m - table.params_m_published).abs() < 0.01
+    assert close.tolist() == (table.met == "yes").tolist()
+    assert table.tried.notna().tolist() == (table.met == "no").tolist()
+    # by hand: one 1-tap unit with batch norm in each of two blocks is 2 * (384 * 384 + 2 * 384) = 296,448
+    assert f"{7.593412 + 0.296448:.3f}" in table.tried[5]
+
+
+def test_training_log_is_that_of_the_shipped_checkpoint() -> None:
+    sidecar = json.loads(msvit.checkpoint.SHIPPED.with_suffix(".json").read_text())
+    history = pd.read_csv(REPORTS / "digits" / "history.csv")
+    log = (REPORTS / "digits" / "train.log").read_text()
+    assert log.startswith("$ msvit-energy train digits\n")
+    assert len(history) == sidecar["recipe"]["epochs"]
+    assert history.test_accuracy.iloc[-1] == pytest.approx(sidecar["metrics"]["test_accuracy"])
+    assert f"test accuracy {sidecar['metrics']['test_accuracy']:.2%}" in log.splitlines()[-4]
+
+
+def test_readme_quotes_the_precision_report() -> None:
+    report = (REPORTS / "precision" / "precision.txt").read_text()
+    readme = (ROOT / "README.md").read_text()
+    for number in ("8.82e-07", "+7.36e-08", "8.54e-08", "8.41e-05", "3.33e-02", "+1.81e-09", "-4.25e-07", "-1.40e-04"):
+        assert number in report
+        assert number in readme
+
+
+def test_brake_report_is_that_of_its_runs_and_saves_what_the_readme_says() -> None:
+    runs = pd.read_csv(REPORTS / "brake" / "brake.csv")
+    means = runs.groupby("sop_penalty")[["test_accuracy", "energy_mj"]].mean()
+    assert runs.groupby("sop_penalty").seed.nunique().tolist() == [3] * len(means)
+    assert len(means) >= 6
+    saved, lost = 1 - means.energy_mj / means.energy_mj.iloc[0], means.test_accuracy.iloc[0] - means.test_accuracy
+    assert ((saved >= 0.3) & (lost <= 0.01)).any()
+    report = (REPORTS / "brake" / "brake.md").read_text()
+    for penalty, share in saved.items():
+        assert re.search(rf"^\| {penalty:g} \| .* \| {share:.1%} \| [\d.]+ \|$", report, flags=re.MULTILINE), penalty
+    quoted = re.search(r"saves (\d+) % of the energy for ([\d.]+) points", (ROOT / "README.md").read_text())
+    assert quoted
+    best = saved.idxmax()
+    assert int(quoted[1]) == round(100 * saved[best])
+    assert float(quoted[2]) == pytest.approx(100 * lost[best], abs=0.006)
+
+
+@pytest.mark.parametrize(("recipe", "worst"), [("digits", "98.87"), ("digits-dvs", "97.75")])
+def test_worst_of_three_seeds_is_what_the_readme_says(recipe: str, worst: str) -> None:
+    logs = [path.read_text() for path in sorted((REPORTS / recipe).glob("train*.log"))]
+    assert len(logs) >= 3
+    reached = [float(re.findall(r"parameters, test accuracy ([\d.]+)%", log)[0]) for log in logs]
+    assert f"{min(reached):.2f}" == worst
+    seconds = [int(re.findall(r"^epoch 12: .* (\d+) s$", log, flags=re.MULTILINE)[0]) for log in logs]
+    assert max(seconds) < 600
+    assert f"{worst} % " in (ROOT / "README.md").read_text().split("Of three seeds")[1][:250]
