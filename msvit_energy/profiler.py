@@ -13,8 +13,10 @@ from torch.nn.parameter import is_lazy
 from msvit_energy.dense.graph_cache import graph_of
 from msvit_energy.dense.reconcile import Graph, reconcile
 from msvit_energy.errors import EnergyError
+from msvit_energy.profiles.coverage import Coverage
 from msvit_energy.profiles.firing_maps import Maps
-from msvit_energy.profiles.profile import Coverage, Operator, Profile
+from msvit_energy.profiles.operators import Operator
+from msvit_energy.profiles.profile import Profile
 from msvit_energy.recording import input_modes as feeding
 from msvit_energy.recording.input_modes import Feed
 from msvit_energy.recording.memory_estimate import estimate

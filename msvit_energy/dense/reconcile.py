@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from msvit_energy.profiles.profile import Coverage, Unknown
+from msvit_energy.profiles.coverage import Coverage, Unknown
 
 with warnings.catch_warnings():
     # fvcore compiles an unrelated loss with torch.jit.script on import; its users cannot mend that

@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 
 from msvit_energy.errors import EnergyError
 from msvit_energy.profiles.amounts import Amount, Spread
-from msvit_energy.profiles.profile import Operator, Profile
+from msvit_energy.profiles.operators import Operator
+from msvit_energy.profiles.profile import Profile
 
 QUESTIONS = (
     "Operators",

@@ -19,7 +19,8 @@ from typing import Any
 from msvit_energy.errors import EnergyError
 from msvit_energy.pricing.protocols import operations_with_bias
 from msvit_energy.profiles.operand import KINDS, Operand
-from msvit_energy.profiles.profile import Operator, Overhead, Profile
+from msvit_energy.profiles.operators import Operator, Overhead
+from msvit_energy.profiles.profile import Profile
 
 COLUMNS = ("layer", "input_rate", "nonzero_rate", "kind")
 LOG_COLUMNS = ("name", "type", "dense_ops_per_image", "ac_ops", "mac_ops", "spike_rate_percent")

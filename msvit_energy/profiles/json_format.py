@@ -9,8 +9,11 @@ from typing import Any
 
 from msvit_energy.errors import EnergyError
 from msvit_energy.profiles.amounts import Moments
+from msvit_energy.profiles.coverage import Coverage, Unknown
+from msvit_energy.profiles.memory_estimate import MemoryEstimate
 from msvit_energy.profiles.operand import KINDS, Operand
-from msvit_energy.profiles.profile import Coverage, MemoryEstimate, NeuronLayer, Operator, Overhead, Profile, Unknown
+from msvit_energy.profiles.operators import NeuronLayer, Operator, Overhead
+from msvit_energy.profiles.profile import Profile
 
 VERSION = 2
 

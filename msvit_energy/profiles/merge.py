@@ -9,8 +9,10 @@ from typing import Any
 from msvit_energy.errors import EnergyError
 from msvit_energy.profiles.amounts import Moments
 from msvit_energy.profiles.image_indices import overlap, read_ranges, write_ranges
+from msvit_energy.profiles.memory_estimate import MemoryEstimate
 from msvit_energy.profiles.operand import KINDS, Operand
-from msvit_energy.profiles.profile import MemoryEstimate, NeuronLayer, Operator, Overhead, Profile
+from msvit_energy.profiles.operators import NeuronLayer, Operator, Overhead
+from msvit_energy.profiles.profile import Profile
 
 # what the provenance of profiles that are joined must agree on
 SAME = (

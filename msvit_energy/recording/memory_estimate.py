@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from msvit_energy.profiles.profile import MemoryEstimate
+from msvit_energy.profiles.memory_estimate import MemoryEstimate
 from msvit_energy.recording.input_modes import Feed, run
 from msvit_energy.recording.neurons import Resting
 

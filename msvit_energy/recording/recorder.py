@@ -25,7 +25,7 @@ from torch import Tensor, nn
 
 from msvit_energy.errors import EnergyError
 from msvit_energy.profiles.firing_maps import Maps
-from msvit_energy.profiles.profile import NeuronLayer, Overhead
+from msvit_energy.profiles.operators import NeuronLayer, Overhead
 from msvit_energy.recording import integer_bounds as whole
 from msvit_energy.recording import operator_calls as calls
 from msvit_energy.recording.call_sites import Frame

@@ -15,7 +15,8 @@ from msvit_energy.pricing.energy import EnergyRow, price
 from msvit_energy.pricing.protocols import PROTOCOLS, Operations, all_choices, get_protocol
 from msvit_energy.pricing.technology import TECHNOLOGIES, Technology
 from msvit_energy.profiles.amounts import CONFIDENCE, Amount, Moments, Spread
-from msvit_energy.profiles.profile import Operator, Overhead, Profile
+from msvit_energy.profiles.operators import Operator, Overhead
+from msvit_energy.profiles.profile import Profile
 from msvit_energy.profiles.student_t import student_t
 from msvit_energy.reporting.layer_table import title
 

@@ -11,7 +11,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 SOURCES = sorted(path for package in ("msvit", "msvit_energy") for path in (ROOT / package).rglob("*.py"))
 PLAIN = {"errors", "profiles", "pricing", "reporting"}
-# room of msvit_energy -> the rooms that it may import beside itself; "msvit": the other package, "": the top of this one
+# room -> the rooms of msvit_energy that it may import beside itself; "msvit" is the other package, "" the top of this
 STREET = {
     "errors": set(),
     "profiles": {"errors"},

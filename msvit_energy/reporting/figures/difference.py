@@ -10,7 +10,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from msvit_energy.errors import EnergyError
-from msvit_energy.profiles.profile import NeuronLayer, Profile
+from msvit_energy.profiles.operators import NeuronLayer
+from msvit_energy.profiles.profile import Profile
 from msvit_energy.reporting.figures.glyphs import wrapped
 from msvit_energy.reporting.figures.heat import (
     DARK,

@@ -9,7 +9,7 @@ from matplotlib.colors import Colormap, Normalize
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from msvit_energy.profiles.profile import NeuronLayer
+from msvit_energy.profiles.operators import NeuronLayer
 from msvit_energy.reporting.figures.glyphs import widest
 from msvit_energy.reporting.figures.layers import GAP, Layers
 from msvit_energy.reporting.figures.style import GREY, INK, MARGIN, SMALL, TALL, TEXT, plain_numbers

@@ -12,8 +12,9 @@ from msvit_energy import EnergyError, Profile, price
 from msvit_energy.pricing import protocols
 from msvit_energy.pricing.protocols import PROTOCOLS, QUESTIONS, all_choices
 from msvit_energy.pricing.technology import get_technology, with_prices
+from msvit_energy.profiles.memory_estimate import MemoryEstimate
 from msvit_energy.profiles.operand import Operand
-from msvit_energy.profiles.profile import MemoryEstimate, Operator, Overhead
+from msvit_energy.profiles.operators import Operator, Overhead
 
 
 def operand(kind: str, rate: float, *, spikes: bool = True, nonzero: float = 0.1, events: int | None = None) -> Operand:

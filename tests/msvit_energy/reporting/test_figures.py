@@ -22,7 +22,7 @@ from msvit_energy.pricing.energy import EnergyRow
 from msvit_energy.pricing.technology import Technology, get_technology
 from msvit_energy.profiles.amounts import Uncertainty
 from msvit_energy.profiles.operand import Operand
-from msvit_energy.profiles.profile import NeuronLayer, Operator
+from msvit_energy.profiles.operators import NeuronLayer, Operator
 from msvit_energy.reporting.figures import (
     FILES,
     energy_bars,

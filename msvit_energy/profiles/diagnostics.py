@@ -1,0 +1,49 @@
+"""What a reader must know before using the numbers of a profile, in words."""
+
+from msvit_energy.profiles.profile import Profile
+
+
+def warnings(profile: Profile) -> list[str]:
+    """What a reader must know before using the numbers, in words."""
+    notes = list(profile.provenance.get("warnings", ()))
+    rate = profile.firing_rate
+    if rate is not None and rate < 0.001:
+        notes.append(f"the network hardly fires: mean firing rate {rate:.2g}")
+    if profile.time_steps > 1 and not profile.neurons and "rates" not in profile.provenance:
+        notes.append("no layer of spiking neurons was recognised, so nothing says that T is right")
+    silent = [layer.neuron for layer in profile.neurons if layer.firing_rate == 0]
+    if silent:
+        notes.append(f"{len(silent)} of {len(profile.neurons)} neuron layers never fire: {', '.join(silent[:4])}")
+    notes += contradictions(profile)
+    if profile.coverage.unknown:
+        names = ", ".join(item.name for item in profile.coverage.unknown[:6])
+        share = (
+            f"{profile.coverage.unknown_share:.1%} of the MACs" if profile.coverage.unknown_macs else "of unknown size"
+        )
+        notes.append(f"unknown work, not in the energy: {names} ({share})")
+    if profile.coverage.note:
+        notes.append(profile.coverage.note)
+    return notes
+
+
+def contradictions(profile: Profile) -> list[str]:
+    """Inputs whose observed kind does not fit where they come from, in words."""
+    notes = []
+    entries = [(operator.layer, operator.driver) for operator in profile.operators if operator.role != "head"]
+    for layer, operand in entries:
+        kind, origin = operand.kind, operand.origin
+        if kind != "analog" and origin == "input":
+            notes.append(
+                f"{layer}: the model's input is {kind}: right for events, which count as accumulates; "
+                "an image that happens to be so would be priced too low"
+            )
+        elif kind != "analog" and origin in ("other", "averaged") and operand.maximum > 0:
+            notes.append(f"{layer}: the input is {kind}, but comes from no spiking neuron")
+        elif kind == "analog" and operand.carries_spikes:
+            notes.append(f"{layer}: the input comes from spiking neurons, but has values that are no spike counts")
+        elif kind == "analog" and origin == "scaled":
+            notes.append(
+                f"{layer}: the input is spikes times a constant, priced as real numbers; "
+                "with the constant folded into the weights it would be spikes"
+            )
+    return notes
