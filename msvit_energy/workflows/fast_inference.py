@@ -10,12 +10,15 @@ if TYPE_CHECKING:
 
 
 def quicken(subject: "Subject", source: "Samples", batch_size: int, how: Mapping[str, Any]) -> "Subject":
-    """The subject with batch norm folded into synapses and weights in channels_last; its origin and warnings say so,
-    with the share of neuron outputs that differ on the first batch. `how` are time_steps and feed as for profile."""
+    """The subject with a copy of its model that has batch norm folded into synapses and weights in channels_last.
+
+    Its origin and warnings say so, with the share of neuron outputs that differ on the first batch. `how` are
+    time_steps and feed as for profile.
+    """
     import torch
     from torch import Tensor, nn
 
-    from msvit.folding import fold_batch_norm_
+    from msvit.folding import fold_batch_norm
     from msvit_energy.precision import fired, flips
     from msvit_energy.recording import input_modes as feeding
 
@@ -29,14 +32,13 @@ def quicken(subject: "Subject", source: "Samples", batch_size: int, how: Mapping
     def run(network: nn.Module, inputs: Tensor) -> None:
         feeding.run(network, inputs, steps, feed)
 
-    before = fired(model, images, run)
-    folded = fold_batch_norm_(model)
-    model.to(memory_format=torch.channels_last)
-    outputs, differing, _ = flips(fired(model, images, run), before)
+    fast, folded = fold_batch_norm(model)
+    fast.to(memory_format=torch.channels_last)
+    outputs, differing, _ = flips(fired(fast, images, run), fired(model, images, run))
     share = differing / outputs if outputs else 0.0
     done = {"folded_batch_norms": folded, "channels_last": True, "images": count, "flipped_share": share}
     note = (
         f"--fast rounds otherwise: on the first {count} images {differing:,} of {outputs:,} neuron outputs differ "
         f"({share:.2%})"
     )
-    return replace(subject, origin=subject.origin | {"fast": done}, warnings=[*subject.warnings, note])
+    return replace(subject, model=fast, origin=subject.origin | {"fast": done}, warnings=[*subject.warnings, note])
