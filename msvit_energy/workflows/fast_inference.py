@@ -18,13 +18,14 @@ def quicken(subject: "Subject", source: "Source", batch_size: int, how: Mapping[
     from msvit.folding import fold_batch_norm_
     from msvit_energy.precision import fired, flips
     from msvit_energy.recording import input_modes as feeding
+    from msvit_energy.recording.model_state import RestState
 
     model = subject.model.eval()
     anchor = next(model.parameters())
     count = min(batch_size, len(source))
     images = torch.stack([torch.as_tensor(source.dataset[i][0]) for i in range(count)]).to(anchor)
     steps = how["time_steps"] or getattr(model, "time_steps", None) or 1
-    feed = how["feed"] if how["feed"] != "auto" else feeding.detect(model, images[:1], steps)
+    feed = how["feed"] if how["feed"] != "auto" else feeding.detect(model, images[:1], steps, RestState(model))
 
     def run(network: nn.Module, inputs: Tensor) -> None:
         feeding.run(network, inputs, steps, feed)

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from msvit.data import Source
     from msvit_energy import Profile
-    from msvit_energy.profiles.firing_maps import Maps
+    from msvit_energy.recording.firing_maps import FiringMaps
     from msvit_energy.workflows.model_loading import Subject
 
 
@@ -83,7 +83,7 @@ def profile_together(
     *,
     workers: int | None = 0,
     lemaire: int = 0,
-    maps: "Maps | None" = None,
+    maps: "FiringMaps | None" = None,
     enough: "Callable[[Profile], bool] | None" = None,
     **options: Any,
 ) -> "Profile":
