@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from msvit_energy.dense.meta_tensors import ShapesOnly
 
 with warnings.catch_warnings():
-    # fvcore compiles an unrelated loss with torch.jit.script on import; its users cannot mend that
+    # fvcore compiles an unrelated loss with torch.jit.script on import, which is nothing that its users could change
     warnings.filterwarnings("ignore", message=".*torch.jit.script.*", category=FutureWarning)
     from fvcore.nn import FlopCountAnalysis
 

@@ -84,7 +84,7 @@ def detect(model: nn.Module, image: Tensor, time_steps: int, rest: RestState) ->
 
 
 def _as_sequence(model: nn.Module, image: Tensor, time_steps: int, rest: RestState, refusal: Exception) -> Feed:
-    """ "sequence" if the model takes `[T, 1, ...]`; otherwise what it said to the image is raised again."""
+    """ "sequence" if the model takes `[T, 1, ...]`; otherwise its error about the image is raised again."""
     rest.restore()
     try:
         with rest.mode():

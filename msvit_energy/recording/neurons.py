@@ -14,9 +14,9 @@ from torch import Tensor, nn
 
 @dataclass(frozen=True)
 class Library:
-    """How a library's neurons are told: prefixes of the qualified names of their classes, and patterns of the class
-    names of what does not spike and of what runs over `[T, ...]` in one call. `reset` is the method that puts a neuron
-    to rest, if there is one."""
+    """How a library's neurons are recognised: prefixes of the qualified names of their classes, and patterns of the
+    class names of what does not spike and of what runs over `[T, ...]` in one call. `reset` is the method that puts a
+    neuron to rest, if there is one."""
 
     name: str
     prefixes: tuple[str, ...]

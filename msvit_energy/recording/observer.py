@@ -99,7 +99,7 @@ class Observer:
             self.origins.mark(spikes, Origin("spikes", (name,)))
 
     def _known_binary(self, key: StreamKey, neuron: nn.Module) -> bool:
-        """Whether a neuron says `binary` and was so in the first batch; then it is believed."""
+        """Whether a neuron declares itself `binary` and was so in the first batch, which then is not checked again."""
         counter = self.streams.counters.get(key)
         claimed = bool(getattr(neuron, "binary", False))
         return claimed and self._images > 0 and counter is not None and counter.kind == BINARY

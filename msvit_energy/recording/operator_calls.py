@@ -33,8 +33,8 @@ class Stream:
 @dataclass(frozen=True)
 class Call:
     """`macs` are those of the whole call. `pairs`, for a product of two activations, maps the pairs of non-zero
-    elements that meet, value times value, with the operands' leading axes; it is told the highest value, and all are
-    whole."""
+    elements that meet, value times value, with the operands' leading axes; its argument is the highest value, and all
+    values are whole numbers."""
 
     op: str
     macs: int
@@ -87,7 +87,7 @@ def transposed_convolution(
     dilation: tuple[int, ...],
     outputs: tuple[int, ...] | None = None,
 ) -> Call:
-    """`[B, C, *S]`, weight `[C, O / groups, *taps]`; `outputs` is the output's size, else the padding says it."""
+    """`[B, C, *S]`, weight `[C, O / groups, *taps]`; `outputs` is the output's size, if not that of the padding."""
     spatial, taps = x.shape[2:], weight.shape[2:]
     if outputs is None:
         geometry = zip(spatial, taps, stride, padding, output_padding, dilation, strict=True)
@@ -282,7 +282,7 @@ def _baddbmm_function(input: Tensor, batch1: Tensor, batch2: Tensor, **options: 
 def _attention_function(
     query: Tensor, key: Tensor, value: Tensor, *mask: Any, enable_gqa: bool = False, **options: Any
 ) -> tuple[Call, Call]:
-    """softmax(q k^T) v: the product of q and k, and that of the weights, which nobody sees, and v."""
+    """softmax(q k^T) v: the product of q and k, and that of the weights, which stay inside, and v."""
     shared = query.shape[-3] // key.shape[-3] if enable_gqa else 1  # query heads for each key head
     keys = key.repeat_interleave(shared, -3) if shared > 1 else key
     scores = product(query, keys.transpose(-1, -2))

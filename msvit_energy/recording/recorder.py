@@ -2,7 +2,7 @@
 
 What is seen:
 - every convolution (1d, 2d, 3d, transposed) and linear layer: its input;
-- every product of activations that is a module of its own and says so by `activation_op` ("matmul", "mask" or
+- every product of activations that is a module of its own, declared by `activation_op` ("matmul", "mask" or
   "column_sum"): both inputs. A matmul is an operator with MACs, the others are overhead;
 - the same operators as bare function calls inside a forward (`@`, einsum, F.conv2d, ...; operator_calls.py has the
   list), named after the module that calls them;
@@ -76,7 +76,7 @@ class Recorder:
         """Observe the forward (or the T forwards) of that many images, without gradients; neurons start from rest."""
         self._rest.restore()
         self._observer.begin(inputs, images)
-        # outside inference mode tensors say when they were written to, and need to be read only once
+        # outside inference mode tensors have a version that counts writes, and need to be read only once
         with self._rest.mode(), self._function_mode():
             yield
         self._observer.end()

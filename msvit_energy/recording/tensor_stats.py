@@ -219,7 +219,7 @@ class TensorStatsCache:
 
 
 def _block(values: Tensor) -> Hashable | None:
-    """Which memory a tensor fills, and in which state; None for one with gaps, and where it cannot be told."""
+    """Which memory a tensor fills, and in which state; None for one with gaps, and where that is not known."""
     if values.dtype not in (torch.float32, torch.float64) or not values.is_cpu or values.is_inference():
         return None
     if not values.is_contiguous() and _together(values.stride(), values.shape) is None:
