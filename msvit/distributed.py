@@ -11,7 +11,6 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
-from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data import BatchSampler, Dataset, SequentialSampler
 
 from msvit.classifier import SpikingClassifier
@@ -22,7 +21,7 @@ PATIENCE = timedelta(hours=2)  # data sets may be converted when they are opened
 
 @contextmanager
 def together() -> Iterator[None]:
-    """Join the processes of this torchrun for the length of a `with` block; only the first is heard."""
+    """Join the processes of this torchrun for the length of a `with` block; only the first prints."""
     with_gpu = torch.cuda.is_available() and dist.is_nccl_available()
     dist.init_process_group("cpu:gloo,cuda:nccl" if with_gpu else "gloo", timeout=PATIENCE)
     try:
@@ -95,15 +94,17 @@ def any_says(*flags: bool) -> tuple[bool, ...]:
     """Flag by flag, whether any process says so."""
     if ranks() == 1:
         return flags
-    said = torch.tensor(flags, dtype=torch.uint8)
-    dist.all_reduce(said, dist.ReduceOp.MAX)
-    return tuple(map(bool, said.tolist()))
+    anywhere = torch.tensor(flags, dtype=torch.uint8)
+    dist.all_reduce(anywhere, dist.ReduceOp.MAX)
+    return tuple(map(bool, anywhere.tolist()))
 
 
 def parallel(model: SpikingClassifier, device: str) -> nn.Module:
     """The model, whose gradients become the mean over all processes."""
     if ranks() == 1:
         return model
+    from torch.nn.parallel import DistributedDataParallel  # with which a second of imports comes
+
     devices = [torch.device(device)] if device.startswith("cuda") else None
     return DistributedDataParallel(model, devices, find_unused_parameters=bool(unread(model)))
 

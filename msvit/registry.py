@@ -1,12 +1,11 @@
-"""Names of models: `register` puts a builder into this package's list and into timm's."""
+"""Names of models: `register` puts a builder into the list, which is filled when it is first asked for."""
 
 import difflib
 import fnmatch
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from importlib import import_module
 from typing import Any
-
-import timm
 
 from msvit.classifier import ModelSpec, SpikingClassifier
 from msvit.errors import ModelError
@@ -34,17 +33,11 @@ _TIMM_ONLY = ("pretrained_cfg", "pretrained_cfg_overlay", "cache_dir")
 
 
 def register(source: str) -> Callable[[Builder], Builder]:
-    """Decorator: register a builder under its own name, here and with timm (`timm.create_model(name)`).
+    """Decorator: register a builder under its own name.
 
     The built model carries `spec`, the ModelSpec that builds it again.
     """
-
-    def decorate(build: Builder) -> Builder:
-        registered = add_entry(build.__name__, build, source)
-        timm.models.register_model(registered)
-        return registered
-
-    return decorate
+    return lambda build: add_entry(build.__name__, build, source)
 
 
 def add_entry(name: str, build: Builder, source: str) -> Builder:
@@ -64,18 +57,34 @@ def add_entry(name: str, build: Builder, source: str) -> Builder:
     return build_with_spec
 
 
+def entries() -> Mapping[str, Entry]:
+    """All registered models by name, those of the families in `msvit/models/` included."""
+    import_module("msvit.models")  # each family registers its models
+    return _ENTRIES
+
+
+def register_with_timm() -> None:
+    """Let `timm.create_model(name)` build the models of this package; names that timm already has stay timm's."""
+    import timm
+
+    for name, registered in entries().items():
+        if not timm.is_model(name):
+            timm.models.register_model(registered.build)
+
+
 def list_models(pattern: str = "*") -> list[str]:
     """Registered names that match a shell pattern, sorted."""
-    return sorted(fnmatch.filter(_ENTRIES, pattern))
+    return sorted(fnmatch.filter(entries(), pattern))
 
 
 def entry(name: str) -> Entry:
     """The registered model of that name; an unknown name raises ModelError with the right ones."""
-    if name not in _ENTRIES:
-        near = difflib.get_close_matches(name, _ENTRIES, n=1)
+    known = entries()
+    if name not in known:
+        near = difflib.get_close_matches(name, known, n=1)
         hint = f"did you mean {near[0]}? " if near else ""
         raise ModelError(f"unknown model {name!r}; {hint}models: {', '.join(list_models())}")
-    return _ENTRIES[name]
+    return known[name]
 
 
 def create_model(

@@ -1,64 +1,20 @@
 """Data sets by name: what `--data` takes, and what it says about itself."""
 
-from collections.abc import Sequence, Sized
-from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import torch
-from torch.utils.data import Dataset, Subset, TensorDataset
+from torch.utils.data import TensorDataset
 
 from msvit.data import digits
-from msvit.data.catalog import DATASETS, DataSet, by, dataset, evaluation_transform, preprocessing
-from msvit.data.images import IMAGENET_MEAN, IMAGENET_STD, MODES, UNKNOWN, ImageFolder, evaluation, normalisation
+from msvit.data.catalog import DATASETS, DatasetSpec, by, dataset_spec, evaluation_transform, preprocessing
+from msvit.data.normalisation import IMAGENET_MEAN, IMAGENET_STD, MODES, normalisation
+from msvit.data.samples import UNKNOWN, Samples
 from msvit.errors import ModelError
 
-__all__ = ["DATASETS", "DataSet", "Source", "dataset", "evaluation_transform", "open_data"]
+__all__ = ["DATASETS", "DatasetSpec", "Samples", "dataset_spec", "evaluation_transform", "open_data"]
 
 NAMES = ("digits", "noise")
 NOISE_IMAGES = 32
-
-
-@dataclass(frozen=True)
-class Source:
-    """An opened data set: the images in the order in which they are used, and where they come from."""
-
-    dataset: Dataset[Any]
-    name: str
-    split: str
-    classes: int  # 0 without labels
-    input_size: tuple[int, int, int]
-    preprocessing: str
-    warnings: tuple[str, ...] = ()
-    drawn: str = ""  # how the images were chosen, where they are not all
-    indices: tuple[int, ...] = ()  # of the images, in the whole split
-
-    def __post_init__(self) -> None:
-        if not self.indices:
-            object.__setattr__(self, "indices", tuple(range(len(self))))
-
-    def __len__(self) -> int:
-        assert isinstance(self.dataset, Sized)
-        return len(self.dataset)
-
-    def locate(self, name: str) -> int:
-        """Position of the image with that number or, in a folder, file name (the end of its path); ModelError if there
-        is none, or more than one."""
-        if name.isdigit() and int(name) in self.indices:
-            return self.indices.index(int(name))
-        parts = Path(name).parts
-        files = [Path(path) for path, _ in getattr(self.dataset, "files", ())]
-        found = [position for position, path in enumerate(files) if parts and path.parts[-len(parts) :] == parts]
-        if len(found) != 1:
-            what = f"{len(found)} images are called" if found else "no image is called"
-            raise ModelError(f"{self.name}: {what} {name!r}; give its file name or its number, 0 to {len(self) - 1}")
-        return found[0]
-
-    def take(self, positions: Sequence[int], drawn: str) -> "Source":
-        """Some of the images, in the given order; `drawn` says how they were chosen."""
-        said = ", ".join(filter(None, (self.drawn, drawn)))
-        chosen = tuple(self.indices[position] for position in positions)
-        return replace(self, dataset=Subset(self.dataset, list(positions)), drawn=said, indices=chosen)
 
 
 def open_data(
@@ -70,7 +26,7 @@ def open_data(
     shuffle: bool = False,
     shard: tuple[int, int] = (0, 1),
     time_steps: int | None = None,
-) -> Source:
+) -> Samples:
     """The evaluation images of a data set, for a model that takes `input_size` (C, H, W).
 
     `name` is "digits" (test split), "noise" (standard normal, seeded), a folder of images, a name of `DATASETS` that
@@ -83,17 +39,17 @@ def open_data(
     if images is not None and images < 1:
         raise ModelError(f"number of images must be at least 1, not {images}")
     if name == "noise":
-        source = _noise(input_size, images or NOISE_IMAGES, seed)
+        samples = _noise(input_size, images or NOISE_IMAGES, seed)
     elif name == "digits":
-        source = _digits(input_size)
-    elif (kind := DATASETS.get(name.partition(":")[0])) and not Path(name).is_dir():
-        source = _named(kind, name.partition(":")[2], input_size, time_steps)
+        samples = _digits(input_size)
+    elif (spec := DATASETS.get(name.partition(":")[0])) and not Path(name).is_dir():
+        samples = _named(spec, name.partition(":")[2], input_size, time_steps)
     else:
-        source = _folder(Path(name), input_size)
-    return _shard(_chosen(source, images or len(source), seed, shuffle), *shard)
+        samples = _folder(Path(name), input_size)
+    return _shard(_chosen(samples, images or len(samples), seed, shuffle), *shard)
 
 
-def _digits(input_size: tuple[int, int, int]) -> Source:
+def _digits(input_size: tuple[int, int, int]) -> Samples:
     if input_size != digits.INPUT_SIZE:
         raise ModelError(
             f"the model takes {by(input_size)} images, digits has {by(digits.INPUT_SIZE)}; data that fits: a folder "
@@ -102,10 +58,10 @@ def _digits(input_size: tuple[int, int, int]) -> Source:
     return _named(DATASETS["digits"], "", input_size, None)
 
 
-def _noise(input_size: tuple[int, int, int], images: int, seed: int) -> Source:
+def _noise(input_size: tuple[int, int, int], images: int, seed: int) -> Samples:
     generator = torch.Generator().manual_seed(seed)
     values = torch.randn(images, *input_size, generator=generator)
-    return Source(
+    return Samples(
         dataset=TensorDataset(values, torch.full((images,), UNKNOWN)),
         name="noise",
         split=f"seed {seed}",
@@ -116,15 +72,17 @@ def _noise(input_size: tuple[int, int, int], images: int, seed: int) -> Source:
     )
 
 
-def _folder(folder: Path, input_size: tuple[int, int, int]) -> Source:
+def _folder(folder: Path, input_size: tuple[int, int, int]) -> Samples:
     if not folder.is_dir():
-        named = ", ".join(kind.name + ":DIR" * kind.has_folder for kind in DATASETS.values() if kind.name not in NAMES)
+        named = ", ".join(spec.name + ":DIR" * spec.has_folder for spec in DATASETS.values() if spec.name not in NAMES)
         raise ModelError(
             f"unknown data set {str(folder)!r}; data sets: {', '.join(NAMES)}, or an existing folder of images; {named}"
         )
+    from msvit.data.images import ImageFolder, evaluation
+
     mean, std = normalisation(input_size[0])
     images = ImageFolder(folder, evaluation(input_size, IMAGENET_MEAN, IMAGENET_STD), MODES[input_size[0]])
-    return Source(
+    return Samples(
         dataset=images,
         name=str(folder),
         split="folder",
@@ -134,37 +92,37 @@ def _folder(folder: Path, input_size: tuple[int, int, int]) -> Source:
     )
 
 
-def _named(kind: DataSet, folder: str, input_size: tuple[int, int, int], time_steps: int | None) -> Source:
-    if kind.has_folder and not folder:
-        raise ModelError(f"{kind.name} needs the folder that it is in: {kind.name}:DIR")
+def _named(spec: DatasetSpec, folder: str, input_size: tuple[int, int, int], time_steps: int | None) -> Samples:
+    if spec.has_folder and not folder:
+        raise ModelError(f"{spec.name} needs the folder that it is in: {spec.name}:DIR")
     root = Path(folder).expanduser() if folder else None  # shells expand no ~ within a word
-    opened = kind.open(root, "test", kind.evaluation_transform(input_size), time_steps)
-    return Source(
+    opened = spec.open(root, "test", spec.evaluation_transform(input_size), time_steps)
+    return Samples(
         dataset=opened,
-        name=folder if kind.name == "folder" else kind.name,
-        split="val" if kind.name == "folder" else "test",
+        name=folder if spec.name == "folder" else spec.name,
+        split="val" if spec.name == "folder" else "test",
         classes=len(opened.classes),
         input_size=input_size,
-        preprocessing=preprocessing(kind, input_size, time_steps),
+        preprocessing=preprocessing(spec, input_size, time_steps),
     )
 
 
-def _chosen(source: Source, images: int, seed: int, shuffle: bool) -> Source:
+def _chosen(samples: Samples, images: int, seed: int, shuffle: bool) -> Samples:
     """That many images in a seeded random order, or those same images in their own order."""
-    subset = images < len(source)
+    subset = images < len(samples)
     if not subset and not shuffle:
-        return source
-    order = torch.randperm(len(source), generator=torch.Generator().manual_seed(seed)).tolist()[:images]
-    what = f"{images} of {len(source)} drawn" if subset else "all in an order drawn"
-    return source.take(order if shuffle else sorted(order), f"{what} with seed {seed}")
+        return samples
+    order = torch.randperm(len(samples), generator=torch.Generator().manual_seed(seed)).tolist()[:images]
+    what = f"{images} of {len(samples)} drawn" if subset else "all in an order drawn"
+    return samples.take(order if shuffle else sorted(order), f"{what} with seed {seed}")
 
 
-def _shard(source: Source, number: int, of: int) -> Source:
+def _shard(samples: Samples, number: int, of: int) -> Samples:
     if of < 1 or not 0 <= number < of:
         raise ModelError(f"a shard is i/n with i from 0 to n - 1, not {number}/{of}")
     if of == 1:
-        return source
-    positions = range(number, len(source), of)
+        return samples
+    positions = range(number, len(samples), of)
     if not positions:
-        raise ModelError(f"shard {number}/{of} of {len(source)} images is empty")
-    return source.take(positions, f"shard {number}/{of}")
+        raise ModelError(f"shard {number}/{of} of {len(samples)} images is empty")
+    return samples.take(positions, f"shard {number}/{of}")

@@ -6,29 +6,27 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from torchvision.transforms import v2
-
 from msvit.data import digits
-from msvit.data.images import IMAGENET_MEAN, IMAGENET_STD, evaluation, normalisation, open_train_val
-from msvit.data.labelled import Labelled
+from msvit.data.normalisation import IMAGENET_MEAN, IMAGENET_STD, normalisation
+from msvit.data.samples import LabelledDataset
 from msvit.errors import ModelError
 
 Size = tuple[int, int, int]
 Transform = Callable[[Any], Any]
 
-# what needs torchvision's or SpikingJelly's data sets is imported when it is opened, not with every model
+# what needs torchvision, SpikingJelly's data sets or Pillow is imported when it is opened, not with every model
 
 
 @dataclass(frozen=True)
-class DataSet:
-    """A data set that has a name: what its samples are, and how to open it."""
+class DatasetSpec:
+    """What a named data set is: its samples, and how to open it."""
 
     name: str
     classes: int  # 0: as many as the folder has
     input_size: Size  # C, H, W of a sample (of a frame), or to which it is usually brought
     kind: str  # "image" or "events"
     has_folder: bool
-    load: Callable[[Any, str, Transform | None, Any], Labelled]  # what `open` calls with checked arguments
+    load: Callable[[Any, str, Transform | None, Any], LabelledDataset]  # what `open` calls with checked arguments
     about: str  # source, sizes, split
     mean: tuple[float, ...] | None = None  # of the channels, pixels in [0, 1]; None for events
     std: tuple[float, ...] | None = None
@@ -36,11 +34,11 @@ class DataSet:
 
     def open(
         self, root: Path | None, split: str, transform: Transform | None = None, time_steps: int | None = None
-    ) -> Labelled:
+    ) -> LabelledDataset:
         """ "train" or "test" as (sample through `transform`, label); the opened set's `classes` are names, by label.
 
         `root` is the folder of a set that has one, None otherwise. `transform` gets a PIL RGB image, the normalised
-        tensor (digits), or frames `[T, 2, H, W]`, for which events need `time_steps`. ModelError for whatever is amiss.
+        tensor (digits), or frames `[T, 2, H, W]`, for which events need `time_steps`. ModelError for whatever is wrong.
         """
         if split not in ("train", "test"):
             raise ModelError(f"split must be 'train' or 'test', not {split!r}")
@@ -66,46 +64,53 @@ class DataSet:
         return int(max(input_size[1:]) / crop)
 
 
-def dataset(name: str) -> DataSet:
-    """The data set of that name; an unknown one raises ModelError with the list."""
+def dataset_spec(name: str) -> DatasetSpec:
+    """The entry of that name; an unknown one raises ModelError with the list."""
     if name not in DATASETS:
         raise ModelError(f"unknown data set {name!r}; data sets: {', '.join(DATASETS)}")
     return DATASETS[name]
 
 
-def evaluation_transform(chosen: str | DataSet, input_size: Size) -> Transform:
+def evaluation_transform(chosen: str | DatasetSpec, input_size: Size) -> Transform:
     """What is done to a test sample for a model that takes `input_size` (C, H, W); ModelError if it cannot be given.
 
     Images are resized (bicubic), cropped in the centre and normalised; with 1 channel they are made grey. The digits
     are ready as they are, and have one size. Frames are left as they are, or pooled by a whole factor (`MeanPool`).
     """
-    kind = dataset(chosen) if isinstance(chosen, str) else chosen
-    if kind.kind == "events":
+    spec = dataset_spec(chosen) if isinstance(chosen, str) else chosen
+    if spec.kind == "events":
         from msvit.data.events import MeanPool, pooling
 
-        factor = pooling(kind.input_size, input_size, kind.name)
-        return MeanPool(factor) if factor > 1 else v2.Identity()
-    if kind.name == "digits":
-        if input_size != kind.input_size:
-            raise ModelError(f"the model takes {by(input_size)} images, digits has {by(kind.input_size)}")
-        return v2.Identity()
-    assert kind.mean is not None and kind.std is not None
-    return evaluation(input_size, kind.mean, kind.std, kind.resized(input_size))
+        factor = pooling(spec.input_size, input_size, spec.name)
+        return MeanPool(factor) if factor > 1 else unchanged
+    if spec.name == "digits":
+        if input_size != spec.input_size:
+            raise ModelError(f"the model takes {by(input_size)} images, digits has {by(spec.input_size)}")
+        return unchanged
+    from msvit.data.images import evaluation
+
+    assert spec.mean is not None and spec.std is not None
+    return evaluation(input_size, spec.mean, spec.std, spec.resized(input_size))
 
 
-def preprocessing(kind: DataSet, input_size: Size, time_steps: int | None = None) -> str:
+def preprocessing(spec: DatasetSpec, input_size: Size, time_steps: int | None = None) -> str:
     """`evaluation_transform` in words."""
-    if kind.kind == "events":
-        factor = kind.input_size[1] // input_size[1]
+    if spec.kind == "events":
+        factor = spec.input_size[1] // input_size[1]
         pooled = f", mean of {factor} x {factor} pixels" if factor > 1 else ""
         return f"{time_steps} frames of equally many events, OFF and ON counted apart{pooled}"
-    assert kind.mean is not None and kind.std is not None
-    if kind.name == "digits":
+    assert spec.mean is not None and spec.std is not None
+    if spec.name == "digits":
         return f"pixels / 16, bilinear to 12 x 12, mean {digits.MEAN}, std {digits.STD}"
-    mean, std = normalisation(input_size[0], kind.mean, kind.std)
-    resized = f"bicubic resize to {kind.resized(input_size)}, centre crop, "
-    untouched = kind.name != "folder" and input_size[1:] == kind.input_size[1:]
+    mean, std = normalisation(input_size[0], spec.mean, spec.std)
+    resized = f"bicubic resize to {spec.resized(input_size)}, centre crop, "
+    untouched = spec.name != "folder" and input_size[1:] == spec.input_size[1:]
     return f"{'' if untouched else resized}mean {tuple(mean)}, std {tuple(std)}"
+
+
+def unchanged(sample: Any) -> Any:
+    """The transform of samples that are ready as they are."""
+    return sample
 
 
 def by(size: Size) -> str:
@@ -113,46 +118,48 @@ def by(size: Size) -> str:
     return " x ".join(map(str, size))
 
 
-def _digits(root: None, split: str, transform: Transform | None, time_steps: int | None) -> Labelled:
+def _digits(root: None, split: str, transform: Transform | None, time_steps: int | None) -> LabelledDataset:
     return digits.Digits(split, transform)
 
 
-def _digits_dvs(root: None, split: str, transform: Transform | None, time_steps: int) -> Labelled:
-    from msvit.data.saccades import open_digits_dvs
+def _digits_dvs(root: None, split: str, transform: Transform | None, time_steps: int) -> LabelledDataset:
+    from msvit.data.digits_dvs import open_digits_dvs
 
     return open_digits_dvs(split, transform, time_steps=time_steps)
 
 
-def _cifar10(root: Path, split: str, transform: Transform | None, time_steps: int | None) -> Labelled:
+def _cifar10(root: Path, split: str, transform: Transform | None, time_steps: int | None) -> LabelledDataset:
     from msvit.data.cifar import CIFAR10, open_cifar
 
     return open_cifar(CIFAR10, root, split, transform)
 
 
-def _cifar100(root: Path, split: str, transform: Transform | None, time_steps: int | None) -> Labelled:
+def _cifar100(root: Path, split: str, transform: Transform | None, time_steps: int | None) -> LabelledDataset:
     from msvit.data.cifar import CIFAR100, open_cifar
 
     return open_cifar(CIFAR100, root, split, transform)
 
 
-def _cifar10_dvs(root: Path, split: str, transform: Transform | None, time_steps: int) -> Labelled:
-    from msvit.data.recordings import open_cifar10_dvs
+def _cifar10_dvs(root: Path, split: str, transform: Transform | None, time_steps: int) -> LabelledDataset:
+    from msvit.data.cifar10_dvs import open_cifar10_dvs
 
     return open_cifar10_dvs(root, split, transform, time_steps=time_steps)
 
 
-def _dvs128_gesture(root: Path, split: str, transform: Transform | None, time_steps: int) -> Labelled:
-    from msvit.data.recordings import open_dvs128_gesture
+def _dvs128_gesture(root: Path, split: str, transform: Transform | None, time_steps: int) -> LabelledDataset:
+    from msvit.data.dvs128_gesture import open_dvs128_gesture
 
     return open_dvs128_gesture(root, split, transform, time_steps=time_steps)
 
 
-def _train_val(root: Path, split: str, transform: Transform | None, time_steps: int | None) -> Labelled:
+def _train_val(root: Path, split: str, transform: Transform | None, time_steps: int | None) -> LabelledDataset:
+    from msvit.data.images import open_train_val
+
     return open_train_val(root, split, transform)
 
 
 _ALL = (
-    DataSet(
+    DatasetSpec(
         name="digits",
         classes=10,
         input_size=digits.INPUT_SIZE,
@@ -163,7 +170,7 @@ _ALL = (
         std=(digits.STD,),
         about="scikit-learn's handwritten digits (UCI optdigits), shipped; 1,442 train, 355 test (every fifth)",
     ),
-    DataSet(
+    DatasetSpec(
         name="digits-dvs",
         classes=10,
         input_size=(2, 32, 32),
@@ -172,7 +179,7 @@ _ALL = (
         load=_digits_dvs,
         about="the same digits before a simulated event camera, three saccades as in N-MNIST; split as digits",
     ),
-    DataSet(
+    DatasetSpec(
         name="cifar10",
         classes=10,
         input_size=(3, 32, 32),
@@ -183,7 +190,7 @@ _ALL = (
         std=(0.2470, 0.2435, 0.2616),
         about="Krizhevsky 2009, cifar-10-batches-py; 50,000 train, 10,000 test, as published",
     ),
-    DataSet(
+    DatasetSpec(
         name="cifar100",
         classes=100,
         input_size=(3, 32, 32),
@@ -195,7 +202,7 @@ _ALL = (
         std=(0.2675, 0.2565, 0.2761),
         about="Krizhevsky 2009, cifar-100-python; 50,000 train, 10,000 test, as published; the 100 fine labels",
     ),
-    DataSet(
+    DatasetSpec(
         name="cifar10-dvs",
         classes=10,
         input_size=(2, 128, 128),
@@ -204,7 +211,7 @@ _ALL = (
         load=_cifar10_dvs,
         about="Li et al. 2017; 9,000 train, 1,000 test: the first 90 % of each class, as Spikformer and QKFormer",
     ),
-    DataSet(
+    DatasetSpec(
         name="dvs128-gesture",
         classes=11,
         input_size=(2, 128, 128),
@@ -213,7 +220,7 @@ _ALL = (
         load=_dvs128_gesture,
         about="Amir et al. 2017; 1,176 train, 288 test, by people, as published (cut by the label files)",
     ),
-    DataSet(
+    DatasetSpec(
         name="folder",
         classes=0,
         input_size=(3, 224, 224),
@@ -226,4 +233,4 @@ _ALL = (
         about="train/ and val/ with a folder of images for each class, such as ImageNet; val is the test split",
     ),
 )
-DATASETS: Mapping[str, DataSet] = MappingProxyType({kind.name: kind for kind in _ALL})
+DATASETS: Mapping[str, DatasetSpec] = MappingProxyType({spec.name: spec for spec in _ALL})

@@ -7,20 +7,22 @@ enlarged training images.
 """
 
 from collections.abc import Callable
+from importlib.util import find_spec
+from pathlib import Path
 
+import numpy as np
 import torch
-from sklearn.datasets import load_digits
 from torch import Tensor
 from torch.nn import functional
 
-from msvit.data.labelled import Labelled
+from msvit.data.samples import LabelledDataset
 
 INPUT_SIZE = (1, 12, 12)
 CLASSES = tuple("0123456789")
 MEAN, STD = 0.3051, 0.3226  # of the enlarged training images, pixels in [0, 1]
 
 
-class Digits(Labelled):
+class Digits(LabelledDataset):
     """Handwritten digits as (image `[1, 12, 12]` float32, label 0 to 9); `split` is "train" or "test".
 
     `transform` is applied to each normalised image.
@@ -48,8 +50,11 @@ class Digits(Labelled):
 
 def originals() -> tuple[Tensor, Tensor]:
     """All 1,797 images `[N, 1, 8, 8]` float32 in [0, 1] and their labels, in scikit-learn's order."""
-    bunch = load_digits()
-    return torch.from_numpy(bunch.images).float().div(16).unsqueeze(1), torch.from_numpy(bunch.target)
+    package = find_spec("sklearn")  # its file is read without importing it, which takes a second
+    assert package is not None and package.origin is not None
+    table = np.loadtxt(Path(package.origin).parent / "datasets" / "data" / "digits.csv.gz", delimiter=",")
+    images = torch.from_numpy(table[:, :-1]).float().div(16).reshape(-1, 1, 8, 8)
+    return images, torch.from_numpy(table[:, -1].astype(np.int64))
 
 
 def in_split(labels: Tensor, split: str) -> Tensor:

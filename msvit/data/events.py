@@ -18,9 +18,8 @@ from torch import Tensor
 from torch.nn import functional
 from torchvision.transforms import v2
 
-from msvit.data.labelled import Labelled
-from msvit.data.unreadable import UnreadableFileError
-from msvit.errors import ModelError
+from msvit.data.samples import LabelledDataset
+from msvit.errors import ModelError, UnreadableFileError
 
 Events = dict[str, np.ndarray[Any, Any]]  # at least "x", "y", "p" (0 or 1), each [number of events], in order of time
 Where = TypeVar("Where")
@@ -33,7 +32,7 @@ def to_frames(events: Events, time_steps: int, height: int, width: int) -> Tenso
     return torch.from_numpy(frames).float()
 
 
-class EventFrames(Labelled):
+class EventFrames(LabelledDataset):
     """Samples as (frames `[T, 2, H, W]` float32 through `transform`, label), binned when they are reached.
 
     `samples` are (where, label); `load(where)` gives the events. What cannot be loaded raises UnreadableFileError.

@@ -9,16 +9,12 @@ from PIL import Image
 from torchvision.datasets.folder import IMG_EXTENSIONS
 from torchvision.transforms import InterpolationMode, v2
 
-from msvit.data.labelled import Labelled
-from msvit.data.unreadable import UnreadableFileError
-from msvit.errors import ModelError
-
-IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-MODES = {1: "L", 3: "RGB"}
-UNKNOWN = -1  # label of an image without a class
+from msvit.data.normalisation import normalisation
+from msvit.data.samples import UNKNOWN, LabelledDataset
+from msvit.errors import ModelError, UnreadableFileError
 
 
-class ImageFolder(Labelled):
+class ImageFolder(LabelledDataset):
     """Images of a folder as (image, label); label -1 where the folder has no class folders.
 
     `transform` is applied to a PIL image of `mode`, whatever the file holds (grey, palette, CMYK). The orientation that
@@ -77,15 +73,6 @@ def evaluation(
     ]
     transform: Callable[[Image.Image], torch.Tensor] = v2.Compose([v2.Grayscale()] * (channels == 1) + steps)
     return transform
-
-
-def normalisation(
-    channels: int, mean: Sequence[float] = IMAGENET_MEAN, std: Sequence[float] = IMAGENET_STD
-) -> tuple[Sequence[float], Sequence[float]]:
-    """Mean and standard deviation for that many channels: averaged for grey images; ModelError for neither 1 nor 3."""
-    if channels not in MODES:
-        raise ModelError(f"the model takes {channels} channels; images have 1 (grey) or 3 (RGB)")
-    return (mean, std) if channels == 3 else ([sum(mean) / 3], [sum(std) / 3])
 
 
 def _some(names: set[str]) -> str:

@@ -2,8 +2,6 @@
 
 from typing import Any
 
-import timm
-
 from msvit.errors import ModelError
 from msvit.registry import add_entry
 
@@ -24,6 +22,8 @@ def builder(name: str) -> Any:
     def build(*, time_steps: int = 1, **kwargs: Any) -> Any:
         if time_steps != 1:
             raise ModelError(f"{name} is not a spiking network: time steps must be 1, not {time_steps}")
+        import timm
+
         model = timm.create_model(name, pretrained=False, **kwargs)
         size = kwargs.get("img_size", model.default_cfg["input_size"][1:])
         height, width = (size, size) if isinstance(size, int) else size

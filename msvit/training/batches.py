@@ -11,7 +11,7 @@ from torch.utils.data import BatchSampler, DataLoader, Dataset, DistributedSampl
 from torchvision.transforms import InterpolationMode, v2
 
 from msvit.data import digits
-from msvit.data.catalog import DataSet, dataset
+from msvit.data.catalog import DatasetSpec, dataset_spec
 from msvit.distributed import first_ahead, rank, ranks, shared_batches
 from msvit.errors import ModelError
 from msvit.training.recipes import Recipe
@@ -87,16 +87,16 @@ def open_batches(
     recipe: Recipe, root: Path | None, input_size: tuple[int, int, int], time_steps: int, *, seed: int = 0
 ) -> Batches:
     """The data of a recipe for a model that takes `input_size` and T; ModelError if they do not fit."""
-    kind = dataset(recipe.data)
-    if kind.has_folder and root is None:
+    spec = dataset_spec(recipe.data)
+    if spec.has_folder and root is None:
         raise ModelError(f"the recipe {recipe.name} needs --data, the folder of {recipe.data}")
-    augmented, plain = augmentation(recipe, kind, input_size), kind.evaluation_transform(input_size)
-    train = first_ahead(lambda: kind.open(root, "train", augmented, time_steps))
-    test = first_ahead(lambda: kind.open(root, "test", plain, time_steps))
-    return Batches(recipe, train, test, kind.classes or len(train.classes), seed=seed)
+    augmented, plain = augmentation(recipe, spec, input_size), spec.evaluation_transform(input_size)
+    train = first_ahead(lambda: spec.open(root, "train", augmented, time_steps))
+    test = first_ahead(lambda: spec.open(root, "test", plain, time_steps))
+    return Batches(recipe, train, test, spec.classes or len(train.classes), seed=seed)
 
 
-def augmentation(recipe: Recipe, kind: DataSet, input_size: tuple[int, int, int]) -> Callable[[Any], Any] | None:
+def augmentation(recipe: Recipe, spec: DatasetSpec, input_size: tuple[int, int, int]) -> Callable[[Any], Any] | None:
     """What happens to a training image."""
     if recipe.augmentation == "affine":
         return affine(recipe, background=-digits.MEAN / digits.STD)
@@ -111,16 +111,16 @@ def augmentation(recipe: Recipe, kind: DataSet, input_size: tuple[int, int, int]
             color_jitter=0.0,
             auto_augment=recipe.rand_augment or None,
             interpolation="bicubic",
-            mean=kind.mean,
-            std=kind.std,
+            mean=spec.mean,
+            std=spec.std,
             re_prob=recipe.random_erasing,
             re_mode=recipe.erasing_mode,
         )
     if recipe.augmentation == "events":
         from msvit.data.events import augment_events
 
-        return v2.Compose([augment_events(flip=recipe.flip), kind.evaluation_transform(input_size)])
-    return kind.evaluation_transform(input_size)
+        return v2.Compose([augment_events(flip=recipe.flip), spec.evaluation_transform(input_size)])
+    return spec.evaluation_transform(input_size)
 
 
 def affine(recipe: Recipe, background: float) -> Callable[[Tensor], Tensor]:

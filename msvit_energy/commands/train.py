@@ -142,14 +142,14 @@ def opened(recipe: "Recipe", start: Start, folder: Path, device: str) -> "Traini
     from timm.utils import random_seed
 
     import msvit
-    from msvit.data.catalog import dataset
+    from msvit.data.catalog import dataset_spec
     from msvit.distributed import rank, ranks
     from msvit.training.batches import open_batches
     from msvit.training.loop import Hooks, Training
     from msvit.training.tensorboard_log import board
     from msvit_energy.workflows.model_loading import without_memory
 
-    classes = dataset(recipe.data).classes
+    classes = dataset_spec(recipe.data).classes
     arguments = dict(recipe.model_args)
     template = without_memory(recipe.model, arguments)
     batches = open_batches(recipe, start.data, template.input_size, template.time_steps, seed=start.seed)

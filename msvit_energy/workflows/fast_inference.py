@@ -5,11 +5,11 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from msvit.data import Source
+    from msvit.data import Samples
     from msvit_energy.workflows.model_loading import Subject
 
 
-def quicken(subject: "Subject", source: "Source", batch_size: int, how: Mapping[str, Any]) -> "Subject":
+def quicken(subject: "Subject", source: "Samples", batch_size: int, how: Mapping[str, Any]) -> "Subject":
     """The subject with batch norm folded into synapses and weights in channels_last; its origin and warnings say so,
     with the share of neuron outputs that differ on the first batch. `how` are time_steps and feed as for profile."""
     import torch

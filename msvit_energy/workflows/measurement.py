@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from torch import nn
     from torch.utils.data import Dataset
 
-    from msvit.data import Source
+    from msvit.data import Samples
     from msvit_energy import Profile
     from msvit_energy.recording.firing_maps import FiringMaps
     from msvit_energy.workflows.model_loading import Subject
@@ -38,7 +38,7 @@ class Sampling:
         if self.batch_size < 1:
             raise EnergyError(f"batch size must be at least 1, not {self.batch_size}")
 
-    def source(self, subject: "Subject") -> "Source":
+    def source(self, subject: "Subject") -> "Samples":
         """The images, in the size that the model takes."""
         from msvit.data import open_data
 
@@ -53,7 +53,7 @@ class Sampling:
         )
 
 
-def measure(subject: "Subject", source: "Source", sampling: Sampling, **options: Any) -> "Profile":
+def measure(subject: "Subject", source: "Samples", sampling: Sampling, **options: Any) -> "Profile":
     """Profile with a progress bar; `options` go to `msvit_energy.profile`. Several processes share the images."""
     from msvit.memory import keep_memory
     from msvit_energy.commands.progress import progress_bar
@@ -113,7 +113,7 @@ def profile_together(
     return merge(parts, disjoint=True) if len(parts) > 1 else parts[0]
 
 
-def describe_data(source: "Source", seed: int, images: int) -> dict[str, Any]:
+def describe_data(source: "Samples", seed: int, images: int) -> dict[str, Any]:
     """The data's part of the provenance, of the first `images` that were used."""
     from msvit_energy.profiles.image_indices import write_ranges
 

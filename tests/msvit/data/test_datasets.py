@@ -15,9 +15,9 @@ from torch.utils.data import DataLoader
 from torchvision.datasets import CIFAR10, CIFAR100
 
 from msvit import ModelError
-from msvit.data import DATASETS, cifar, dataset, digits, evaluation_transform, open_data
+from msvit.data import DATASETS, cifar, dataset_spec, digits, evaluation_transform, open_data
 from msvit.data.images import open_train_val
-from msvit.data.unreadable import UnreadableFileError
+from msvit.errors import UnreadableFileError
 
 fork_is_fine = pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
 
@@ -254,7 +254,7 @@ def test_cifar_is_profiled_with_its_own_normalisation(tmp_path: Path, monkeypatc
 
 def test_the_catalogue_says_what_it_opens() -> None:
     names = ["digits", "digits-dvs", "cifar10", "cifar100", "cifar10-dvs", "dvs128-gesture", "folder"]
-    assert list(DATASETS) == names == [dataset(name).name for name in names]
+    assert list(DATASETS) == names == [dataset_spec(name).name for name in names]
     opened = DATASETS["digits"].open(None, "train", evaluation_transform("digits", (1, 12, 12)))
     assert isinstance(opened, digits.Digits)
     assert torch.equal(opened[5][0], digits.Digits("train")[5][0])
@@ -267,7 +267,7 @@ def test_the_catalogue_says_what_it_opens() -> None:
 def test_wrong_arguments_are_named(tmp_path: Path) -> None:
     cifar10, own = DATASETS["cifar10"], DATASETS["digits"]
     with pytest.raises(ModelError, match="unknown data set 'mnist'; data sets: digits, digits-dvs, cifar10, "):
-        dataset("mnist")
+        dataset_spec("mnist")
     with pytest.raises(ModelError, match="split must be 'train' or 'test', not 'val'"):
         cifar10.open(tmp_path, "val")
     with pytest.raises(ModelError, match="cifar10 needs the folder that it is in"):

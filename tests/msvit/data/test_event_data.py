@@ -15,9 +15,9 @@ from torch.utils.data import DataLoader
 from torchvision.transforms.v2 import functional as resizing
 
 from msvit import ModelError
-from msvit.data import DATASETS, digits, evaluation_transform, open_data, saccades
+from msvit.data import DATASETS, digits, digits_dvs, evaluation_transform, open_data
 from msvit.data.events import MeanPool, augment_events, cutout, neuromorphic_augmentation, to_frames
-from msvit.data.unreadable import UnreadableFileError
+from msvit.errors import UnreadableFileError
 
 T = 3
 SHOWN = {number: (80 * (11 - number), 80 * (11 - number) + 70) for number in range(11, 0, -1)}  # gesture, when
@@ -212,9 +212,9 @@ def levels(*rows: list[int]) -> Iterator[np.ndarray]:
 
 def test_rising_pixels_emit_on_and_falling_ones_off_events() -> None:
     # a bright edge enters from the left and leaves again
-    streams = saccades.emit(levels([0, 0, 0], [20, 4, 0], [20, 10, 0], [0, 6, 0], [0, 4, 5]), 5)
+    streams = digits_dvs.emit(levels([0, 0, 0], [20, 4, 0], [20, 10, 0], [0, 6, 0], [0, 4, 5]), 5)
     events = streams.of(0)
-    found = list(zip(events["t"] // saccades.STEP_MICROSECONDS, events["x"], events["p"], strict=True))
+    found = list(zip(events["t"] // digits_dvs.STEP_MICROSECONDS, events["x"], events["p"], strict=True))
     assert found == [
         *[(1, 0, 1)] * 4,
         *[(2, 1, 1)] * 2,  # 4 was below the threshold and is not forgotten
@@ -227,17 +227,25 @@ def test_rising_pixels_emit_on_and_falling_ones_off_events() -> None:
 def test_opposite_motion_of_a_ramp_swaps_the_polarities() -> None:
     ramp = 2 * np.arange(12).reshape(1, 3, 4)  # rises by 2 a pixel to the right, by 8 downwards
     for step in (2, 8):  # one pixel to the right, or downwards
-        one, other = (saccades.emit([ramp - sign * step * k for k in range(5)], 1).of(0) for sign in (1, -1))
+        one, other = (digits_dvs.emit([ramp - sign * step * k for k in range(5)], 1).of(0) for sign in (1, -1))
         assert np.array_equal(one["p"], 1 - other["p"])
         assert all(np.array_equal(one[key], other[key]) for key in ("t", "x", "y"))
         assert len(one["p"]) == 4 * 12 * step
         assert not one["p"].any()
 
 
+def emitted(images: np.ndarray, sign: int = 1) -> digits_dvs.Streams:
+    """Events of digits whose path is mirrored where `sign` is -1."""
+    levels = [digits_dvs.brightness(digits_dvs.seen(images, sign * x, y)) for x, y in digits_dvs.path()]
+    return digits_dvs.emit(levels, digits_dvs.UNITS)
+
+
 def test_mirrored_digits_on_mirrored_paths_give_mirrored_events() -> None:
     pixels = digits.originals()[0][:20, 0].double().numpy()
     there, mirrored = (
-        saccades.emit([saccades.brightness(saccades.seen(images, sign * x, y)) for x, y in saccades.path()], 256)
+        digits_dvs.emit(
+            [digits_dvs.brightness(digits_dvs.seen(images, sign * x, y)) for x, y in digits_dvs.path()], 256
+        )
         for images, sign in ((pixels, 1), (pixels[..., ::-1], -1))
     )
     for sample in range(20):
@@ -248,22 +256,22 @@ def test_mirrored_digits_on_mirrored_paths_give_mirrored_events() -> None:
 def test_the_camera_sees_the_digit_three_times_as_large_and_moved() -> None:
     image = np.zeros((1, 8, 8))
     image[0, 2, 5] = 1.0
-    centred, moved = saccades.seen(image, 0, 0)[0], saccades.seen(image, 2, -1)[0]
+    centred, moved = digits_dvs.seen(image, 0, 0)[0], digits_dvs.seen(image, 2, -1)[0]
     # cell i covers sensor pixels 4 + 3i to 6 + 3i; its centre has its value
     assert np.unravel_index(centred.argmax(), (32, 32)) == (4 + 3 * 2 + 1, 4 + 3 * 5 + 1)
     assert centred.max() == pytest.approx(1)
     assert centred[11, 21] == pytest.approx(2 / 3)
     assert centred.sum() == pytest.approx(9)
     assert np.allclose(np.roll(centred, (-1, 2), (0, 1)), moved)
-    assert list(saccades.path())[::30] == [(-3, -3), (0, 3), (3, -3), (-3, -3)]
+    assert list(digits_dvs.path())[::30] == [(-3, -3), (0, 3), (3, -3), (-3, -3)]
 
 
 @pytest.fixture(scope="module")
-def recorded() -> saccades.Streams:
-    return saccades.recorded()[0]
+def recorded() -> digits_dvs.Streams:
+    return digits_dvs.recorded()[0]
 
 
-def test_no_event_of_the_digits_is_lost_or_made_up(recorded: saccades.Streams) -> None:
+def test_no_event_of_the_digits_is_lost_or_made_up(recorded: digits_dvs.Streams) -> None:
     train, test = (DATASETS["digits-dvs"].open(None, split, None, 4) for split in ("train", "test"))
     assert (len(train), len(test), train.classes) == (1442, 355, digits.CLASSES)
     assert [label for _, label in test] == digits.Digits("test").labels.tolist()
@@ -278,16 +286,16 @@ def test_no_event_of_the_digits_is_lost_or_made_up(recorded: saccades.Streams) -
 
 
 def test_a_digit_before_the_camera_is_the_same_every_time_and_whatever_else_is_recorded(
-    recorded: saccades.Streams,
+    recorded: digits_dvs.Streams,
 ) -> None:
     pixels = digits.originals()[0][100:150, 0].double().numpy()
-    again = saccades.emit([saccades.brightness(saccades.seen(pixels, x, y)) for x, y in saccades.path()], 256)
+    again = emitted(pixels)
     for sample in range(50):
         one, other = recorded.of(100 + sample), again.of(sample)
         assert all(np.array_equal(one[key], other[key]) for key in ("t", "x", "y", "p"))
         assert (np.diff(one["t"]) >= 0).all()
         assert 250_000 < one["t"][-1] <= 300_000
-    assert saccades.recorded()[0] is recorded
+    assert digits_dvs.recorded()[0] is recorded
 
 
 @fork_is_fine

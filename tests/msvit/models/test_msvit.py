@@ -134,9 +134,13 @@ def test_time_steps_can_change_after_building(small_model: SpikingClassifier) ->
         assert torch.equal(small_model(images), built_for_six(images))
 
 
-def test_timm_builds_registered_models() -> None:
+def test_timm_builds_our_models_once_they_are_registered_with_it() -> None:
+    msvit.register_with_timm()
     model = timm.create_model("msvit_digits", num_classes=7)
     assert model(torch.randn(2, 1, 12, 12)).shape == (2, 7)
+    assert set(msvit.list_models()) <= set(timm.list_models())
+    assert not hasattr(timm.create_model("swin_tiny_patch4_window7_224"), "time_steps")  # timm's names stay timm's
+    msvit.register_with_timm()  # once more changes nothing and warns of nothing
 
 
 def test_list_models_takes_a_pattern() -> None:
