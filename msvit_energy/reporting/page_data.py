@@ -18,7 +18,7 @@ from msvit_energy.profiles.amounts import CONFIDENCE, Amount, Moments, Spread
 from msvit_energy.profiles.operators import Operator, Overhead
 from msvit_energy.profiles.profile import Profile
 from msvit_energy.profiles.student_t import student_t
-from msvit_energy.reporting.layer_table import title
+from msvit_energy.reporting.formatting import title
 
 FREE = Technology("free", 0, 0, source="no price: what remains is the energy that a protocol prices itself")
 
