@@ -41,7 +41,7 @@ def described() -> list[dict[str, Any]]:
         {
             "protocol": protocol.name,
             "source": protocol.source,
-            "answers": protocol.answers(),
+            "answers": protocol.answers.by_question(),
             "options": {name: list(values) for name, values in protocol.options.items()},
         }
         for protocol in PROTOCOLS.values()
