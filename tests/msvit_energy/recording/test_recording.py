@@ -32,8 +32,8 @@ class Threshold(nn.Module):
 
 
 def test_a_result_stays_as_it_was_while_the_recording_goes_on() -> None:
-    """By hand: images [[1, 0], [1, 1]] and [[0, 0], [0, 1]] give 3 spikes and 1; columns meet in 2 * 2 + 1 * 1 pairs and
-    in 1 * 1."""
+    """By hand: images [[1, 0], [1, 1]] and [[0, 0], [0, 1]] give 3 spikes and 1; columns meet in 2 * 2 + 1 * 1 and in
+    1 * 1 pairs."""
     model = Net()
     images = torch.tensor([[[1.0, 0.0], [1.0, 1.0]], [[0.0, 0.0], [0.0, 1.0]]])
     with torch.no_grad(), Recorder(model, 1) as recorder:
