@@ -4,7 +4,8 @@ from typing import Any
 
 from spikingjelly.activation_based import neuron, surrogate
 
-from msvit.neuron import ALPHA, LIF
+from msvit.lif_kernels import ALPHA
+from msvit.neuron import LIF
 
 
 def plain_neurons(model: Any) -> None:

@@ -84,11 +84,12 @@ BRANCHES = {
 }
 
 
-class MultiScaleSpikingAttention(SpikingUnits):
-    """MSSA of stages 1 and 2: a mask from column sums at two scales, q (1 tap) and p (3 taps), on the values k.
+class MSSA(SpikingUnits):
+    """Multi-scale spiking attention of stages 1 and 2: a mask from column sums at two scales on the values k.
 
-    `[T, B, C, H, W]` -> spikes of the same shape. p runs over the row-major token line, so it mixes left and right
-    neighbours and wraps at the ends of rows, as in the official code. The paper's V is the code's k.
+    `[T, B, C, H, W]` -> spikes of the same shape. The scales are q (1 tap) and p (3 taps). p runs over the row-major
+    token line, so it mixes left and right neighbours and wraps at the ends of rows, as in the official code. The
+    paper's V is the code's k.
     `branches` are the ablation's combinations (BRANCHES). `sum_p=False` adds p to the mask without summing it over the
     channels, so that the mask has one value per channel: what the official Q+Q file does.
     """
@@ -113,13 +114,15 @@ class MultiScaleSpikingAttention(SpikingUnits):
         self.add_unit("proj", nn.Conv1d(dim, dim, 1))
 
     def forward(self, x: Tensor) -> Tensor:
-        tokens = x.flatten(3)  # row-major
+        size = x.shape[3:]  # H, W
+        tokens = x.flatten(3)  # [T, B, C, N], row-major
         spikes = {
             name: self.spikes(name, tokens).unflatten(2, (self.heads, self.head_dim)) for name in self.units
         }  # each [T, B, heads, d, N]
-        scores = [self.score(name, spikes[name]) for name in self.units if name != "k"]
-        attend = self.attn_lif(sum(scores[1:], scores[0]))  # [T, B, heads, 1, N]
-        return self.spikes("proj", self.mask(attend, spikes["k"]).flatten(2, 3)).unflatten(3, x.shape[3:])
+        scores = [self.score(name, spikes[name]) for name in self.units if name != "k"]  # each [T, B, heads, 1, N]
+        attend = self.attn_lif(sum(scores[1:], scores[0]))
+        y = self.mask(attend, spikes["k"]).flatten(2, 3)  # [T, B, C, N]
+        return self.spikes("proj", y).unflatten(3, size)  # [T, B, C, H, W]
 
     def score(self, name: str, spikes: Tensor) -> Tensor:
         """A branch's part of the attention score: its column sum, or its spikes where it is not summed."""
@@ -127,8 +130,8 @@ class MultiScaleSpikingAttention(SpikingUnits):
         return spikes if column_sum is None else column_sum(spikes)
 
 
-class SpikingSelfAttention(SpikingUnits):
-    """SSA: q k^T v times a constant per head, without softmax.
+class SSA(SpikingUnits):
+    """Spiking self-attention: q k^T v times a constant per head, without softmax.
 
     `[T, B, C, H, W]` -> spikes of the same shape. `qk_first` multiplies q k^T (N x N) first, else k^T v (d x d): the
     same values by other work. `kind` is that of the point-wise synapses: "conv1d" (q, k, v without bias) or "linear".
@@ -159,12 +162,14 @@ class SpikingSelfAttention(SpikingUnits):
         self.add_unit("proj", pointwise(kind, dim, dim))
 
     def forward(self, x: Tensor) -> Tensor:
-        q, k, v = (tokens_by_head(self.spikes(name, x.flatten(3)), self.heads) for name in "qkv")
-        y = self.product(q, k, v) * self.scale  # [T, B, heads, N, d]
+        (time_steps, batch), size = x.shape[:2], x.shape[3:]  # T and B, H and W
+        tokens = x.flatten(3)  # [T, B, C, N]
+        q, k, v = (tokens_by_head(self.spikes(name, tokens), self.heads) for name in "qkv")  # [T, B, heads, N, d]
+        y = self.product(q, k, v) * self.scale
         y = self.attn_lif(channels_first(y))  # [T, B, C, N], head-major channels
         y = self.currents("proj", y)
         if self.merge_time_and_batch:
-            y = self.fire("proj", y.flatten(0, 1)).unflatten(0, y.shape[:2])
+            y = self.fire("proj", y.flatten(0, 1)).unflatten(0, (time_steps, batch))
         else:
             y = self.fire("proj", y)
-        return y.unflatten(3, x.shape[3:])
+        return y.unflatten(3, size)  # [T, B, C, H, W]

@@ -1,58 +1,30 @@
 """QKFormer (Zhou et al., NeurIPS 2024, arXiv 2403.16552): the ancestor of MSViT.
 
 What differs from MSViT: token QK attention, a mask from the column sums of q alone, on k, in all stages but the last;
-widths C/4, C/2, C; threshold 0.5 at the neuron after an attention; event models with two stages.
+widths C/4, C/2, C; threshold 0.5 at the neuron after an attention; event models with two stages. The patch embedding,
+SPEDS, is MSViT's SPEMSF.
 """
 
 from typing import Any
 
 from torch import Tensor, nn
 
-from msvit.attention import MultiScaleSpikingAttention, SpikingSelfAttention
+from msvit.attention import MSSA, SSA
 from msvit.classifier import SpikingClassifier
-from msvit.hierarchy import HierarchicalTransformer, PatchEmbedding
 from msvit.layers import ResidualBlock, SpikingMLP, linear_head
+from msvit.models.msvit import SPEMSF, MSViT
 from msvit.registry import register
 
 PAPER = "Zhou et al., NeurIPS 2024"
 ATTN_THRESHOLD = 0.5
-QK: dict[str, Any] = {"branches": "q", "attn_threshold": ATTN_THRESHOLD}
 
 
-def imagenet_args(width: int, heads: int) -> dict[str, Any]:
-    """The official ImageNet configurations differ in width and heads only."""
-    return QK | {
-        "layout": "imagenet",
-        "img_size": 224,
-        "num_classes": 1000,
-        "embed_dims": (width // 4, width // 2, width),
-        "depths": (1, 2, 7),
-        "num_heads": (heads, heads, heads),
-    }
+class QKFormer(MSViT):
+    """The image models: MSViT with token QK attention in place of MSSA; arguments are MSViT's."""
 
-
-@register(PAPER)
-def qkformer_10_384(**kwargs: Any) -> HierarchicalTransformer:
-    """ImageNet, width 384, 6 heads; 16,473,688 parameters."""
-    return HierarchicalTransformer(**imagenet_args(384, 6) | kwargs)
-
-
-@register(PAPER)
-def qkformer_10_512(**kwargs: Any) -> HierarchicalTransformer:
-    """ImageNet, width 512, 8 heads; 29,079,336 parameters."""
-    return HierarchicalTransformer(**imagenet_args(512, 8) | kwargs)
-
-
-@register(PAPER)
-def qkformer_10_768(**kwargs: Any) -> HierarchicalTransformer:
-    """ImageNet, width 768, 12 heads; 64,962,760 parameters."""
-    return HierarchicalTransformer(**imagenet_args(768, 12) | kwargs)
-
-
-@register(PAPER)
-def qkformer_cifar(**kwargs: Any) -> HierarchicalTransformer:
-    """CIFAR, width 384, depths 1, 1, 2, 8 heads in every stage, T = 4."""
-    return HierarchicalTransformer(**QK | {"embed_dims": (96, 192, 384)} | kwargs)
+    def __init__(self, **kwargs: Any) -> None:
+        defaults: dict[str, Any] = {"branches": "q", "attn_threshold": ATTN_THRESHOLD}
+        super().__init__(**defaults | kwargs)
 
 
 class QKFormerEvent(SpikingClassifier):
@@ -80,23 +52,60 @@ class QKFormerEvent(SpikingClassifier):
         widths = (half // 8, half // 4, half // 2, half)
         first = [("proj", in_chans, widths[0], False)]
         first += [(f"proj{n}", widths[n - 1], widths[n], True) for n in (1, 2, 3)]
-        self.patch_embed1 = PatchEmbedding(first, stride=4, stem=2)
-        qk = MultiScaleSpikingAttention(half, num_heads, branches="q", attn_threshold=ATTN_THRESHOLD)
-        ssa = SpikingSelfAttention(
-            dim, num_heads, merge_time_and_batch=merge_time_and_batch, attn_threshold=ATTN_THRESHOLD
-        )
+        self.patch_embed1 = SPEMSF(first, stride=4, stem=2)
+        qk = MSSA(half, num_heads, branches="q", attn_threshold=ATTN_THRESHOLD)
+        ssa = SSA(dim, num_heads, merge_time_and_batch=merge_time_and_batch, attn_threshold=ATTN_THRESHOLD)
         names = ("mlp1", "mlp2")
         self.stage1 = nn.ModuleList([ResidualBlock(qk, SpikingMLP(half, mlp_ratio, names), name="tssa")])
-        self.patch_embed2 = PatchEmbedding([("proj", half, dim, False), ("proj4", dim, dim, True)], stride=2)
+        self.patch_embed2 = SPEMSF([("proj", half, dim, False), ("proj4", dim, dim, True)], stride=2)
         self.stage2 = nn.ModuleList([ResidualBlock(ssa, SpikingMLP(dim, mlp_ratio, names), name="ssa")])
         self.head = linear_head(dim, num_classes)
 
     def forward(self, x: Tensor) -> Tensor:
-        x = self.patch_embed1(self.frames(x))
+        x = self.frames(x)  # [T, B, 2, H, W]
+        x = self.patch_embed1(x)  # [T, B, C / 2, H / 8, W / 8]
         x = self.stage1[0](x)
-        x = self.patch_embed2(x)
-        x = self.stage2[0](x)  # [T, B, C, H, W]
-        return self.head(x.flatten(3).mean(3).mean(0))
+        x = self.patch_embed2(x)  # [T, B, C, H / 16, W / 16]
+        x = self.stage2[0](x)
+        x = x.flatten(3).mean(3)  # [T, B, C], mean over tokens
+        x = x.mean(0)  # [B, C], over time
+        return self.head(x)  # [B, classes]
+
+
+def imagenet_args(width: int, heads: int) -> dict[str, Any]:
+    """The official ImageNet configurations differ in width and heads only."""
+    return {
+        "layout": "imagenet",
+        "img_size": 224,
+        "num_classes": 1000,
+        "embed_dims": (width // 4, width // 2, width),
+        "depths": (1, 2, 7),
+        "num_heads": (heads, heads, heads),
+    }
+
+
+@register(PAPER)
+def qkformer_10_384(**kwargs: Any) -> QKFormer:
+    """ImageNet, width 384, 6 heads; 16,473,688 parameters."""
+    return QKFormer(**imagenet_args(384, 6) | kwargs)
+
+
+@register(PAPER)
+def qkformer_10_512(**kwargs: Any) -> QKFormer:
+    """ImageNet, width 512, 8 heads; 29,079,336 parameters."""
+    return QKFormer(**imagenet_args(512, 8) | kwargs)
+
+
+@register(PAPER)
+def qkformer_10_768(**kwargs: Any) -> QKFormer:
+    """ImageNet, width 768, 12 heads; 64,962,760 parameters."""
+    return QKFormer(**imagenet_args(768, 12) | kwargs)
+
+
+@register(PAPER)
+def qkformer_cifar(**kwargs: Any) -> QKFormer:
+    """CIFAR, width 384, depths 1, 1, 2, 8 heads in every stage, T = 4."""
+    return QKFormer(**{"embed_dims": (96, 192, 384)} | kwargs)
 
 
 @register(PAPER)

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from msvit.attention import SpikingSelfAttention
+from msvit.attention import SSA
 from msvit.classifier import SpikingClassifier
 from msvit.layers import ResidualBlock, SpikingMLP, SpikingUnits, linear_head, max_pool
 from msvit.neuron import LIF
@@ -80,9 +80,7 @@ class Spikformer(SpikingClassifier):
             self.pos_embed = nn.Parameter(torch.zeros(1, tokens, dim))
 
         def block() -> ResidualBlock:
-            attention = SpikingSelfAttention(
-                dim, num_heads, kind=kind, scale=scale, qk_first=qk_first, attn_threshold=0.5
-            )
+            attention = SSA(dim, num_heads, kind=kind, scale=scale, qk_first=qk_first, attn_threshold=0.5)
             return ResidualBlock(attention, SpikingMLP(dim, 4, ("fc1", "fc2"), kind=mlp_kind), norm_dim=dim)
 
         self.block = nn.ModuleList(block() for _ in range(depth))

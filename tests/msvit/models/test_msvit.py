@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 import msvit
-from msvit.attention import MultiScaleSpikingAttention
+from msvit.attention import MSSA
 from msvit.classifier import SpikingClassifier
 from tests.support import parity
 
@@ -35,7 +35,7 @@ def parameters(model: torch.nn.Module) -> int:
 
 def test_unsummed_p_of_the_official_qq_file_adds_to_every_channel() -> None:
     # one head, 2 channels, 1 token: q = (1, 1), p = (0, 1), k = (1, 1); currents sum(q) + p = (2, 3), halved: 1.0, 1.5
-    attention = MultiScaleSpikingAttention(2, 1, branches="q+q", sum_p=False).eval()
+    attention = MSSA(2, 1, branches="q+q", sum_p=False).eval()
     masks: list[Tensor] = []
     attention.mask.register_forward_hook(lambda _, args, out: masks.append(args[0]))
     bias = {"q": (3.0, 3.0), "p": (0.0, 3.0), "k": (3.0, 3.0)}  # batch norm's output, whatever the input: fires at 2

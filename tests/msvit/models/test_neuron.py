@@ -10,15 +10,50 @@ from spikingjelly.activation_based import neuron
 from torch import Tensor
 
 import msvit
+from msvit import lif_kernels
 from msvit.distributed import unread
 from msvit.errors import ModelError
-from msvit.neuron import LIF, compile_neurons, lif
+from msvit.lif_kernels import lif
+from msvit.neuron import LIF, compile_neurons, lif_step
+
+CURRENTS = [1.0, 1.5, 1.5, 1.0, 2.0, 1.998, 2.0]
+# h = v + (x - v) / 2: 0.5, 1.0, 0.75, 0.875, 1.4375, 0.999, 1.4995
+SPIKES = [0, 1, 0, 0, 1, 0, 1]  # where h reaches 1
+MEMBRANES = [0.5, 0.0, 0.75, 0.875, 0.0, 0.999, 0.0]  # h, or 0 after a spike
 
 
-def test_spikes_of_seven_currents_worked_out_by_hand() -> None:
-    # h = v + (x - v) / 2:  0.5 | 1.0 spike | 0.75 | 0.875 | 1.4375 spike | 0.999 | 1.4995 spike
-    currents = torch.tensor([1.0, 1.5, 1.5, 1.0, 2.0, 1.998, 2.0], dtype=torch.float64).reshape(7, 1)
-    assert LIF()(currents).flatten().tolist() == [0, 1, 0, 0, 1, 0, 1]
+def stepped(currents: Tensor, tau: float, v_threshold: float) -> tuple[Tensor, Tensor]:
+    """Spikes and membranes `[T, ...]` of `lif_step` in a loop from rest."""
+    membrane, steps = torch.zeros_like(currents[0]), []
+    for current in currents:
+        spike, membrane = lif_step(membrane, current, tau, v_threshold)
+        steps.append((spike, membrane))
+    spikes, membranes = zip(*steps, strict=True)
+    return torch.stack(spikes), torch.stack(membranes)
+
+
+def test_seven_currents_worked_out_by_hand() -> None:
+    currents = torch.tensor(CURRENTS, dtype=torch.float64).reshape(7, 1)
+    spikes, membranes = stepped(currents, tau=2.0, v_threshold=1.0)
+    assert spikes.flatten().tolist() == SPIKES
+    assert membranes.flatten().tolist() == pytest.approx(MEMBRANES, abs=1e-15)
+    assert LIF()(currents).flatten().tolist() == SPIKES
+    # tau 4, threshold 0.5: h = 0.25 | 0.5625 spike | 0.375 | 0.53125 spike
+    spikes, membranes = stepped(currents[:4], tau=4.0, v_threshold=0.5)
+    assert spikes.flatten().tolist() == [0, 1, 0, 1]
+    assert membranes.flatten().tolist() == [0.25, 0, 0.375, 0]
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("tau", [2.0, 4.0, 1.5, 3.0])
+def test_the_kernels_fire_bit_for_bit_as_the_equation(tau: float, dtype: torch.dtype) -> None:
+    currents = 2 * torch.randn(8, 70_000, generator=torch.Generator().manual_seed(9), dtype=dtype)  # more than one part
+    spikes, membranes = stepped(currents, tau, 1.0)
+    assert 0.02 < spikes.mean() < 0.5
+    assert torch.equal(lif(currents, tau, 1.0), spikes)
+    charged, fired = lif_kernels._charge(currents, tau, 1.0)
+    assert torch.equal(torch.stack(fired), spikes)
+    assert torch.equal(torch.stack(charged) * (1 - spikes), membranes)
 
 
 def test_threshold_is_reached_at_equality() -> None:
@@ -76,12 +111,7 @@ def test_networks_with_spikingjelly_neurons_in_place_of_ours_say_the_same(name: 
 @pytest.mark.parametrize("shape", [(4, 300_000), (5, 2, 3, 7), (1, 9), (6, 1, 1)])
 def test_parts_of_the_neurons_fire_as_all_of_them(shape: tuple[int, ...]) -> None:  # 300,000 are several parts
     currents = 2 * torch.randn(shape, generator=torch.Generator().manual_seed(4))
-    v, expected = torch.zeros(shape[1:]), []
-    for x in currents:
-        h = v + (x - v) / 2
-        expected.append((h >= 1).float())
-        v = torch.where(h >= 1, 0.0, h)
-    assert torch.equal(LIF()(currents), torch.stack(expected))
+    assert torch.equal(LIF()(currents), stepped(currents, 2.0, 1.0)[0])
 
 
 def test_spikes_lie_in_memory_as_the_currents() -> None:

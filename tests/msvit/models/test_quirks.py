@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 import msvit
-from msvit.attention import SpikingSelfAttention
+from msvit.attention import SSA
 from msvit.models import sdt, sdtv2, spikingresformer
 from msvit.neuron import LIF
 from tests.support import parity
@@ -23,7 +23,7 @@ def randomise(model: nn.Module, gain: float = 2.5) -> None:
 
 
 def test_both_orders_of_the_attention_product_give_the_same_spikes() -> None:
-    first, second = SpikingSelfAttention(32, 4), SpikingSelfAttention(32, 4, qk_first=True)
+    first, second = SSA(32, 4), SSA(32, 4, qk_first=True)
     randomise(first, gain=8)
     second.double().eval().load_state_dict(first.state_dict())
     spikes = (torch.rand(3, 2, 32, 9, generator=generator(), dtype=torch.float64) < 0.4).double()
