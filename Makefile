@@ -4,24 +4,36 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 # spinning threads of one process slow down all others on a shared machine
 export OMP_WAIT_POLICY ?= passive
+# one process per core, files in their order, so that the long ones run side by side
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --dist loadfile --no-loadscope-reorder
 
-.PHONY: profile test lint clean
+.PHONY: help profile test check lint format clean
+
+help:  ## list the targets
+	@sed -n 's/^\([a-z]*\):.*## /\1  /p' $(MAKEFILE_LIST) | expand -t 10
 
 profile: $(VENV)/installed  ## profile the shipped checkpoint on the digits test images
 	$(BIN)/msvit-energy profile --out out/digits --force
 
-test: $(VENV)/installed  ## run the tests
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --dist loadfile --no-loadscope-reorder
+test: $(VENV)/installed  ## run all tests
+	$(PYTEST)
+
+check: lint  ## style, types and the fast tests: the daily loop
+	$(PYTEST) -m "not slow"
 
 lint: $(VENV)/installed  ## style and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+format: $(VENV)/installed  ## bring the code into style
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
 $(VENV)/installed: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --editable ".[dev]"
 	touch $@
 
-clean:
+clean:  ## remove what the other targets made
 	rm -rf $(VENV) out runs

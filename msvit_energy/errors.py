@@ -1,4 +1,4 @@
-"""The one error that a user of `msvit_energy` can cause and mend."""
+"""The one error that a user of `msvit_energy` can cause, and correct."""
 
 
 class EnergyError(ValueError):

@@ -1,11 +1,12 @@
-"""A model's operators without running it: a Profile skeleton from shapes alone, on the meta device."""
+"""A model's operators without running it: a profile from shapes alone, on the meta device."""
 
 import torch
 from torch import nn
 
-from msvit_energy.profiler import skeleton
+from msvit_energy.profiler import profile_of
+from msvit_energy.profiles.coverage import Coverage
 from msvit_energy.profiles.profile import Profile
-from msvit_energy.recording import input_modes as feeding
+from msvit_energy.recording import input_modes
 from msvit_energy.recording.recorder import Recorder
 
 
@@ -20,5 +21,7 @@ def geometry(model: nn.Module, input_size: tuple[int, ...], time_steps: int) -> 
     image = torch.empty(1, *input_size, device="meta")
     with torch.no_grad(), Recorder(model, time_steps) as recorder:
         with recorder.batch(image, 1):
-            feeding.run(model, image, time_steps, "image")
-        return skeleton(recorder)
+            input_modes.run(model, image, time_steps, "image")
+        recording = recorder.result()
+    counted = {operator.layer: operator.macs_per_image for operator in recording.operators}
+    return profile_of(model, recording, coverage=Coverage(counted))

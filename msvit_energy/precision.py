@@ -16,7 +16,8 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from msvit_energy.errors import EnergyError
 from msvit_energy.profiler import profile
-from msvit_energy.recording.neurons import Resting, emitted, is_neuron
+from msvit_energy.recording.model_state import RestState
+from msvit_energy.recording.neurons import emitted, is_neuron
 
 
 @dataclass(frozen=True)
@@ -104,7 +105,7 @@ def fired(model: nn.Module, batch: Tensor, run: Callable[[nn.Module, Tensor], An
         for module in model.modules()
         if is_neuron(module)
     ]
-    resting = Resting(model)
+    rest = RestState(model)
     try:
         with torch.inference_mode():
             model.eval()
@@ -112,5 +113,5 @@ def fired(model: nn.Module, batch: Tensor, run: Callable[[nn.Module, Tensor], An
     finally:
         for handle in handles:
             handle.remove()
-        resting.restore()
+        rest.restore()
     return outputs

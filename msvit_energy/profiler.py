@@ -10,17 +10,18 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
-from msvit_energy.dense.graph_cache import graph_of
-from msvit_energy.dense.reconcile import Graph, reconcile
+from msvit_energy.dense.graph import Graph, GraphCache, graph_of
+from msvit_energy.dense.reconcile import reconcile
 from msvit_energy.errors import EnergyError
 from msvit_energy.profiles.coverage import Coverage
-from msvit_energy.profiles.firing_maps import Maps
-from msvit_energy.profiles.operators import Operator
 from msvit_energy.profiles.profile import Profile
-from msvit_energy.recording import input_modes as feeding
+from msvit_energy.recording import input_modes
+from msvit_energy.recording.firing_maps import FiringMaps
 from msvit_energy.recording.input_modes import Feed
 from msvit_energy.recording.memory_estimate import estimate
-from msvit_energy.recording.recorder import Recorder, stage_of
+from msvit_energy.recording.model_state import RestState
+from msvit_energy.recording.recorder import Recorder
+from msvit_energy.recording.recording import Recording
 
 Batch = Tensor | tuple[Tensor, Tensor]
 
@@ -55,20 +56,22 @@ def profile(
     feed: Feed = "auto",
     classes: int | None = None,
     lemaire: int = 0,
-    maps: Maps | None = None,
+    maps: FiringMaps | None = None,
     provenance: Mapping[str, Any] | None = None,
     on_batch: Callable[[int], None] | None = None,
     enough: Callable[[Profile], bool] | None = None,
+    graphs: GraphCache | None = None,
 ) -> Profile:
     """Profile `model` on `batches` of images or (images, labels); labels below 0 mean unknown.
 
     `time_steps` is T; by default the model's own `time_steps`, or 1. A model that has that attribute is set to the
-    given T for the measurement. `feed` says how the model wants T (feeding.py); "auto" finds out from the first image.
-    Images go to the model's device and number format. `classes` is the number of classes of the labels, which count
-    only if the model has as many outputs. The first `lemaire` images are also run one by one through SpikingJelly's
-    estimate after Lemaire et al. `maps` are filled with the rates of single layers. `provenance` is stored as it is;
-    `on_batch` is told the number of images after each batch; `enough`, given what was measured so far, ends the
-    measurement when it says so. The model comes back as it was: mode, hooks, T, states at rest. Works under
+    given T for the measurement. `feed` says how the model wants T (input_modes.py); "auto" finds out from the first
+    image. Images go to the model's device and number format. `classes` is the number of classes of the labels, which
+    count only if the model has as many outputs. The first `lemaire` images are also run one by one through
+    SpikingJelly's estimate after Lemaire et al. `maps` are filled with the rates of single layers. `provenance` is
+    stored as it is; `on_batch` is called with the number of images after each batch; `enough`, called with what was
+    measured so far, ends the measurement when it returns True. `graphs` keeps traced graphs between measurements of a
+    model that does not change. The model comes back as it was: mode, hooks, T, states at rest. Works under
     `inference_mode` and `no_grad` alike. Raises EnergyError for no images, a model in bfloat16, NaN inside the network,
     or tensors that do not fit T.
     """
@@ -83,20 +86,46 @@ def profile(
         raise EnergyError("no images to profile")
     image = first[0][:1]
     with _measuring(model, steps):
-        feed = feeding.detect(model, image, steps) if feed == "auto" else feed
-        with Recorder(model, steps, steps_per_call=1 if feed == "step" else steps, maps=maps) as recorder:
+        rest = RestState(model)
+        feed = input_modes.detect(model, image, steps, rest) if feed == "auto" else feed
+        with Recorder(model, steps, rest, steps_per_call=1 if feed == "step" else steps, maps=maps) as recorder:
             for inputs, known in chain([first], stream):
                 with recorder.batch(inputs, len(inputs)):
-                    logits = feeding.run(model, inputs, steps, feed)
+                    logits = input_modes.run(model, inputs, steps, feed)
                 labels.add(logits, known)
                 single += [one.unsqueeze(0) for one in inputs[: max(0, lemaire - len(single))]]
                 if on_batch is not None:
                     on_batch(len(inputs))
-                if enough is not None and enough(_profile(recorder, labels, Coverage(), provenance)):
+                if enough is not None and enough(profile_of(model, recorder.result(), labels)):
                     break
-        coverage = covered(model, image, recorder, feed)
-        memory = estimate(model, single, steps, feed) if single else None
-    return replace(_profile(recorder, labels, coverage, provenance), memory=memory)
+        recording = recorder.result()
+        coverage = _coverage(model, image, recording, feed, rest, graphs)
+        memory = estimate(model, single, steps, feed, rest) if single else None
+    return replace(profile_of(model, recording, labels, coverage, provenance), memory=memory)
+
+
+def profile_of(
+    model: nn.Module,
+    recording: Recording,
+    labels: Labels | None = None,
+    coverage: Coverage | None = None,
+    provenance: Mapping[str, Any] | None = None,
+) -> Profile:
+    """What was recorded of `model`, as a profile."""
+    labels = labels or Labels()
+    return Profile(
+        images=recording.images,
+        time_steps=recording.time_steps,
+        operators=recording.operators,
+        neurons=recording.neurons,
+        overheads=recording.overheads,
+        coverage=coverage or Coverage(),
+        moments=recording.moments,
+        labelled=labels.known,
+        correct=labels.correct,
+        parameters=sum(weights.numel() for weights in model.parameters() if not is_lazy(weights)),
+        provenance=dict(provenance or {}),
+    )
 
 
 def _check(time_steps: int | None, feed: str, lemaire: int) -> None:
@@ -104,7 +133,7 @@ def _check(time_steps: int | None, feed: str, lemaire: int) -> None:
         raise EnergyError(f"time steps must be at least 1, not {time_steps}")
     if lemaire < 0:
         raise EnergyError(f"the number of images to estimate after Lemaire et al. must be 0 or more, not {lemaire}")
-    feeding.check(feed)
+    input_modes.check(feed)
 
 
 def _check_format(model: nn.Module) -> None:
@@ -146,44 +175,36 @@ def _measuring(model: nn.Module, time_steps: int) -> Iterator[None]:
             module.training = training
 
 
-def covered(model: nn.Module, image: Tensor, recorder: Recorder, feed: Feed) -> Coverage:
+def _coverage(
+    model: nn.Module, image: Tensor, recording: Recording, feed: Feed, rest: RestState, graphs: GraphCache | None
+) -> Coverage:
     """The hooks' MACs held against fvcore's graph of one image `[1, ...]`."""
-    steps = recorder.time_steps
+    steps = recording.time_steps
     calls = steps if feed == "step" else 1
     modules = {name for name, _ in model.named_modules()}
     measured = {
-        name: (_module_of(name, modules), macs_per_image(entry.macs, recorder.images) // calls)
-        for name, entry in recorder.watched.items()
+        operator.layer: (_module_of(operator.layer, modules), operator.macs_per_image // calls)
+        for operator in recording.operators
     }
-    unplaced = {name: macs // calls for name, macs in recorder.unplaced.items()}
+    unplaced = {name: macs // calls for name, macs in recording.unplaced.items()}
 
     def doubted(graph: Graph) -> bool:
         found = reconcile(graph, measured, unplaced, calls)
         return bool(found.note) or len(found.unknown) > len(unplaced)
 
-    graph, refusal = _traced(model, feeding.repeated(image, steps) if feed == "sequence" else image, recorder, doubted)
-    if graph is None:
+    inputs = input_modes.repeated(image, steps) if feed == "sequence" else image
+    neurons = [layer.neuron for layer in recording.neurons]
+    try:
+        graph = graph_of(
+            model, inputs, recording.overhead_modules, neurons, restore=rest.restore, doubted=doubted, kept=graphs
+        )
+    except Exception as error:  # a tracer can raise anything on somebody's model
+        refusal = f"{type(error).__name__}: {str(error).strip().splitlines()[0] if str(error).strip() else ''}"
         note = f"the dense MACs are the hooks' own: fvcore could not trace the model ({refusal})"
         coverage = Coverage({name: macs * calls for name, (_, macs) in measured.items()}, note=note)
     else:
         coverage = reconcile(graph, measured, unplaced, calls)
-    idle = tuple(
-        name
-        for name, module in model.named_modules()
-        if name not in recorder.called and any(True for _ in module.parameters(recurse=False))
-    )
-    return replace(coverage, never_called=idle)
-
-
-def _traced(
-    model: nn.Module, inputs: Tensor, recorder: Recorder, doubted: Callable[[Graph], bool]
-) -> tuple[Graph | None, str]:
-    """The graph, or what the tracer said that could not make one."""
-    listed, neurons = recorder.listed_modules(), list(recorder.firing)
-    try:
-        return graph_of(model, inputs, recorder.time_steps, listed, neurons, doubted), ""
-    except Exception as error:  # a tracer can raise anything on somebody's model
-        return None, f"{type(error).__name__}: {str(error).strip().splitlines()[0] if str(error).strip() else ''}"
+    return replace(coverage, never_called=_never_called(model, recording))
 
 
 def _module_of(operator: str, modules: Collection[str]) -> str:
@@ -191,61 +212,10 @@ def _module_of(operator: str, modules: Collection[str]) -> str:
     return operator if operator in modules else operator.rpartition(".")[0]
 
 
-def macs_per_image(macs: int, images: int) -> int:
-    """MACs of one image; images of several sizes have their mean, rounded."""
-    return macs // images if macs % images == 0 else round(macs / images)
-
-
-def _profile(recorder: Recorder, labels: Labels, coverage: Coverage, provenance: Mapping[str, Any] | None) -> Profile:
-    seen = Profile(
-        images=recorder.images,
-        time_steps=recorder.time_steps,
-        operators=operators_of(recorder),
-        neurons=recorder.neuron_layers(),
-        overheads=recorder.overhead_entries(),
-        coverage=coverage,
-        labelled=labels.known,
-        correct=labels.correct,
-        parameters=sum(weights.numel() for weights in recorder.model.parameters() if not is_lazy(weights)),
-        provenance=dict(provenance or {}),
+def _never_called(model: nn.Module, recording: Recording) -> tuple[str, ...]:
+    """Modules with parameters of their own that did not run."""
+    return tuple(
+        name
+        for name, module in model.named_modules()
+        if name not in recording.called and any(True for _ in module.parameters(recurse=False))
     )
-    return replace(seen, moments=recorder.moments.moments(seen.count_keys()))
-
-
-def skeleton(recorder: Recorder) -> Profile:
-    """What a recorder saw, MACs by the hooks alone."""
-    measured = {name: macs_per_image(entry.macs, recorder.images) for name, entry in recorder.watched.items()}
-    return _profile(recorder, Labels(), Coverage(measured), None)
-
-
-def operators_of(recorder: Recorder) -> tuple[Operator, ...]:
-    """What the recorder saw of operators, in the order of the first call."""
-    roles = _roles(recorder)
-    operators = []
-    for name, watched in recorder.watched.items():
-        operands = recorder.operands(name, recorder.watched)
-        operators.append(
-            Operator(
-                layer=name,
-                stage=stage_of(name),
-                op=watched.op,
-                role=roles.get(name, ""),
-                macs_per_image=macs_per_image(watched.macs, recorder.images),
-                runs_per_image=len(operands[0].sums),
-                operands=operands,
-                pairs=watched.pairs if watched.countable() else None,
-            )
-        )
-    return tuple(operators)
-
-
-def _roles(recorder: Recorder) -> dict[str, str]:
-    """The entrance is the first convolution, or without any the first operator that is fed the model's input; the head
-    is a linear layer that comes last."""
-    watched = recorder.watched
-    first = [name for name, entry in watched.items() if entry.op.startswith("conv")] or [
-        name for name, entry in watched.items() if any(origin.what == "input" for origin in entry.origins.values())
-    ]
-    names = list(watched)
-    roles = {names[-1]: "head"} if names and watched[names[-1]].op == "linear" else {}
-    return roles | dict.fromkeys(first[:1], "entrance")

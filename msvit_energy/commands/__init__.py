@@ -1,8 +1,6 @@
 """The command line: one small file per command, which parses, calls and prints."""
 
-import os
 import sys
-from contextlib import AbstractContextManager, nullcontext
 
 import typer
 
@@ -20,6 +18,7 @@ from msvit_energy.commands.table1 import table1
 from msvit_energy.commands.table2 import table2
 from msvit_energy.commands.table3 import table3
 from msvit_energy.commands.train import train
+from msvit_energy.workflows.processes import processes
 
 app = typer.Typer(
     name="msvit-energy",
@@ -45,32 +44,15 @@ app.command()(precision)
 app.command()(report)
 
 
-ACROSS_PROCESSES = ("train", "profile")
-
-
-def processes() -> AbstractContextManager[None]:
-    """All processes of a torchrun together, if it is one that started this."""
-    if "TORCHELASTIC_RUN_ID" not in os.environ:
-        return nullcontext()
-    if not any(command in sys.argv[1:2] for command in ACROSS_PROCESSES):
-        from msvit_energy.errors import EnergyError
-
-        raise EnergyError(f"torchrun can start {' and '.join(ACROSS_PROCESSES)}, not {' '.join(sys.argv[1:2])}")
-    from msvit.distributed import together
-
-    return together()
-
-
 def main() -> None:
-    """Run the command line; what a user can mend becomes one line and exit code 2, a bug keeps its traceback."""
+    """Run the command line; what a user can correct becomes one line and exit code 2, a bug keeps its traceback."""
     try:
-        with processes():
+        with processes("".join(sys.argv[1:2])):
             app()
     except ValueError as error:
-        # looked up, not imported: what was raised is there, and importing msvit takes seconds
-        known = {"msvit.errors": "ModelError", "msvit_energy.errors": "EnergyError"}
-        kinds = tuple(getattr(sys.modules[name], kind) for name, kind in known.items() if name in sys.modules)
-        if not isinstance(error, kinds):
+        from msvit_energy.workflows.user_errors import USER_ERRORS
+
+        if not isinstance(error, USER_ERRORS):
             raise
         print(f"error: {error}", file=sys.stderr)
         raise SystemExit(2) from None

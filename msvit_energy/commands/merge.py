@@ -12,17 +12,7 @@ def merge(
     force: Annotated[bool, typer.Option("--force", help="Replace --out if it exists.")] = False,
 ) -> None:
     """Join profiles exactly, as if all images had been measured in one go. Images may be in one of them only."""
-    from dataclasses import replace
+    from msvit_energy.workflows.merging import merge_files
 
-    from msvit_energy import EnergyError, Profile
-    from msvit_energy.profiles.merge import merge as merged
-    from msvit_energy.profiles.provenance import command_line, environment
-    from msvit_energy.reporting.output_folder import written_together
-
-    if out.exists() and not force:
-        raise EnergyError(f"{out} exists; --force replaces it")
-    joined = merged([Profile.load(path) for path in profiles], [str(path) for path in profiles])
-    joined = replace(joined, provenance=dict(joined.provenance) | environment(command_line()))
-    with written_together(out.parent) as folder:
-        joined.save(folder / out.name)
+    joined = merge_files(profiles, out, force)
     print(f"{out}: {joined.images} images of {len(profiles)} profiles")

@@ -17,21 +17,18 @@ def precision(
     seed: Annotated[int, typer.Option(help="Seed of random weights, subsets and noise.")] = 0,
 ) -> None:
     """Run the same weights and images in float32 and float64 on the CPU and compare spikes and SOPs."""
-    from torch.utils.data import DataLoader
+    from msvit_energy.workflows.measurement import DataOptions
+    from msvit_energy.workflows.model_loading import load_registered
+    from msvit_energy.workflows.precision import compare_number_formats
 
-    from msvit.data import open_data
-    from msvit_energy.precision import compare_formats, excite_
-    from msvit_energy.workflows.model_loading import open_model
-
-    network, origin, warnings = open_model(ckpt, model, False, time_steps, seed, "cpu")
-    source = open_data(data, network.input_size, images=images, seed=seed, time_steps=network.time_steps)
-    for note in (*warnings, *source.warnings):
+    loaded = load_registered(ckpt, model, {}, ema=False, time_steps=time_steps, seed=seed, device="cpu")
+    options = DataOptions(data, images, batch_size, seed)
+    compared = compare_number_formats(loaded, options, excite=excite)
+    found = compared.found
+    for note in compared.warnings:
         print(f"warning: {note}")
-    if excite:
-        excite_(network, seed)
-    found = compare_formats(network, (batch[0] for batch in DataLoader(source.dataset, batch_size)))
     share = f"{found.differing_share:.2e} of all, {found.differing_per_spike:.2e} per spike"
-    print(f"{origin['model']['name']} on {source.name}: {found.images} images, T = {network.time_steps}")
+    print(f"{compared.model} on {compared.data}: {found.images} images, T = {compared.time_steps}")
     print(f"neuron outputs: {found.outputs:,}, spikes among them in float64: {found.spikes:,}")
     print(f"outputs that differ in float32: {found.differing:,} ({share})")
     print(f"total SOPs, float32 against float64: {found.sops_difference:+.2e}")

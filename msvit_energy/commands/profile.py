@@ -1,20 +1,17 @@
 """`msvit-energy profile`: run a checkpoint on data, print and write its energy."""
 
 import sys
-from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from msvit_energy.commands.showing import USUAL
-from msvit_energy.workflows import firing_maps as mapping
-
-if TYPE_CHECKING:
-    from msvit_energy import EnergyReport, Profile
-    from msvit_energy.pricing.technology import Technology
-
-FEWEST_IMAGES = 32  # before an interval can end a measurement
+from msvit_energy import price
+from msvit_energy.commands._terminal import USUAL_FORMATS, progress_bar, show
+from msvit_energy.pricing.protocols import get_protocol
+from msvit_energy.pricing.technology import get_technology, with_prices
+from msvit_energy.reporting.layer_table import stage_table
+from msvit_energy.reporting.table import parse_formats
 
 
 def profile(
@@ -52,7 +49,9 @@ def profile(
     workers: Annotated[int | None, typer.Option(help="Processes that load images; none on the CPU.")] = None,
     strict: Annotated[bool, typer.Option("--strict", help="Fail if any work could not be counted.")] = False,
     out: Annotated[Path | None, typer.Option(help="Folder for profile.json, tables, figures and report.html.")] = None,
-    formats: Annotated[str, typer.Option("--format", help="Of the table: csv, md, tex, json, parquet.")] = USUAL,
+    formats: Annotated[
+        str, typer.Option("--format", help="Of the table: csv, md, tex, json, parquet.")
+    ] = USUAL_FORMATS,
     seed: Annotated[int, typer.Option(help="Seed of subsets, orders and noise.")] = 0,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, ...")] = "auto",
     force: Annotated[bool, typer.Option("--force", help="Replace the files of an earlier run in --out.")] = False,
@@ -62,114 +61,26 @@ def profile(
     --model without --ckpt profiles fresh, untrained weights. --model package.module:factory profiles any PyTorch
     spiking network.
     """
-    from msvit.distributed import from_first, rank
-    from msvit.neuron import compile_neurons
-    from msvit_energy import price
-    from msvit_energy.commands._terminal import console
-    from msvit_energy.commands.showing import parse_formats
-    from msvit_energy.errors import EnergyError
-    from msvit_energy.pricing.protocols import get_protocol
-    from msvit_energy.pricing.technology import get_technology, with_prices
-    from msvit_energy.recording.input_modes import check
-    from msvit_energy.reporting.layer_table import terminal
-    from msvit_energy.reporting.output_folder import check_free
-    from msvit_energy.workflows.fast_inference import quicken
-    from msvit_energy.workflows.measurement import Sampling, measure
-    from msvit_energy.workflows.model_loading import open_subject, parse_shard
+    from msvit_energy.workflows.firing_maps import requested_maps
+    from msvit_energy.workflows.interval_stop import IntervalStop
+    from msvit_energy.workflows.measurement import DataOptions
+    from msvit_energy.workflows.model_loading import load_model
+    from msvit_energy.workflows.profile_files import check_output, write_files
+    from msvit_energy.workflows.profiling import ProfilingOptions, profile_model
 
     get_protocol(protocol)  # before minutes of measuring
-    check(feed)
-    wanted, mapped = parse_formats(formats), mapping.wanted(maps, map_image, out)
-    cost = with_prices(get_technology(technology), e_mac, e_ac)
-    enough = None if ci is None else within(parse_share(ci), protocol, cost)
-    sampling = Sampling(
-        data, images, batch_size, seed, input_size, ci is not None, parse_shard(shard), time_steps, workers
-    )
-    if out is not None:
-        from_first(lambda: check_free(out, names(), force))
-    subject = open_subject(ckpt, model, model_args, ema=ema, time_steps=time_steps, seed=seed, device=device)
-    source = sampling.source(subject)
-    if compiled:
-        compile_neurons(subject.model)
-    how = {"time_steps": time_steps, "feed": feed}
-    if fast:
-        subject = quicken(subject, source, batch_size, how)
-    shown = mapping.example(subject, sampling, map_image, mapped, how) if mapped and map_image else None
-    measured = measure(subject, source, sampling, maps=mapped, lemaire=lemaire, enough=enough, **how)
-    if strict and (left := uncounted(measured)):
-        raise EnergyError(f"--strict: {left}")
-    report = price(measured, protocol, cost)
-    console().print(terminal(measured, report))
-    if out is not None and rank() == 0:
-        write(measured, report, out, wanted, lambda folder: mapping.write(mapped, shown, folder) if mapped else None)
-    if enough is not None:
-        if enough(measured):
-            print(f"the interval is within {ci} after {measured.images} of {len(source)} images")
-        else:
-            print(f"warning: the interval is wider than {ci} after all {measured.images} images", file=sys.stderr)
-
-
-def parse_share(text: str) -> float:
-    """A share from "1%" or "0.01"; EnergyError otherwise."""
-    from msvit_energy.errors import EnergyError
-
-    try:
-        share = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
-    except ValueError:
-        share = 0.0
-    if not 0 < share < 1:
-        raise EnergyError(f"--ci must be a share of the total between 0 and 1, such as 1% or 0.01, not {text!r}")
-    return share
-
-
-def within(share: float, protocol: str, technology: "Technology") -> "Callable[[Profile], bool]":
-    """Whether enough images were seen for half of the total's 95 % interval to be within a share of the total."""
-    from msvit_energy import price
-
-    def enough(measured: "Profile") -> bool:
-        if measured.images < FEWEST_IMAGES:
-            return False
-        spread = price(measured, protocol, technology).spread
-        return spread is not None and spread.half_width <= share * spread.mean
-
-    return enough
-
-
-def uncounted(measured: "Profile") -> str:
-    """What was not counted or not cross-checked, in words; empty if nothing."""
-    names = ", ".join(item.name for item in measured.coverage.unknown)
-    return "; ".join(filter(None, (names and f"work that nothing counts: {names}", measured.coverage.note)))
-
-
-def names() -> list[str]:
-    """All files that a run may write."""
-    from msvit_energy.reporting import figures
-    from msvit_energy.reporting import table as sheet
-
-    return ["profile.json", *sheet.files("energy"), *figures.FILES, *mapping.FILES, "report.html"]
-
-
-def write(
-    measured: "Profile",
-    report: "EnergyReport",
-    out: Path,
-    formats: Sequence[str],
-    also: Callable[[Path], object],
-) -> None:
-    """Write all files, those of `also` included, or none, and print their paths."""
-    from msvit_energy.reporting import table as sheet
-    from msvit_energy.reporting.figures import save_figures
-    from msvit_energy.reporting.layer_table import layer_sheet, title
-    from msvit_energy.reporting.output_folder import written_together
-    from msvit_energy.reporting.page import page
-
-    with written_together(out, names()) as folder:
-        measured.save(folder / "profile.json")
-        sheet.write(layer_sheet(measured, report), folder, "energy", formats)
-        save_figures(measured, report, folder)
-        also(folder)
-        html = page({title(measured): measured}, report.protocol, report.technology)
-        (folder / "report.html").write_text(html, encoding="utf-8", errors="replace")
-        written = [name for name in names() if (folder / name).exists()]
-    for name in written:
-        print(out / name)
+    prices, wanted = with_prices(get_technology(technology), e_mac, e_ac), parse_formats(formats)
+    stop = None if ci is None else IntervalStop(ci, protocol, prices)
+    source = DataOptions(data, images, batch_size, seed, input_size, stop is not None, shard, time_steps, workers)
+    maps_wanted = requested_maps(maps, map_image, out)
+    how = ProfilingOptions(feed, time_steps, lemaire, maps_wanted, stop, fast, compiled, strict)
+    check_output(out, force)
+    loaded = load_model(ckpt, model, model_args, ema=ema, time_steps=time_steps, seed=seed, device=device)
+    measured = profile_model(loaded, source, how, progress_bar)
+    report = price(measured.profile, protocol, prices)
+    show(stage_table(measured.profile, report))
+    for path in write_files(measured, report, out, wanted) if out else ():
+        print(path)
+    if stop is not None:
+        reached = stop.reached(measured.profile)
+        print(stop.summary(measured.profile, measured.available), file=sys.stdout if reached else sys.stderr)

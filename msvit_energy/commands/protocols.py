@@ -5,6 +5,10 @@ from typing import Annotated, Any
 
 import typer
 
+from msvit_energy.commands._terminal import console
+from msvit_energy.pricing.protocols import PROTOCOLS
+from msvit_energy.pricing.technology import TECHNOLOGIES
+
 
 def protocols(
     as_json: Annotated[bool, typer.Option("--json", help="A list of objects.")] = False,
@@ -12,9 +16,6 @@ def protocols(
     """List protocols with their answers (what counts, at whose rate, at which price), and technologies."""
     from rich.padding import Padding
     from rich.text import Text
-
-    from msvit_energy.commands._terminal import console
-    from msvit_energy.pricing.technology import TECHNOLOGIES
 
     rows = described()
     if as_json:
@@ -36,13 +37,11 @@ def protocols(
 
 def described() -> list[dict[str, Any]]:
     """One object per protocol."""
-    from msvit_energy.pricing.protocols import PROTOCOLS
-
     return [
         {
             "protocol": protocol.name,
             "source": protocol.source,
-            "answers": protocol.answers(),
+            "answers": protocol.answers.by_question(),
             "options": {name: list(values) for name, values in protocol.options.items()},
         }
         for protocol in PROTOCOLS.values()

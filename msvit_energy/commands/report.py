@@ -5,6 +5,9 @@ from typing import Annotated
 
 import typer
 
+from msvit_energy.pricing.protocols import get_protocol
+from msvit_energy.pricing.technology import get_technology, with_prices
+
 
 def report(
     profiles: Annotated[list[Path], typer.Argument(help="One profile.json or more; several are compared.")],
@@ -16,21 +19,10 @@ def report(
     force: Annotated[bool, typer.Option("--force", help="Replace --html if it exists.")] = False,
 ) -> None:
     """Write one page that opens offline: totals, stages, firing rates, layers, at any protocol and price."""
-    from msvit_energy import Profile
-    from msvit_energy.errors import EnergyError
-    from msvit_energy.pricing.protocols import get_protocol
-    from msvit_energy.pricing.technology import get_technology, with_prices
-    from msvit_energy.reporting.comparison import labels
-    from msvit_energy.reporting.output_folder import written_together
-    from msvit_energy.reporting.page import page
+    from msvit_energy.workflows.report_page import check_page_file, write_page
 
-    if html.is_dir():
-        raise EnergyError(f"{html} is a folder; --html needs the name of a file")
-    if html.exists() and not force:
-        raise EnergyError(f"{html} exists; --force replaces it")
+    check_page_file(html, force)
     get_protocol(protocol)
     prices = with_prices(get_technology(technology), e_mac, e_ac)
-    opened = dict(zip(labels(profiles), map(Profile.load, profiles), strict=True))
-    with written_together(html.parent) as folder:
-        (folder / html.name).write_text(page(opened, protocol, prices), encoding="utf-8", errors="replace")
+    write_page(profiles, html, protocol, prices)
     print(html)

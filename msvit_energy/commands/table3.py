@@ -1,68 +1,20 @@
 """`msvit-energy table3`: the parameters of the paper's ablation, counted beside the printed ones."""
 
-import re
-from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
 
-from msvit_energy.commands.showing import USUAL, Showing
-from msvit_energy.workflows.model_loading import without_memory
-from msvit_energy.workflows.paper_tables.parameters import columns, compared, parameters
-
-if TYPE_CHECKING:
-    from msvit.classifier import SpikingClassifier
-
-# MSSA branches of the three stages and the attention of the third, in the order of the printed rows
-ROWS: tuple[tuple[Sequence[str], str], ...] = (
-    (("p+p",) * 3, "ssa"),
-    (("q+q",) * 3, "ssa"),
-    (("p",) * 3, "ssa"),
-    (("q",) * 3, "ssa"),
-    (("p+q", "p+q", "p+p"), "mssa"),
-    (("p+q", "p+q", "q+q"), "mssa"),
-    (("p+q", "p+q", "p+q"), "mssa"),
-    (("p+q",) * 3, "ssa"),
-)
+from msvit_energy.commands._terminal import USUAL_FORMATS, TableOutput
 
 
 def table3(
     out: Annotated[Path | None, typer.Option(help="Folder for the table.")] = None,
-    formats: Annotated[str, typer.Option("--format", help="csv, md, tex, json, parquet.")] = USUAL,
+    formats: Annotated[str, typer.Option("--format", help="csv, md, tex, json, parquet.")] = USUAL_FORMATS,
     force: Annotated[bool, typer.Option("--force", help="Replace an earlier run's files in --out.")] = False,
 ) -> None:
     """Count the parameters of every row of the paper's Table 3 (CIFAR100) and compare."""
-    from msvit_energy.reporting.published import published_table
-    from msvit_energy.reporting.table import Column, Sheet
+    from msvit_energy.workflows.paper_tables.table3 import parameter_table
 
-    showing = Showing("table3", out, formats, force)
-    printed = published_table("table3")
-    records = [counted(row, *ours) for row, ours in zip(printed, ROWS, strict=True)]
-    shown = {"architecture": Column("architecture")} | columns()
-    shown |= {"top1_published": Column("top-1 printed", ".2f"), "tried": Column("tried")}
-    showing.show(Sheet("Table 3, parameters", records, shown))
-
-
-def counted(printed: dict[str, Any], branches: Sequence[str], third: str) -> dict[str, Any]:
-    """One row: printed and counted parameters in M, their difference, and what was tried where they differ."""
-    row = {"architecture": printed["architecture"]} | compared(printed["params_m"], parameters(model(branches, third)))
-    return row | {"top1_published": printed["top1"], "tried": tried(branches) if row["met"] == "no" else None}
-
-
-def model(branches: Sequence[str], third: str) -> "SpikingClassifier":
-    """The CIFAR100 model with these MSSA branches and this attention in stage 3."""
-    arguments = {"num_classes": 100, "branches": tuple(branches), "attention": ("mssa", "mssa", third)}
-    return without_memory("msvit_cifar", arguments)
-
-
-def tried(branches: Sequence[str]) -> str:
-    """Other readings of a row with MSSA in stage 3, counted: the branches everywhere; one more 1-tap unit there."""
-    only = model(branches, "mssa")
-    names = re.compile(r"stage3\.\d\.tssa\.k_(conv|bn)\.")
-    unit = sum(weights.numel() for name, weights in only.named_parameters() if names.match(name))
-    there, everywhere = parameters(only), parameters(model([branches[2]] * 3, "mssa"))
-    return (
-        f"{branches[2]} in stage 3 only {there / 1e6:.3f}, in all stages {everywhere / 1e6:.3f}; "
-        f"with one more 1-tap unit in each stage-3 block {(there + unit) / 1e6:.3f}, {(everywhere + unit) / 1e6:.3f}"
-    )
+    output = TableOutput("table3", out, formats, force)
+    output.show(parameter_table())

@@ -42,7 +42,7 @@ def train(
     """
     from msvit.distributed import from_first, rank
     from msvit.training.loop import Interrupted
-    from msvit_energy.commands.progress import progress_bar
+    from msvit_energy.commands._terminal import progress_bar
     from msvit_energy.workflows.device import choose
 
     folder = out or Path("runs") / recipe

@@ -1,9 +1,9 @@
-"""Price: profile, protocol and technology give an EnergyReport. Energy per image, pJ inside, mJ at the edge."""
+"""Price: counted operations and a technology give an EnergyReport. Energy per image, pJ inside, mJ at the edge."""
 
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from msvit_energy.pricing.protocols import Operations, get_protocol
+from msvit_energy.pricing.operation_counts import OperationCounts, count
 from msvit_energy.pricing.technology import Technology, get_technology
 from msvit_energy.profiles.amounts import Amount, Uncertainty
 from msvit_energy.profiles.profile import Profile
@@ -113,27 +113,30 @@ def price(profile: Profile, protocol: str = "appendix-c", technology: str | Tech
     `protocol` may carry options, as in "appendix-c:first-layer=every-step".
     """
     prices = technology if isinstance(technology, Technology) else get_technology(technology)
-    choice = get_protocol(protocol)
-    counted = choice.count(profile)
-    stages = {entry.layer: entry.stage for entry in profile.entries}
-    spread = choice.protocol.spread(profile)
+    return price_counts(count(profile, protocol), prices)
+
+
+def price_counts(counts: OperationCounts, technology: Technology) -> EnergyReport:
+    """Energy per image of counted operations, each entry with its uncertainty."""
     rows, total = [], Amount()
-    for layer in dict.fromkeys([*(operator.layer for operator in profile.operators), *counted]):
-        operations = counted.get(layer, Operations())
-        energy = operations.macs * prices.e_mac + operations.acs * prices.e_ac + operations.other_pj
+    for entry in counts.entries:
+        operations = entry.operations
+        energy = operations.energy_pj(technology.e_mac, technology.e_ac)
         total = total + energy
         row = EnergyRow(
-            layer=layer,
-            stage=stages.get(layer, layer.split(".")[0]),
+            layer=entry.layer,
+            stage=entry.stage,
             macs=float(operations.macs),
             acs=float(operations.acs),
             energy_pj=float(energy),
-            counted=layer in counted,
-            spread=spread.of(energy) if layer in counted else None,
+            counted=entry.counted,
+            spread=counts.spread.of(energy) if entry.counted and counts.spread else None,
         )
         rows.append(row)
-    report = EnergyReport(str(choice), prices, tuple(rows), profile.macs_per_step)
-    return replace(report, spread=spread.of(Amount(report.total_pj, total.weights)))
+    report = EnergyReport(counts.protocol, technology, tuple(rows), counts.macs_per_step)
+    if counts.spread is None:
+        return report
+    return replace(report, spread=counts.spread.of(Amount(report.total_pj, total.weights)))
 
 
 def integers_as_macs_mj(profile: Profile, report: EnergyReport) -> float:

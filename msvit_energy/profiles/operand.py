@@ -79,10 +79,15 @@ class Operand:
             count = {"nonzero": "value", "nonzero_events": "events"}.get(count, count)
         if self.fan_out is not None and count.endswith("events"):
             count, factor = ("value" if count == "events" else "nonzero"), self.fan_out
-        return f"{self.name} {count}", factor
+        return count_key(self.name, count), factor
 
     def count_keys(self) -> tuple[str, ...]:
         """The counts whose spread over images is kept: no two that are multiples of each other."""
         names = ("value", "nonzero", "events", "nonzero_events")
         wanted = [name for name in names if self.kind != "analog" or name.startswith("nonzero")]
         return tuple(dict.fromkeys(self.key(name)[0] for name in wanted))
+
+
+def count_key(operand: str, count: str) -> str:
+    """The name under which a count of an operand is kept over images."""
+    return f"{operand} {count}"

@@ -55,7 +55,7 @@ class Operator:
     @property
     def pairs_key(self) -> str:
         """The name under which the spread of `pairs` over images is kept."""
-        return f"{self.layer} pairs"
+        return pairs_key(self.layer)
 
     def count_keys(self) -> tuple[str, ...]:
         """All counts of this operator whose spread over images is kept."""
@@ -106,3 +106,13 @@ class Overhead:
     def count_keys(self) -> tuple[str, ...]:
         """All counts of this entry whose spread over images is kept."""
         return tuple(key for operand in self.operands for key in operand.count_keys())
+
+
+def pairs_key(layer: str) -> str:
+    """The name under which the pairs of a product are kept over images."""
+    return f"{layer} pairs"
+
+
+def stage_of(layer: str) -> str:
+    """The part of a model that a layer belongs to: the first component of its name."""
+    return layer.split(".", 1)[0]

@@ -1,4 +1,4 @@
-"""Which module is running, and how the operators that it calls as bare functions are told apart."""
+"""Which modules are running, and how the operators that they call as bare functions are named."""
 
 import sys
 from collections import Counter
@@ -7,11 +7,11 @@ from typing import Any
 
 from torch import nn
 
-from msvit_energy.recording.operator_calls import Call
+from msvit_energy.recording.operator_calls import Call, is_operator
 
 
 @dataclass
-class Frame:
+class RunningModule:
     """A module that is running, and how often it has called each operator as a bare function."""
 
     name: str
@@ -29,6 +29,40 @@ class Frame:
         self.called[call.op] += 1
         self.places[place] = self.called[call.op]
         return self.called[call.op]
+
+
+class CallSites:
+    """The stack of running modules; `called` are the names of all that ever ran."""
+
+    def __init__(self, model: nn.Module) -> None:
+        self.called: set[str] = set()
+        self._model = model
+        self._stack: list[RunningModule] = []
+
+    def begin(self) -> None:
+        """Start a batch; what is left of one that failed is forgotten."""
+        self._stack.clear()
+
+    def enter(self, name: str, module: nn.Module) -> None:
+        """A module starts to run."""
+        self._stack.append(RunningModule(name, module))
+        self.called.add(name)
+
+    def leave(self, module: nn.Module) -> None:
+        """A module is done, and with it whatever it was running."""
+        while self._stack and self._stack.pop().module is not module:
+            pass
+
+    @property
+    def inside_operator(self) -> bool:
+        """Whether the running module is an operator by itself."""
+        return bool(self._stack) and is_operator(self._stack[-1].module)
+
+    def name(self, call: Call, repeats: bool) -> str:
+        """The layer of a bare call: the running module and the operator, numbered from the second one on."""
+        running = self._stack[-1] if self._stack else RunningModule("", self._model)
+        ordinal = running.ordinal(call, repeats)
+        return ".".join(filter(None, (running.name, call.op if ordinal == 1 else f"{call.op}_{ordinal}")))
 
 
 def caller() -> tuple[str, int]:

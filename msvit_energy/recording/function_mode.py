@@ -1,4 +1,4 @@
-"""A function mode that tells of the torch functions that a forward calls."""
+"""A function mode that reports the torch functions that a forward calls."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
@@ -8,9 +8,9 @@ from torch.overrides import TorchFunctionMode
 Listener = Callable[[Any, tuple[Any, ...], dict[str, Any], Any], None]  # function, its arguments, its output
 
 
-class FunctionWatch(TorchFunctionMode):
-    """Tells listeners of the torch functions that are called in a `with` block, and not by them: of some functions
-    those named for it, of every function those who listen `always`."""
+class FunctionObserver(TorchFunctionMode):
+    """Calls listeners after every torch function of a `with` block, but not after those that listeners call: those
+    that are given for a function, and those that listen `always`."""
 
     def __init__(self, listeners: Mapping[Any, Iterable[Listener]], always: Sequence[Listener] = ()) -> None:
         super().__init__()

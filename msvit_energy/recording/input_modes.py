@@ -7,7 +7,8 @@ import torch
 from torch import Tensor, nn
 
 from msvit_energy.errors import EnergyError
-from msvit_energy.recording.neurons import Resting, emitted, is_neuron, takes_sequences
+from msvit_energy.recording.model_state import RestState
+from msvit_energy.recording.neurons import emitted, is_neuron, takes_sequences
 
 Feed = Literal["auto", "image", "sequence", "step"]
 FEEDS = ("auto", "image", "sequence", "step")
@@ -50,7 +51,7 @@ def _stepwise(model: nn.Module, inputs: Tensor, time_steps: int) -> list[Tensor]
     return outputs
 
 
-def detect(model: nn.Module, image: Tensor, time_steps: int) -> Feed:
+def detect(model: nn.Module, image: Tensor, time_steps: int, rest: RestState) -> Feed:
     """Find out from one image `[1, ...]` how `model` wants to be fed, by what its neurons do with it.
 
     Neurons that run several times, or emit more than one time step, have been given T by the model itself ("image").
@@ -60,7 +61,6 @@ def detect(model: nn.Module, image: Tensor, time_steps: int) -> Feed:
     """
     if hasattr(model, "time_steps"):
         return "image"
-    resting = Resting(model)
     neurons = [module for module in model.modules() if is_neuron(module)]
     leaves = [module for module in model.modules() if not any(True for _ in module.children())]
     seen: dict[nn.Module, list[tuple[int, ...]]] = {}
@@ -69,30 +69,30 @@ def detect(model: nn.Module, image: Tensor, time_steps: int) -> Feed:
         for module in neurons or leaves
     ]
     try:
-        with resting.mode():
+        with rest.mode():
             model(image)
     except Exception as refusal:
-        return _as_sequence(model, image, time_steps, resting, refusal)
+        return _as_sequence(model, image, time_steps, rest, refusal)
     finally:
         for handle in handles:
             handle.remove()
-        resting.restore()
+        rest.restore()
     waiting = [shapes for shapes in seen.values() if len(shapes) == 1 and shapes[0][:1] == (1,)]
     if time_steps == 1 or len(waiting) < len(seen) or not seen:
         return "image"
     return "sequence" if any(map(takes_sequences, seen)) else "step"
 
 
-def _as_sequence(model: nn.Module, image: Tensor, time_steps: int, resting: Resting, refusal: Exception) -> Feed:
-    """ "sequence" if the model takes `[T, 1, ...]`; otherwise what it said to the image is raised again."""
-    resting.restore()
+def _as_sequence(model: nn.Module, image: Tensor, time_steps: int, rest: RestState, refusal: Exception) -> Feed:
+    """ "sequence" if the model takes `[T, 1, ...]`; otherwise its error about the image is raised again."""
+    rest.restore()
     try:
-        with resting.mode():
+        with rest.mode():
             model(repeated(image, time_steps))
     except Exception:
         raise refusal from None
     finally:
-        resting.restore()
+        rest.restore()
     return "sequence"
 
 

@@ -32,7 +32,7 @@ FUNCTIONS = frozenset({*_OF_TWO, *_MAX_POOL})
 def bound(func: Any, args: tuple[Any, ...], kwargs: Any, highest: Callable[[Tensor], float | None]) -> float | None:
     """What the whole numbers that a function returns do not exceed; None if they may be no whole numbers.
 
-    `highest` says the same of a tensor.
+    `highest` gives the same for a tensor.
     """
     if func in _MAX_POOL:
         return highest(args[0]) if args and _undilated(*args[4:5], **kwargs) else None

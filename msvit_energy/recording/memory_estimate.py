@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from msvit_energy.profiles.memory_estimate import MemoryEstimate
 from msvit_energy.recording.input_modes import Feed, run
-from msvit_energy.recording.neurons import Resting
+from msvit_energy.recording.model_state import RestState
 
 PARTS = ("ops_pj", "addressing_pj", "inout_pj", "params_pj", "potential_pj")  # memory_pj is the sum of the last three
 
@@ -29,22 +29,24 @@ class Fed(nn.Module):
         return run(self.model, image, self.steps, self.feed)
 
 
-def estimate(model: nn.Module, images: Iterable[Tensor], time_steps: int, feed: Feed) -> MemoryEstimate:
-    """Estimate the energy of each of `images`, `[1, ...]`, one by one, from rest."""
+def estimate(
+    model: nn.Module, images: Iterable[Tensor], time_steps: int, feed: Feed, rest: RestState
+) -> MemoryEstimate:
+    """Estimate the energy of each of `images`, `[1, ...]`, one by one, from the model's state of rest."""
     from spikingjelly.activation_based.op_counter import LemaireEnergyConfig, estimate_lemaire_energy
 
-    fed, resting = Fed(model, time_steps, feed), Resting(model)
+    fed = Fed(model, time_steps, feed)
     config = LemaireEnergyConfig(strict=False)
     parts: dict[str, list[float]] = {part.removesuffix("_pj"): [] for part in PARTS}
-    said: dict[str, None] = {}
+    warned: dict[str, None] = {}
     name = ""
     for image in images:
         with warnings.catch_warnings(), torch.no_grad():
             warnings.simplefilter("ignore", RuntimeWarning)  # they are in the report, and from there in the profile
             report = estimate_lemaire_energy(fed, image, config=config)
-        resting.restore()
+        rest.restore()
         name = report.model_info.model_id
-        said |= dict.fromkeys(report.warnings)
+        warned |= dict.fromkeys(report.warnings)
         for part in PARTS:
             parts[part.removesuffix("_pj")].append(report.breakdown_pj[part])
-    return MemoryEstimate(name, {part: tuple(values) for part, values in parts.items()}, tuple(said))
+    return MemoryEstimate(name, {part: tuple(values) for part, values in parts.items()}, tuple(warned))

@@ -14,7 +14,7 @@ HALF_BITS = 20
 MOST = 1 << 2 * HALF_BITS
 
 
-class MomentsTally:
+class MomentAccumulator:
     """Accumulates Moments image by image. Counts are whole numbers from 0; one that is missing for an image is 0."""
 
     def __init__(self) -> None:

@@ -33,8 +33,8 @@ class Stream:
 @dataclass(frozen=True)
 class Call:
     """`macs` are those of the whole call. `pairs`, for a product of two activations, maps the pairs of non-zero
-    elements that meet, value times value, with the operands' leading axes; it is told the highest value, and all are
-    whole."""
+    elements that meet, value times value, with the operands' leading axes; its argument is the highest value, and all
+    values are whole numbers."""
 
     op: str
     macs: int
@@ -87,7 +87,7 @@ def transposed_convolution(
     dilation: tuple[int, ...],
     outputs: tuple[int, ...] | None = None,
 ) -> Call:
-    """`[B, C, *S]`, weight `[C, O / groups, *taps]`; `outputs` is the output's size, else the padding says it."""
+    """`[B, C, *S]`, weight `[C, O / groups, *taps]`; `outputs` is the output's size, if not that of the padding."""
     spatial, taps = x.shape[2:], weight.shape[2:]
     if outputs is None:
         geometry = zip(spatial, taps, stride, padding, output_padding, dilation, strict=True)
@@ -164,10 +164,6 @@ def of_module(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor | No
     return None
 
 
-Arguments = Mapping[str, Any]
-Described = Call | tuple[Call, ...] | None
-
-
 def is_operator(module: nn.Module) -> bool:
     """Whether a module has dense MACs of its own."""
     return isinstance(module, _ConvNd | nn.Linear) or getattr(module, "activation_op", None) == "matmul"
@@ -206,27 +202,47 @@ def _many(value: int | tuple[int, ...], rank: int) -> tuple[int, ...]:
     return (value,) * rank if isinstance(value, int) else tuple(value) * (rank if len(value) == 1 else 1)
 
 
-def _convolution_function(arguments: Arguments) -> Call:
-    x, weight = arguments["input"], arguments["weight"]
+def _convolution_function(
+    input: Tensor,
+    weight: Tensor,
+    bias: Tensor | None = None,
+    stride: int | tuple[int, ...] = 1,
+    padding: int | tuple[int, ...] | str = 0,
+    dilation: int | tuple[int, ...] = 1,
+    groups: int = 1,
+) -> Call:
     rank = weight.dim() - 2
-    strides, dilations = (_many(arguments.get(name, 1), rank) for name in ("stride", "dilation"))
-    padding = arguments.get("padding", 0)
+    strides, dilations = _many(stride, rank), _many(dilation, rank)
     if padding == "same":
         total = [d * (k - 1) for d, k in zip(dilations, weight.shape[2:], strict=True)]
         pads = tuple((t // 2, t - t // 2) for t in total)
     else:
-        pads = tuple((p, p) for p in _many(0 if padding == "valid" else padding, rank))
-    flat = x if x.dim() == rank + 2 else x.unsqueeze(0)
-    groups = arguments.get("groups", 1)
-    return _passed(x, convolution(flat, weight, stride=strides, padding=pads, dilation=dilations, groups=groups))
+        pads = tuple((p, p) for p in _many(0 if isinstance(padding, str) else padding, rank))
+    flat = input if input.dim() == rank + 2 else input.unsqueeze(0)
+    call = convolution(flat, weight, stride=strides, padding=pads, dilation=dilations, groups=groups)
+    return _passed(input, call)
 
 
-def _transposed_function(arguments: Arguments) -> Call:
-    x, weight = arguments["input"], arguments["weight"]
+def _transposed_function(
+    input: Tensor,
+    weight: Tensor,
+    bias: Tensor | None = None,
+    stride: int | tuple[int, ...] = 1,
+    padding: int | tuple[int, ...] = 0,
+    output_padding: int | tuple[int, ...] = 0,
+    groups: int = 1,
+    dilation: int | tuple[int, ...] = 1,
+) -> Call:
     rank = weight.dim() - 2
-    defaults = {"stride": 1, "padding": 0, "output_padding": 0, "dilation": 1}
-    several = {name: _many(arguments.get(name, default), rank) for name, default in defaults.items()}
-    return _passed(x, transposed_convolution(x if x.dim() == rank + 2 else x.unsqueeze(0), weight, **several))
+    call = transposed_convolution(
+        input if input.dim() == rank + 2 else input.unsqueeze(0),
+        weight,
+        stride=_many(stride, rank),
+        padding=_many(padding, rank),
+        output_padding=_many(output_padding, rank),
+        dilation=_many(dilation, rank),
+    )
+    return _passed(input, call)
 
 
 def _passed(x: Tensor, call: Call) -> Call:
@@ -235,78 +251,75 @@ def _passed(x: Tensor, call: Call) -> Call:
     return replace(call, streams=(replace(stream, values=x),))
 
 
-def _linear_function(arguments: Arguments) -> Call:
-    return linear(arguments["input"], arguments["weight"])
+def _linear_function(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Call:
+    return linear(input, weight)
 
 
-def _product_function(arguments: Arguments) -> Call:
-    return product(arguments["left"], arguments["right"])
+def _matmul_function(input: Tensor, other: Tensor, **options: Any) -> Call:
+    return product(input, other)
 
 
-def _attention(arguments: Arguments) -> tuple[Call, Call]:
-    """softmax(q k^T) v: the product of q and k, and that of the weights, which nobody sees, and v."""
-    query, key, value = (arguments[name] for name in ("query", "key", "value"))
-    shared = query.shape[-3] // key.shape[-3] if arguments.get("enable_gqa") else 1  # query heads for each key head
-    scores = product(
-        query, key.repeat_interleave(shared, -3).transpose(-1, -2) if shared > 1 else key.transpose(-1, -2)
-    )
-    queries, keys = scores.streams
-    streams = (queries, Stream(key, keys.reached * shared))
-    weighted = Call(
-        "attention_values", scores.macs // query.shape[-1] * value.shape[-1], (Stream(value, query.shape[-2] * shared),)
-    )
+def _mm_function(input: Tensor, mat2: Tensor, **options: Any) -> Call:
+    return product(input, mat2)
+
+
+def _mv_function(input: Tensor, vec: Tensor, **options: Any) -> Call:
+    return product(input, vec)
+
+
+def _reflected_matmul(right: Tensor, left: Tensor) -> Call:
+    return product(left, right)
+
+
+def _addmm_function(input: Tensor, mat1: Tensor, mat2: Tensor, **options: Any) -> Call:
+    return product(mat1, mat2)
+
+
+def _baddbmm_function(input: Tensor, batch1: Tensor, batch2: Tensor, **options: Any) -> Call:
+    return product(batch1, batch2)
+
+
+def _attention_function(
+    query: Tensor, key: Tensor, value: Tensor, *mask: Any, enable_gqa: bool = False, **options: Any
+) -> tuple[Call, Call]:
+    """softmax(q k^T) v: the product of q and k, and that of the weights, which stay inside, and v."""
+    shared = query.shape[-3] // key.shape[-3] if enable_gqa else 1  # query heads for each key head
+    keys = key.repeat_interleave(shared, -3) if shared > 1 else key
+    scores = product(query, keys.transpose(-1, -2))
+    of_query, of_key = scores.streams
+    streams = (of_query, Stream(key, of_key.reached * shared))
+    macs = scores.macs // query.shape[-1] * value.shape[-1]
+    weighted = Call("attention_values", macs, (Stream(value, query.shape[-2] * shared),))
     return replace(scores, op="attention_scores", streams=streams), weighted
 
 
-def _einsum_function(arguments: Arguments) -> Call | None:
-    operands = arguments["operands"]
+def _einsum_function(equation: Any, *operands: Any) -> Call | None:
     if len(operands) == 1 and isinstance(operands[0], list | tuple):
         operands = tuple(operands[0])
-    equation = arguments["equation"]
     return einsum(equation, *operands) if isinstance(equation, str) else None
 
 
-@dataclass(frozen=True)
-class Function:
-    """How a torch function with dense MACs is read: the names of its arguments, in order, and what a call does.
-
-    Names joined by "|" are one argument, which different functions call differently.
-    """
-
-    names: tuple[str, ...]
-    read: Callable[[Arguments], Described]
-
-    def __call__(self, *args: Any, **kwargs: Any) -> Described:
-        """What a call does; None where its arguments cannot be read, which leaves its MACs to fvcore as unknown."""
-        if self.names[-1].startswith("*"):
-            kwargs[self.names[-1][1:]] = args[len(self.names) - 1 :]
-            args = args[: len(self.names) - 1]
-        given = dict(zip(self.names, args, strict=False))
-        spelled = {name: spelling for spelling in self.names for name in spelling.split("|")}
-        given |= {spelled.get(name, name): value for name, value in kwargs.items()}
-        try:
-            return self.read({spelling.partition("|")[0]: value for spelling, value in given.items()})
-        except (KeyError, RuntimeError, ValueError):
-            return None
-
-
-_CONVOLUTION = ("input", "weight", "bias", "stride", "padding", "dilation", "groups")
-_TRANSPOSED = ("input", "weight", "bias", "stride", "padding", "output_padding", "groups", "dilation")
-_PRODUCT = ("left|input|self", "right|other|mat2|vec|tensor2")
-_ADDED = ("added|input|self", "left|mat1|batch1", "right|mat2|batch2")
-
-FUNCTIONS: Mapping[Any, Function] = {
-    function: Function(names, read)
-    for names, read, functions in (
-        (_CONVOLUTION, _convolution_function, (F.conv1d, F.conv2d, F.conv3d)),
-        (_TRANSPOSED, _transposed_function, (F.conv_transpose1d, F.conv_transpose2d, F.conv_transpose3d)),
-        (("input", "weight", "bias"), _linear_function, (F.linear,)),
-        (_PRODUCT, _product_function, (torch.matmul, torch.mm, torch.bmm, torch.mv, torch.linalg.matmul)),
-        (_PRODUCT, _product_function, (Tensor.matmul, Tensor.mm, Tensor.bmm, Tensor.mv, Tensor.__matmul__)),
-        (("right", "left"), _product_function, (Tensor.__rmatmul__,)),
-        (_ADDED, _product_function, (torch.addmm, torch.baddbmm, Tensor.addmm, Tensor.baddbmm)),
-        (("equation", "*operands"), _einsum_function, (torch.einsum,)),
-        (("query", "key", "value"), _attention, (F.scaled_dot_product_attention,)),
-    )
-    for function in functions
+# torch functions with dense MACs -> what a call with the same arguments does
+FUNCTIONS: Mapping[Any, Callable[..., Call | tuple[Call, ...] | None]] = {
+    **dict.fromkeys((F.conv1d, F.conv2d, F.conv3d), _convolution_function),
+    **dict.fromkeys((F.conv_transpose1d, F.conv_transpose2d, F.conv_transpose3d), _transposed_function),
+    F.linear: _linear_function,
+    **dict.fromkeys((torch.matmul, torch.linalg.matmul, Tensor.matmul, Tensor.__matmul__), _matmul_function),
+    **dict.fromkeys((torch.mm, torch.bmm, Tensor.mm, Tensor.bmm), _mm_function),
+    **dict.fromkeys((torch.mv, Tensor.mv), _mv_function),
+    Tensor.__rmatmul__: _reflected_matmul,
+    **dict.fromkeys((torch.addmm, Tensor.addmm), _addmm_function),
+    **dict.fromkeys((torch.baddbmm, Tensor.baddbmm), _baddbmm_function),
+    torch.einsum: _einsum_function,
+    F.scaled_dot_product_attention: _attention_function,
 }
+
+
+def described(func: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> tuple[Call, ...]:
+    """What a call of one of FUNCTIONS does; nothing where its arguments cannot be read, which leaves its MACs to
+    fvcore as unknown."""
+    try:
+        found = FUNCTIONS[func](*args, **kwargs)
+    except (TypeError, RuntimeError, ValueError):
+        return ()
+    return found if isinstance(found, tuple) else () if found is None else (found,)

@@ -134,7 +134,7 @@ POOLS = {F.max_pool1d: "max_pool1d", F.max_pool2d: "max_pool2d", F.max_pool3d: "
 
 
 class Origins:
-    """Origins of the tensors of one forward. Tensors that nobody marked or made from marked ones are "other"."""
+    """Origins of the tensors of one forward. Tensors that were neither marked nor made from marked ones are "other"."""
 
     def __init__(self) -> None:
         self._known: WeakTensorKeyDictionary = WeakTensorKeyDictionary()
@@ -144,7 +144,7 @@ class Origins:
         return WEIGHT if isinstance(value, nn.Parameter) else self._known.get(value, OTHER)
 
     def mark(self, tensors: Any, origin: Origin) -> None:
-        """Say where a tensor, or every tensor in a tuple, comes from."""
+        """Note where a tensor, or every tensor in a tuple, comes from."""
         for tensor in _tensors((tensors,)):
             self._known[tensor] = origin
 

@@ -1,8 +1,8 @@
 """Running counts of one stream of values.
 
-Exact whatever the batch size and order: whole numbers are summed exactly (survey.py) and kept as integers, the sums of
-real numbers of each image are added as fractions. Counting has two halves: `observe` computes on the device where the
-values are, `Tally.add` takes the numbers in once they have arrived.
+Exact whatever the batch size and order: whole numbers are summed exactly (tensor_stats.py) and kept as integers, the
+sums of real numbers of each image are added as fractions. Counting has two halves: `observe` computes on the device
+where the values are, `StreamCounter.add` takes the numbers in once they are on the CPU.
 """
 
 import math
@@ -18,14 +18,14 @@ from torch import Tensor
 from msvit_energy.errors import EnergyError
 from msvit_energy.profiles.operand import KINDS, Operand
 from msvit_energy.recording.spike_lineage import Origin
-from msvit_energy.recording.tensor_stats import Surveys, channel_nonzeros
+from msvit_energy.recording.tensor_stats import TensorStatsCache, channel_nonzeros
 
 BINARY, INTEGER, ANALOG = range(len(KINDS))
 
 
 class Observation(NamedTuple):
-    """One tensor of a stream: its `Survey`, and the sums and the non-zero values, each value times the synapses that
-    its element reaches in a map, `[runs, images]`; all float64."""
+    """One tensor of a stream: its `TensorStats`, and the sums and the non-zero values, each value times the synapses
+    that its element reaches in a map, `[runs, images]`; all float64."""
 
     bounds: Tensor
     sums: Tensor
@@ -34,10 +34,12 @@ class Observation(NamedTuple):
     nonzero_events: Tensor
 
 
-def observe(values: Tensor, reached: float | Tensor, surveys: Surveys, *, highest: float = math.inf) -> Observation:
+def observe(
+    values: Tensor, reached: float | Tensor, cache: TensorStatsCache, *, highest: float = math.inf
+) -> Observation:
     """Look at `values`, `[runs, images, ...]`, perhaps known to be whole numbers up to `highest`; `reached` is the
     synapses that each element reaches, a number or a map over the last axes."""
-    found = surveys.survey(values, highest=highest)
+    found = cache.stats(values, highest=highest)
     if not isinstance(reached, Tensor):
         return Observation(found.bounds, found.sums, found.nonzeros, found.sums, found.nonzeros)
     spatial, reached = tuple(reached.shape), reached.to(values.device)
@@ -45,14 +47,14 @@ def observe(values: Tensor, reached: float | Tensor, surveys: Surveys, *, highes
     _, high, whole = found.bounds.tolist() if known else (0.0, math.inf, True)
     events = torch.zeros_like(found.sums)
     if whole:
-        events = (surveys.channel_sums(values, spatial, high) * reached).flatten(2).sum(2)
+        events = (cache.channel_sums(values, spatial, high) * reached).flatten(2).sum(2)
     nonzero_events = events
     if not (known and whole and high <= 1):
         nonzero_events = (channel_nonzeros(values, spatial) * reached).flatten(2).sum(2)
     return Observation(found.bounds, found.sums, found.nonzeros, events, nonzero_events)
 
 
-def arrived(tensors: Sequence[Tensor]) -> list[Tensor]:
+def to_cpu(tensors: Sequence[Tensor]) -> list[Tensor]:
     """The same on the CPU, from each other device in one transfer."""
     result = list(tensors)
     for device in {tensor.device for tensor in tensors if not tensor.is_cpu}:
@@ -64,7 +66,7 @@ def arrived(tensors: Sequence[Tensor]) -> list[Tensor]:
 
 
 @dataclass
-class Tally:
+class StreamCounter:
     """Counts of one stream; one entry of `sums` and `nonzeros` per run."""
 
     elements: int = 0  # of all runs and images
@@ -112,6 +114,11 @@ class Tally:
         self.events += int(integers["events"].sum())
         self.nonzero_events += int(integers["nonzero_events"].sum())
         return integers
+
+    @property
+    def whole(self) -> bool:
+        """Whether something was counted, and all of it whole numbers."""
+        return self.maximum > -math.inf and not self.analog
 
     @property
     def analog(self) -> bool:

@@ -22,7 +22,7 @@ MOST_SPIKES = 1 << 20  # whole numbers beyond are no counts of spikes: every lar
 
 
 @dataclass(frozen=True)
-class Survey:
+class TensorStats:
     """`bounds` are the least and greatest value, and 1 if all are whole numbers from 0 to MOST_SPIKES, `[3]`; `sums`
     and `nonzeros` are per run and image, `[runs, images]`, float64 (exact where all values are whole)."""
 
@@ -31,9 +31,9 @@ class Survey:
     nonzeros: Tensor
 
 
-def survey(values: Tensor, *, highest: float = math.inf) -> Survey:
-    """Survey `values`, `[runs, images, ...]`. If they are known to be whole numbers from 0, and to be no more than
-    `highest`, that saves checks, and the least of them is taken to be 0."""
+def tensor_stats(values: Tensor, *, highest: float = math.inf) -> TensorStats:
+    """The statistics of `values`, `[runs, images, ...]`. If they are known to be whole numbers from 0, and to be
+    no more than `highest`, that saves checks, and the least of them is taken to be 0."""
     if not values.is_floating_point():
         values = values.double()
     if values.is_cpu:
@@ -42,7 +42,7 @@ def survey(values: Tensor, *, highest: float = math.inf) -> Survey:
     whole = (values == values.floor()).all() & (low >= 0) & (high <= MOST_SPIKES)
     flat = values.reshape(*values.shape[:2], -1)
     nonzeros = torch.count_nonzero(flat, dim=2)
-    return Survey(torch.stack([low, high, whole]).double(), flat.sum(2, dtype=torch.float64), nonzeros.double())
+    return TensorStats(torch.stack([low, high, whole]).double(), flat.sum(2, dtype=torch.float64), nonzeros.double())
 
 
 def channel_sums(values: Tensor, spatial: tuple[int, ...], highest: float) -> Tensor:
@@ -65,21 +65,21 @@ def channel_nonzeros(values: Tensor, spatial: tuple[int, ...]) -> Tensor:
     return counts
 
 
-def _in_parts(values: Tensor, highest: float) -> Survey:
+def _in_parts(values: Tensor, highest: float) -> TensorStats:
     rows = _rows(values)
     if highest <= 1:
         sums = whole_sums(rows, 2, 1)
-        return Survey(_bounds(0.0, float(sums.any()), True), sums, sums)
+        return TensorStats(_bounds(0.0, float(sums.any()), True), sums, sums)
     found = _whole(rows, known=highest <= MOST_SPIKES)
     if found is not None:
         return found
     low, high = (bound.item() for bound in torch.aminmax(values))
     if not (math.isfinite(low) and math.isfinite(high)):
         nothing = torch.zeros(values.shape[:2], dtype=torch.float64)
-        return Survey(_bounds(low, high, False), nothing, nothing)
+        return TensorStats(_bounds(low, high, False), nothing, nothing)
     # the order in which real numbers are added is that of the axes, not of the memory
     sums = values.reshape(*values.shape[:2], -1).sum(2, dtype=torch.float64)
-    return Survey(_bounds(low, high, False), sums, channel_nonzeros(rows, ()))
+    return TensorStats(_bounds(low, high, False), sums, channel_nonzeros(rows, ()))
 
 
 @lru_cache
@@ -98,8 +98,8 @@ def _exact_sums(values: Tensor, axis: int, highest: float) -> Tensor:
     return values.sum(axis, dtype=None if exact else torch.float64)
 
 
-def _whole(rows: Tensor, *, known: bool) -> Survey | None:
-    """The survey of `[runs, images, n]`; None if not all are whole numbers from 0 to MOST_SPIKES, unless that is
+def _whole(rows: Tensor, *, known: bool) -> TensorStats | None:
+    """The statistics of `[runs, images, n]`; None if not all are whole numbers from 0 to MOST_SPIKES, unless that is
     known."""
     sums: list[Tensor] = []
     nonzeros: list[Tensor] = []
@@ -114,7 +114,7 @@ def _whole(rows: Tensor, *, known: bool) -> Survey | None:
         sums.append(_exact_sums(part, 1, high))
         nonzeros.append(sums[-1] if high <= 1 else _exact_sums(torch.clamp(part, max=1, out=within), 1, 1))
     totals = (torch.cat(some).double().view(*rows.shape[:2], -1).sum(2) for some in (sums, nonzeros))
-    return Survey(_bounds(lowest, highest, True), *totals)
+    return TensorStats(_bounds(lowest, highest, True), *totals)
 
 
 def _extremes(part: Tensor) -> tuple[float, float]:
@@ -165,33 +165,33 @@ def _together(strides: Sequence[int], sizes: Sequence[int]) -> int | None:
     return together
 
 
-class Surveys:
+class TensorStatsCache:
     """What is known of tensors that are still in memory and were not written to since: each is read once however many
     operators read it, under whatever shape, and what follows from others is not checked."""
 
     def __init__(self) -> None:
         self._known: dict[Hashable, tuple[StorageWeakRef, Any]] = {}
 
-    def survey(self, values: Tensor, *, highest: float = math.inf) -> Survey:
+    def stats(self, values: Tensor, *, highest: float = math.inf) -> TensorStats:
         """As the function."""
         block = _block(values)
         # of memory without gaps, the first two axes say which part belongs to which run and image
         key = _identity(_dense(values)) if block is None else (block, values.shape[:2], values.stride()[:2])
-        return self._once(key, values, lambda: self._survey(values, block, highest))
+        return self._once(key, values, lambda: self._read(values, block, highest))
 
     def channel_sums(self, values: Tensor, spatial: tuple[int, ...], highest: float) -> Tensor:
         """As the function."""
         return self._once(_identity(values, spatial), values, lambda: channel_sums(values, spatial, highest))
 
-    def heard(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> None:
+    def note_output(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> None:
         """Note what the output of a torch function is known to be."""
         most = bound(func, args, kwargs, lambda values: self._recall(_block(values)))
         if most is not None and most <= MOST_SPIKES and isinstance(output, Tensor):
             self._keep(_block(output), output, most)
 
-    def _survey(self, values: Tensor, block: Hashable | None, highest: float) -> Survey:
+    def _read(self, values: Tensor, block: Hashable | None, highest: float) -> TensorStats:
         known: float | None = self._recall(block)
-        found = survey(values, highest=highest if known is None else min(highest, known))
+        found = tensor_stats(values, highest=highest if known is None else min(highest, known))
         if values.is_cpu:
             _, high, whole = found.bounds.tolist()
             if whole:
@@ -219,7 +219,7 @@ class Surveys:
 
 
 def _block(values: Tensor) -> Hashable | None:
-    """Which memory a tensor fills, and in which state; None for one with gaps, and where it cannot be told."""
+    """Which memory a tensor fills, and in which state; None for one with gaps, and where that is not known."""
     if values.dtype not in (torch.float32, torch.float64) or not values.is_cpu or values.is_inference():
         return None
     if not values.is_contiguous() and _together(values.stride(), values.shape) is None:

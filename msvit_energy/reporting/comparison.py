@@ -8,7 +8,8 @@ from typing import Any
 from msvit_energy.errors import EnergyError
 from msvit_energy.pricing.energy import PJ_PER_MJ, EnergyReport
 from msvit_energy.profiles.profile import Profile
-from msvit_energy.reporting.table import Column, Sheet
+from msvit_energy.reporting.formatting import ratio
+from msvit_energy.reporting.table import Column, Table
 
 
 @dataclass(frozen=True)
@@ -127,8 +128,16 @@ ORDERS = {  # --sort: key of the records, whether the greatest comes first
 }
 
 
-def ordered(entries: Sequence[Entry], order: str) -> list[Entry]:
-    """Sorted by one of ORDERS, those without a value last."""
+def check_order(order: str | None) -> None:
+    """EnergyError for an order that is none of ORDERS."""
+    if order is not None and order not in ORDERS:
+        raise EnergyError(f"--sort is one of {', '.join(ORDERS)}, not {order!r}")
+
+
+def ordered(entries: Sequence[Entry], order: str | None) -> list[Entry]:
+    """Sorted by one of ORDERS, those without a value last; None leaves them as they are."""
+    if order is None:
+        return list(entries)
     key, greatest_first = ORDERS[order]
     sign = -1 if greatest_first else 1
 
@@ -139,7 +148,7 @@ def ordered(entries: Sequence[Entry], order: str) -> list[Entry]:
     return sorted(entries, key=position)
 
 
-def comparison(entries: Sequence[Entry], title: str, warnings: Sequence[str] = ()) -> Sheet:
+def comparison(entries: Sequence[Entry], title: str, warnings: Sequence[str] = ()) -> Table:
     """The table; energies relative to the first row's."""
     best, first = front(entries), entries[0].energy_mj
     records = [
@@ -165,19 +174,14 @@ def comparison(entries: Sequence[Entry], title: str, warnings: Sequence[str] = (
         "pareto": Column("front"),
         "source": Column("source"),
     }
-    return Sheet(title, records, columns, notes(entries), warnings)
-
-
-def ratio(value: float) -> str:
-    """Two decimals, or two digits where there would be none."""
-    return f"{value:.2f}" if value >= 0.1 else f"{value:.2g}"
+    return Table(title, records, columns, notes(entries), warnings)
 
 
 def notes(entries: Sequence[Entry]) -> list[str]:
     """What a reader must know about the rows."""
-    said = [f"{entry.label}: {entry.doubt}" for entry in entries if entry.doubt]
+    lines = [f"{entry.label}: {entry.doubt}" for entry in entries if entry.doubt]
     if any("published" in entry.source for entry in entries):
-        said.append("published energies are as printed, each by its authors' own counting; table1 audits them")
+        lines.append("published energies are as printed, each by its authors' own counting; table1 audits them")
     if len({entry.data for entry in entries if entry.top1 is not None}) > 1:
-        said.append("accuracies are of different data sets, so each data set has a Pareto front of its own")
-    return said
+        lines.append("accuracies are of different data sets, so each data set has a Pareto front of its own")
+    return lines

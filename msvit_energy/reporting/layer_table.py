@@ -1,23 +1,19 @@
-"""Tables of a priced profile: its sheet, and what the terminal shows. Takes records only, no torch."""
+"""The tables of a priced profile: every layer, layers by stage for a terminal, protocols side by side."""
 
-import math
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import groupby
 from typing import Any
 
-from rich.box import SIMPLE_HEAD
-from rich.console import Group
-from rich.table import Table
-from rich.text import Text
-
 from msvit_energy.pricing.energy import PJ_PER_MJ, EnergyReport, integers_as_macs_mj
 from msvit_energy.profiles.profile import Profile
-from msvit_energy.reporting.table import Column, Sheet
+from msvit_energy.reporting.formatting import count, millijoule, percent_off, title
+from msvit_energy.reporting.table import Column, Group, Table
 
-_TERMINAL = ("kind", "input_rate", "macs_per_step", "acs", "events_difference", "energy_mj", "share")
+_IN_TERMINAL = ("kind", "input_rate", "macs_per_step", "acs", "events_difference", "energy_mj", "share")
 
 
-def layer_sheet(profile: Profile, report: EnergyReport) -> Sheet:
+def layer_table(profile: Profile, report: EnergyReport) -> Table:
     """Measured and priced columns side by side, one record per entry.
 
     In print MACs are per time step, SOPs, events and energy per image; "exact" is by how much the events counted one by
@@ -38,7 +34,56 @@ def layer_sheet(profile: Profile, report: EnergyReport) -> Sheet:
         "share": Column("share", ".1%"),
     }
     notes = [f"{label}: {value}" for label, value in summary(profile, report)]
-    return Sheet(title(profile), layer_records(profile, report), columns, notes, profile.warnings())
+    return Table(title(profile), layer_records(profile, report), columns, notes, profile.warnings())
+
+
+def stage_table(profile: Profile, report: EnergyReport) -> Table:
+    """The same for a terminal of 80 columns: fewer columns, and the sums of every stage above its layers."""
+    full = layer_table(profile, report)
+    columns = {"name": Column("stage, layer")} | {key: full.columns[key] for key in _IN_TERMINAL}
+    columns["acs"] = Column("SOPs", count)
+    records, groups = [], []
+    pairs = zip(full.records, report.rows, strict=True)
+    for stage, members in groupby(pairs, key=lambda pair: pair[1].stage):
+        rows = []
+        for record, row in members:
+            name = " " + row.layer.removeprefix(f"{stage}.")
+            records.append(dict(record) | {"name": name, "acs": row.acs or None})
+            rows.append(row)
+        sums = {
+            "name": stage,
+            "acs": sum(row.acs for row in rows),
+            "energy_mj": sum(row.energy_pj for row in rows) / PJ_PER_MJ,
+            "share": sum(report.share(row) for row in rows),
+        }
+        groups.append(Group(sums, len(rows)))
+    return replace(full, records=records, columns=columns, groups=groups, missing="-")
+
+
+def protocol_table(profile: Profile, reports: Sequence[EnergyReport]) -> Table:
+    """Protocols side by side on one profile: energy with half of its 95 % interval, operations, ratio to the first."""
+    columns = {
+        "protocol": Column("protocol"),
+        "energy_mj": Column("mJ", ".5g"),
+        "margin": Column("+-", ".1%"),
+        "macs": Column("MACs", count),
+        "acs": Column("ACs", count),
+        "ratio": Column("ratio", ".3f"),
+    }
+    records = [
+        {
+            "protocol": report.protocol,
+            "energy_mj": report.total_mj,
+            "margin": report.spread.half_width / report.total_pj if report.spread and report.total_pj else None,
+            "macs": report.macs or None,
+            "acs": report.acs or None,
+            "ratio": report.total_mj / reports[0].total_mj if reports[0].total_mj else None,
+        }
+        for report in reports
+    ]
+    prices = reports[0].technology if reports else None
+    notes = [f"{prices.name}: E_MAC {prices.e_mac} pJ, E_AC {prices.e_ac} pJ"] if prices else []
+    return Table(title(profile), records, columns, notes, profile.warnings(), missing="-")
 
 
 def layer_records(profile: Profile, report: EnergyReport) -> list[dict[str, Any]]:
@@ -55,11 +100,6 @@ def layer_records(profile: Profile, report: EnergyReport) -> list[dict[str, Any]
         record["share"] = record["share"] if row.counted else None
         records.append(record)
     return records
-
-
-def percent_off(difference: float) -> str:
-    """A relative difference in percent; "0" where all but the last bits are equal."""
-    return "0" if abs(difference) < 1e-9 else f"{difference:+.1%}"
 
 
 def summary(profile: Profile, report: EnergyReport) -> list[tuple[str, str]]:
@@ -113,85 +153,6 @@ def _margin(report: EnergyReport) -> str:
     if report.spread is None or not report.total_mj:
         return ""
     return f" +- {report.spread.half_width / report.spread.mean:.1%}"
-
-
-def terminal(profile: Profile, report: EnergyReport) -> Group:
-    """Everything for a terminal of 80 columns or more: warnings, the table with a sum for each stage, the summary."""
-    table = Table(
-        title=Text(title(profile)),
-        title_justify="left",
-        header_style="bold",
-        box=SIMPLE_HEAD,
-        padding=(0, 1, 0, 0),
-        pad_edge=False,
-    )
-    sheet = layer_sheet(profile, report)
-    shown = {key: sheet.columns[key] for key in _TERMINAL}
-    table.add_column("stage, layer", overflow="fold")  # where space is short a name gives way, never a number
-    for column in shown.values():
-        table.add_column(column.heading, justify="right" if column.numeric else "left", no_wrap=True)
-    pairs = zip(sheet.records, report.rows, strict=True)
-    for stage, group in groupby(pairs, key=lambda pair: pair[1].stage):
-        members = list(group)
-        acs = sum(row.acs for _, row in members)
-        energy = sum(row.energy_pj for _, row in members)
-        share = sum(report.share(row) for _, row in members)
-        sums = {"acs": count(acs), "energy_mj": f"{energy / PJ_PER_MJ:.6f}", "share": f"{share:.1%}"}
-        table.add_row(*map(Text, (stage, *(sums.get(key, "") for key in shown))), style="bold")
-        for record, row in members:
-            cells = (column.cell(key, record) or "-" for key, column in shown.items())
-            table.add_row(*map(Text, (" " + row.layer.removeprefix(f"{stage}."), *cells)))
-        table.add_section()
-    warnings = [Text(f"warning: {note}", style="bold red") for note in profile.warnings()]
-    lines = [Text.assemble((f"{label}: ", "bold"), value) for label, value in summary(profile, report)]
-    return Group(*warnings, table, *lines)
-
-
-def protocols_table(profile: Profile, reports: Sequence[EnergyReport]) -> Group:
-    """Protocols side by side on one profile: energy with half of its 95 % interval, operations, ratio to the first."""
-    table = Table(
-        title=Text(title(profile)), title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False
-    )
-    for column in ("protocol", "mJ", "+-", "MACs", "ACs", "ratio"):
-        table.add_column(column, justify="left" if column == "protocol" else "right")
-    for report in reports:
-        first = reports[0].total_mj
-        cells = (
-            report.protocol,
-            f"{report.total_mj:.5g}",
-            f"{report.spread.half_width / report.total_pj:.1%}" if report.spread and report.total_pj else "-",
-            count(report.macs) if report.macs else "-",
-            count(report.acs) if report.acs else "-",
-            f"{report.total_mj / first:.3f}" if first else "-",
-        )
-        table.add_row(*map(Text, cells))
-    warnings = [Text(f"warning: {note}", style="bold red") for note in profile.warnings()]
-    prices = reports[0].technology if reports else None
-    used = [Text(f"{prices.name}: E_MAC {prices.e_mac} pJ, E_AC {prices.e_ac} pJ")] if prices else []
-    return Group(*warnings, table, *used)
-
-
-def title(profile: Profile) -> str:
-    """Model and data in one line."""
-    model = profile.provenance.get("model", {}).get("name", "model")
-    if "rates" in profile.provenance:
-        return f"{model}, given rates"
-    data = profile.provenance.get("data", {}).get("name", "given images")
-    return f"{model} on {data}"
-
-
-def count(number: float) -> str:
-    """An operation count to three digits with a unit: 640, 20.7 k, 2.65 M, 1.05 G. Files hold the exact numbers."""
-    for size, unit in ((1e9, " G"), (1e6, " M"), (1e3, " k")):
-        if round(number / size, 3) >= 1:
-            digits = 2 - min(2, int(math.log10(number / size)))
-            return f"{number / size:.{digits}f}{unit}"
-    return f"{number:.0f}"
-
-
-def millijoule(energy: float) -> str:
-    """An energy in mJ with five significant digits."""
-    return f"{energy:.5g} mJ"
 
 
 def _accuracy(profile: Profile) -> str:

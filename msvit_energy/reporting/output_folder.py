@@ -17,6 +17,12 @@ def check_free(folder: Path, names: Sequence[str], force: bool) -> None:
         raise EnergyError(f"{folder} already holds {', '.join(taken)} of another run; --force replaces them")
 
 
+def check_file_free(path: Path, force: bool) -> None:
+    """Raise EnergyError if the file exists and `force` is not given."""
+    if path.exists() and not force:
+        raise EnergyError(f"{path} exists; --force replaces it")
+
+
 @contextmanager
 def written_together(folder: Path, names: Sequence[str] = ()) -> Iterator[Path]:
     """A scratch folder on the same disk; on success its files move into `folder`, on failure none does.

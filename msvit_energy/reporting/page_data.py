@@ -7,20 +7,18 @@ operations of each row, and the variance of its energy as a quadratic form in th
 import math
 import shlex
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 from msvit_energy.errors import EnergyError
-from msvit_energy.pricing.energy import EnergyRow, price
-from msvit_energy.pricing.protocols import PROTOCOLS, Operations, all_choices, get_protocol
+from msvit_energy.pricing.operation_counts import CountedEntry, count
+from msvit_energy.pricing.protocol import Operations
+from msvit_energy.pricing.protocols import PROTOCOLS, all_choices, get_protocol
 from msvit_energy.pricing.technology import TECHNOLOGIES, Technology
-from msvit_energy.profiles.amounts import CONFIDENCE, Amount, Moments, Spread
+from msvit_energy.profiles.amounts import CONFIDENCE, Amount, Spread
 from msvit_energy.profiles.operators import Operator, Overhead
 from msvit_energy.profiles.profile import Profile
 from msvit_energy.profiles.student_t import student_t
-from msvit_energy.reporting.layer_table import title
-
-FREE = Technology("free", 0, 0, source="no price: what remains is the energy that a protocol prices itself")
+from msvit_energy.reporting.formatting import title
 
 
 def page_content(profiles: Mapping[str, Profile], protocol: str, technology: Technology) -> dict[str, Any]:
@@ -42,7 +40,7 @@ def page_content(profiles: Mapping[str, Profile], protocol: str, technology: Tec
 def described(choice: str) -> dict[str, Any]:
     """A protocol with its source and its answers to the questions that matter."""
     protocol = PROTOCOLS[choice.partition(":")[0]]
-    return {"name": choice, "source": protocol.source, "answers": protocol.answers()}
+    return {"name": choice, "source": protocol.source, "answers": protocol.answers.by_question()}
 
 
 def measured(label: str, profile: Profile, choices: Sequence[str]) -> dict[str, Any]:
@@ -88,7 +86,7 @@ class Entries:
         self._events = profile.events_by_layer()
         self._places: dict[str, int] = {}
 
-    def place(self, row: EnergyRow) -> int:
+    def place(self, row: CountedEntry) -> int:
         """Where `row` is, added if it is new."""
         if row.layer not in self._places:
             self._places[row.layer] = len(self.found)
@@ -110,28 +108,22 @@ def _known(entry: Operator | Overhead | None, events: float | None) -> dict[str,
 
 
 def operations(profile: Profile, choice: str, entries: Entries, known: "dict[Any, Variances]") -> dict[str, Any]:
-    """The rows of a priced profile, before any price: columns of equal length, and the variance of their sum.
+    """The operations of each row, before any price: columns of equal length, and the variance of their sum.
 
     `other` is in pJ; energy is E_MAC x macs + E_AC x acs + other. `t` is Student's quantile of the interval.
     """
-    chosen = get_protocol(choice)
-    report = price(replace(profile, moments=Moments()), choice, FREE)  # without moments no time goes into intervals
-    counted, spread_of = chosen.count(profile), chosen.protocol.spread
+    counts, spread_of = count(profile, choice), get_protocol(choice).protocol.spread
     variances = known.setdefault(spread_of, Variances(spread_of(profile)))
-    total = Operations(*(sum((getattr(each, part) for each in counted.values()), Amount()) for part in PARTS))
     return {
-        "rows": [entries.place(row) for row in report.rows],
-        "macs": [row.macs for row in report.rows],
-        "acs": [row.acs for row in report.rows],
-        "other": [row.energy_pj for row in report.rows],
-        "counted": [row.counted for row in report.rows],
-        "variances": [variances.of(counted[row.layer]) if row.counted else None for row in report.rows],
-        "variance": variances.of(total),
+        "rows": [entries.place(entry) for entry in counts.entries],
+        "macs": [float(entry.operations.macs) for entry in counts.entries],
+        "acs": [float(entry.operations.acs) for entry in counts.entries],
+        "other": [float(entry.operations.other_pj) for entry in counts.entries],
+        "counted": [entry.counted for entry in counts.entries],
+        "variances": [variances.of(entry.operations) if entry.counted else None for entry in counts.entries],
+        "variance": variances.of(counts.total),
         "t": variances.t,
     }
-
-
-PARTS = ("macs", "acs", "other_pj")
 
 
 class Variances:
@@ -151,7 +143,7 @@ class Variances:
 
     def of(self, priced: Operations) -> list[float] | None:
         """The coefficients of E_MAC^2, E_AC^2, 1, E_MAC x E_AC, E_MAC, E_AC; None where no interval is known."""
-        macs, acs, other = (getattr(priced, part) for part in PARTS)
+        macs, acs, other = priced.macs, priced.acs, priced.other_pj
         squares = [self._variance(amount) for amount in (macs, acs, other)]
         if None in squares:
             return None

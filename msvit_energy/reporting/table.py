@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from msvit_energy.errors import EnergyError
+from msvit_energy.reporting.formatting import with_margin
 
 if TYPE_CHECKING:
     import pandas as pd
-    from rich.table import Table
 
 
 @dataclass(frozen=True)
@@ -45,14 +45,28 @@ class Column:
 
 
 @dataclass(frozen=True)
-class Sheet:
-    """Records, the columns of them that print (files for programs have all), warnings above, notes below."""
+class Group:
+    """So many records in a row that belong together, and a record of their sums to stand above them."""
+
+    sums: Mapping[str, Any]
+    size: int
+
+
+@dataclass(frozen=True)
+class Table:
+    """Records, the columns of them that print (files for programs have all), warnings above, notes below.
+
+    The label of a note ends at its first colon. A terminal also shows the `groups` of the records, and `missing` in
+    cells of which nothing is known.
+    """
 
     title: str
     records: Sequence[Mapping[str, Any]]
     columns: Mapping[str, Column]
     notes: Sequence[str] = ()
     warnings: Sequence[str] = ()
+    groups: Sequence[Group] = ()
+    missing: str = ""
 
     @property
     def header(self) -> list[str]:
@@ -69,39 +83,10 @@ class Sheet:
         return [column.numeric for column in self.columns.values()]
 
 
-def with_margin(value: float, half: float) -> str:
-    """A number and half of its interval, rounded to the interval's second significant digit: 0.004505 ± 0.000057."""
-    exponent = int(f"{half:.1e}".partition("e")[2])
-    digits = max(0, 1 - exponent)
-    return f"{value:.{digits}f} ± {half:.{digits}f}"
-
-
-def terminal(sheet: Sheet) -> "Table":
-    """For a terminal; where space is short text folds, numbers never."""
-    from rich.box import SIMPLE_HEAD
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table(
-        title=Text(sheet.title) if sheet.title else None,
-        title_justify="left",
-        box=SIMPLE_HEAD,
-        padding=(0, 1, 0, 0),
-        pad_edge=False,
-    )
-    for heading, numeric in zip(sheet.header, sheet.numeric, strict=True):
-        table.add_column(
-            Text(heading), justify="right" if numeric else "left", overflow="fold", min_width=7 if numeric else None
-        )
-    for cells in sheet.body:
-        table.add_row(*map(Text, cells))
-    return table
-
-
-def markdown_table(sheet: Sheet) -> str:
+def markdown_table(table: Table) -> str:
     """The table alone, numbers flush right."""
-    rule = ["---:" if numeric else "---" for numeric in sheet.numeric]
-    lines = ([_markdown_text(cell) for cell in cells] for cells in (sheet.header, rule, *sheet.body))
+    rule = ["---:" if numeric else "---" for numeric in table.numeric]
+    lines = ([_markdown_text(cell) for cell in cells] for cells in (table.header, rule, *table.body))
     return "\n".join("| " + " | ".join(cells) + " |" for cells in lines)
 
 
@@ -109,11 +94,11 @@ def _markdown_text(cell: str) -> str:
     return " ".join(cell.split()).replace("|", "\\|").replace("<", "&lt;")
 
 
-def markdown(sheet: Sheet) -> str:
+def markdown(table: Table) -> str:
     """A heading, warnings, the table, notes."""
-    warnings = "\n\n".join(f"> **Warning:** {warning}" for warning in sheet.warnings)
-    notes = "\n".join(f"- {note}" for note in sheet.notes)
-    return "\n\n".join(filter(None, (f"# {sheet.title}", warnings, markdown_table(sheet), notes))) + "\n"
+    warnings = "\n\n".join(f"> **Warning:** {warning}" for warning in table.warnings)
+    notes = "\n".join(f"- {note}" for note in table.notes)
+    return "\n\n".join(filter(None, (f"# {table.title}", warnings, markdown_table(table), notes))) + "\n"
 
 
 ESCAPES = {c: f"\\{c}" for c in "&%$#_{}"} | {
@@ -129,18 +114,18 @@ ESCAPES = {c: f"\\{c}" for c in "&%$#_{}"} | {
 NUMBER = re.compile(r"(?P<sign>[+-]?)(?P<whole>\d+)(\.(?P<part>\d+))?( ± (?P<half>\d+(\.\d+)?))?")
 
 
-def latex(sheet: Sheet) -> str:
+def latex(table: Table) -> str:
     """A tabular for booktabs and siunitx: numbers in S columns, aligned at the decimal point, +- as its uncertainty."""
-    columns = [_latex_column(list(cells)) for cells in zip(*sheet.body, strict=True)] if sheet.records else []
-    kinds = [column if numeric else "l" for column, numeric in zip(columns, sheet.numeric, strict=True)]
+    columns = [_latex_column(list(cells)) for cells in zip(*table.body, strict=True)] if table.records else []
+    kinds = [column if numeric else "l" for column, numeric in zip(columns, table.numeric, strict=True)]
     lines = [r"% needs \usepackage{booktabs} and \usepackage{siunitx}"]
     lines += [rf"\begin{{tabular}}{{{''.join(kinds)}}}", r"\toprule"]
-    lines.append(_latex_row([_latex_text(cell, kind) for cell, kind in zip(sheet.header, kinds, strict=True)]))
+    lines.append(_latex_row([_latex_text(cell, kind) for cell, kind in zip(table.header, kinds, strict=True)]))
     lines.append(r"\midrule")
-    for cells in sheet.body:
+    for cells in table.body:
         lines.append(_latex_row([_latex_cell(cell, kind) for cell, kind in zip(cells, kinds, strict=True)]))
     lines += [r"\bottomrule", r"\end{tabular}"]
-    lines += [f"% {' '.join(note.split())}" for note in (*sheet.warnings, *sheet.notes)]
+    lines += [f"% {' '.join(note.split())}" for note in (*table.warnings, *table.notes)]
     return "\n".join(lines) + "\n"
 
 
@@ -173,46 +158,55 @@ def _latex_row(cells: Sequence[str]) -> str:
     return " & ".join(cells) + r" \\"
 
 
-def frame(sheet: Sheet) -> "pd.DataFrame":
+def frame(table: Table) -> "pd.DataFrame":
     """All keys of the records, full precision."""
     import pandas as pd
 
-    return pd.DataFrame([dict(record) for record in sheet.records])
+    return pd.DataFrame([dict(record) for record in table.records])
 
 
-def _csv(sheet: Sheet) -> str:
+def _csv(table: Table) -> str:
     """Not by pandas, whose import takes longer than all else, and which writes 4.0 for 4 beside an empty cell."""
-    keys = dict.fromkeys(key for record in sheet.records for key in record)
+    keys = dict.fromkeys(key for record in table.records for key in record)
     text = io.StringIO()
     writer = csv.DictWriter(text, list(keys), lineterminator="\n")
     writer.writeheader()
-    writer.writerows(sheet.records)
+    writer.writerows(table.records)
     return text.getvalue()
 
 
-def _json(sheet: Sheet) -> str:
-    return json.dumps([dict(record) for record in sheet.records], indent=1, allow_nan=False) + "\n"
+def _json(table: Table) -> str:
+    return json.dumps([dict(record) for record in table.records], indent=1, allow_nan=False) + "\n"
 
 
-def _parquet(sheet: Sheet, path: Path) -> None:
+def _parquet(table: Table, path: Path) -> None:
     try:
-        frame(sheet).to_parquet(path, index=False)
+        frame(table).to_parquet(path, index=False)
     except ImportError as error:
         raise EnergyError("Parquet needs pyarrow: pip install 'msvit-energy[parquet]'") from error
 
 
-FORMATS: dict[str, Callable[[Sheet, Path], object]] = {
-    "csv": lambda sheet, path: path.write_text(_csv(sheet)),
-    "md": lambda sheet, path: path.write_text(markdown(sheet)),
-    "tex": lambda sheet, path: path.write_text(latex(sheet)),
-    "json": lambda sheet, path: path.write_text(_json(sheet)),
+FORMATS: dict[str, Callable[[Table, Path], object]] = {
+    "csv": lambda table, path: path.write_text(_csv(table)),
+    "md": lambda table, path: path.write_text(markdown(table)),
+    "tex": lambda table, path: path.write_text(latex(table)),
+    "json": lambda table, path: path.write_text(_json(table)),
     "parquet": _parquet,
 }
 
 
 def files(name: str, formats: Sequence[str] = ()) -> list[str]:
-    """Names of a sheet's files in those formats, by default in all."""
+    """Names of a table's files in those formats, by default in all."""
     return [f"{name}.{suffix}" for suffix in formats or FORMATS]
+
+
+def parse_formats(text: str) -> list[str]:
+    """Formats from "csv,tex"; EnergyError for unknown ones and for none."""
+    formats = list(dict.fromkeys(filter(None, (part.strip() for part in text.split(",")))))
+    check_formats(formats)
+    if not formats:
+        raise EnergyError(f"--format names no format; formats: {', '.join(FORMATS)}")
+    return formats
 
 
 def check_formats(formats: Sequence[str]) -> None:
@@ -222,8 +216,8 @@ def check_formats(formats: Sequence[str]) -> None:
             raise EnergyError(f"unknown format {suffix!r}; formats: {', '.join(FORMATS)}")
 
 
-def write(sheet: Sheet, folder: Path, name: str, formats: Sequence[str]) -> None:
+def write(table: Table, folder: Path, name: str, formats: Sequence[str]) -> None:
     """`folder`/`name`.SUFFIX for every format; an unknown one raises EnergyError."""
     check_formats(formats)
     for suffix in formats:
-        FORMATS[suffix](sheet, folder / f"{name}.{suffix}")
+        FORMATS[suffix](table, folder / f"{name}.{suffix}")

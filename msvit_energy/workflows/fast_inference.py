@@ -2,35 +2,32 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from msvit.data import Samples
-    from msvit_energy.workflows.model_loading import Subject
+import torch
+from torch import Tensor, nn
+
+from msvit.data import Samples
+from msvit.folding import fold_batch_norm
+from msvit_energy.precision import fired, flips
+from msvit_energy.recording import input_modes
+from msvit_energy.recording.model_state import RestState
+from msvit_energy.workflows.model_loading import LoadedModel
 
 
-def quicken(subject: "Subject", source: "Samples", batch_size: int, how: Mapping[str, Any]) -> "Subject":
-    """The subject with a copy of its model that has batch norm folded into synapses and weights in channels_last.
-
-    Its origin and warnings say so, with the share of neuron outputs that differ on the first batch. `how` are
-    time_steps and feed as for profile.
-    """
-    import torch
-    from torch import Tensor, nn
-
-    from msvit.folding import fold_batch_norm
-    from msvit_energy.precision import fired, flips
-    from msvit_energy.recording import input_modes as feeding
-
-    model = subject.model.eval()
+def speed_up(loaded: LoadedModel, source: Samples, batch_size: int, how: Mapping[str, Any]) -> LoadedModel:
+    """A copy of the model with batch norm folded into synapses and weights in channels_last; its provenance and
+    warnings say so, with the share of neuron outputs that differ on the first batch. `how` are time_steps and feed as
+    for profile."""
+    model = loaded.model.eval()
     anchor = next(model.parameters())
     count = min(batch_size, len(source))
     images = torch.stack([torch.as_tensor(source.dataset[i][0]) for i in range(count)]).to(anchor)
     steps = how["time_steps"] or getattr(model, "time_steps", None) or 1
-    feed = how["feed"] if how["feed"] != "auto" else feeding.detect(model, images[:1], steps)
+    feed = how["feed"] if how["feed"] != "auto" else input_modes.detect(model, images[:1], steps, RestState(model))
 
     def run(network: nn.Module, inputs: Tensor) -> None:
-        feeding.run(network, inputs, steps, feed)
+        input_modes.run(network, inputs, steps, feed)
 
     fast, folded = fold_batch_norm(model)
     fast.to(memory_format=torch.channels_last)
@@ -41,4 +38,5 @@ def quicken(subject: "Subject", source: "Samples", batch_size: int, how: Mapping
         f"--fast rounds otherwise: on the first {count} images {differing:,} of {outputs:,} neuron outputs differ "
         f"({share:.2%})"
     )
-    return replace(subject, model=fast, origin=subject.origin | {"fast": done}, warnings=[*subject.warnings, note])
+    provenance, warnings = loaded.provenance | {"fast": done}, [*loaded.warnings, note]
+    return replace(loaded, model=fast, provenance=provenance, warnings=warnings)

@@ -1,23 +1,31 @@
 """`profile --maps`: which layers are mapped, and the one image whose own maps are shown beside the mean."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import msvit_energy
 from msvit_energy.errors import EnergyError
-
-if TYPE_CHECKING:
-    from msvit_energy.profiles.firing_maps import Example, Maps
-    from msvit_energy.workflows.measurement import Sampling
-    from msvit_energy.workflows.model_loading import Subject
+from msvit_energy.profiles.firing_maps import Example, picture, save
+from msvit_energy.recording.firing_maps import FiringMaps
+from msvit_energy.reporting.figures import save as save_figure
+from msvit_energy.reporting.figures.maps import firing_maps
+from msvit_energy.workflows.measurement import DataOptions
+from msvit_energy.workflows.model_loading import LoadedModel
 
 FILES = ("maps.npz", "maps.png", "maps.svg")
 
 
-def wanted(layers: str | None, image: str | None, out: Path | None) -> "Maps | None":
-    """Empty maps of the layers named in "a,b*"; EnergyError for options that do not go together."""
-    from msvit_energy.profiles.firing_maps import Maps
+@dataclass(frozen=True)
+class MapRequest:
+    """The maps that a measurement fills, and the image by number or file name that is shown with its own."""
 
+    maps: FiringMaps
+    image: str | None = None
+
+
+def requested_maps(layers: str | None, image: str | None, out: Path | None) -> MapRequest | None:
+    """Empty maps of the layers named in "a,b*"; EnergyError for options that do not go together."""
     if layers is None:
         if image is not None:
             raise EnergyError("--map-image goes with --maps")
@@ -27,27 +35,22 @@ def wanted(layers: str | None, image: str | None, out: Path | None) -> "Maps | N
     patterns = [part.strip() for part in layers.split(",") if part.strip()]
     if not patterns:
         raise EnergyError(f"--maps names no layer: {layers!r}")
-    return Maps(patterns)
+    return MapRequest(FiringMaps(patterns), image)
 
 
-def example(subject: "Subject", sampling: "Sampling", name: str, maps: "Maps", options: dict[str, Any]) -> "Example":
-    """The picture of one image of the data, and the maps that it alone gives."""
-    import msvit_energy
-    from msvit_energy.profiles.firing_maps import Example, Maps, picture
+def example(loaded: LoadedModel, options: DataOptions, request: MapRequest, how: dict[str, Any]) -> Example | None:
+    """The picture of the requested image of the data, and the maps that it alone gives; `how` goes to `profile`."""
+    if request.image is None:
+        return None
+    everything = replace(options, images=None, shuffle=False, shard=None).open(loaded)
+    image = everything.dataset[everything.locate(request.image)][0]
+    alone = FiringMaps(request.maps.patterns)
+    msvit_energy.profile(loaded.model, [image.unsqueeze(0)], maps=alone, **how)
+    return Example(request.image, picture(image.numpy()), alone.layers())
 
-    whole = replace(sampling, images=None, shuffle=False, shard=(0, 1)).source(subject)
-    image = whole.dataset[whole.locate(name)][0]
-    alone = Maps(maps.patterns)
-    msvit_energy.profile(subject.model, [image.unsqueeze(0)], maps=alone, **options)
-    return Example(name, picture(image.numpy()), alone.layers())
 
-
-def write(maps: "Maps", shown: "Example | None", folder: Path) -> None:
+def write_maps(maps: FiringMaps, shown: Example | None, folder: Path) -> None:
     """FILES in `folder`."""
-    from msvit_energy.profiles.firing_maps import save
-    from msvit_energy.reporting.figures import save as save_figure
-    from msvit_energy.reporting.figures.maps import firing_maps
-
     layers = maps.layers()
     save(layers, folder / "maps.npz", shown)
     figure = firing_maps(layers, shown)

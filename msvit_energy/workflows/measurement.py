@@ -1,26 +1,34 @@
-"""Measure what was opened on the images that were asked for, and say where the profile comes from."""
+"""Measure a loaded model on the images that were asked for, and say where the profile comes from."""
 
 import os
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+import torch
+from torch import nn
+from torch.utils.data import DataLoader, Dataset
+
+import msvit_energy
+from msvit.data import Samples, open_data
+from msvit.distributed import gathered, ranks, shared_batches
+from msvit.memory import keep_memory
+from msvit_energy import Profile
 from msvit_energy.errors import EnergyError
+from msvit_energy.profiles.image_indices import write_ranges
+from msvit_energy.profiles.merge import merge
+from msvit_energy.profiles.provenance import command_line, environment
+from msvit_energy.workflows.model_loading import LoadedModel
+from msvit_energy.workflows.progress import Progress, no_progress
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from torch import nn
-    from torch.utils.data import Dataset
-
-    from msvit.data import Samples
-    from msvit_energy import Profile
-    from msvit_energy.profiles.firing_maps import Maps
-    from msvit_energy.workflows.model_loading import Subject
+    from msvit_energy.recording.firing_maps import FiringMaps
 
 
 @dataclass(frozen=True)
-class Sampling:
-    """Which images are drawn from where, and how many go through the model at a time."""
+class DataOptions:
+    """Which images are drawn from where, and how many go through the model at a time; `shard` is "i/n"."""
 
     data: str
     images: int | None = None
@@ -28,74 +36,74 @@ class Sampling:
     seed: int = 0
     input_size: str | None = None
     shuffle: bool = False
-    shard: tuple[int, int] = (0, 1)
+    shard: str | None = None
     time_steps: int | None = None  # frames of event data; None: the model's own T
     workers: int | None = None  # processes that load images; None: some for a GPU, none where they would compete
 
     def __post_init__(self) -> None:
+        parse_shard(self.shard)
         if self.workers is not None and self.workers < 0:
             raise EnergyError(f"workers must be 0 or more, not {self.workers}")
         if self.batch_size < 1:
             raise EnergyError(f"batch size must be at least 1, not {self.batch_size}")
 
-    def source(self, subject: "Subject") -> "Samples":
+    def open(self, loaded: LoadedModel) -> Samples:
         """The images, in the size that the model takes."""
-        from msvit.data import open_data
-
         return open_data(
             self.data,
-            subject.size(self.input_size),
+            loaded.size(self.input_size),
             images=self.images,
             seed=self.seed,
             shuffle=self.shuffle,
-            shard=self.shard,
-            time_steps=self.time_steps or getattr(subject.model, "time_steps", None),
+            shard=parse_shard(self.shard),
+            time_steps=self.time_steps or getattr(loaded.model, "time_steps", None),
         )
 
 
-def measure(subject: "Subject", source: "Samples", sampling: Sampling, **options: Any) -> "Profile":
-    """Profile with a progress bar; `options` go to `msvit_energy.profile`. Several processes share the images."""
-    from msvit.memory import keep_memory
-    from msvit_energy.commands.progress import progress_bar
-    from msvit_energy.profiles.provenance import command_line, environment
+def parse_shard(text: str | None) -> tuple[int, int]:
+    """Number and count from "0/4", (0, 1) from None; EnergyError otherwise."""
+    if text is None:
+        return 0, 1
+    number, _, of = text.partition("/")
+    if not (number.isdigit() and of.isdigit()):
+        raise EnergyError(f"a shard is i/n, such as 0/4, not {text!r}")
+    return int(number), int(of)
 
+
+def measure(
+    loaded: LoadedModel, source: Samples, options: DataOptions, progress: Progress = no_progress, **how: Any
+) -> Profile:
+    """Profile the model; `how` goes to `msvit_energy.profile`. Several processes share the images."""
     keep_memory()  # every batch needs the same again
-    with progress_bar("profiling", len(source)) as advance:
+    with progress("profiling", len(source)) as advance:
         measured = profile_together(
-            subject.model,
+            loaded.model,
             source.dataset,
-            sampling.batch_size,
-            workers=sampling.workers,
+            options.batch_size,
+            workers=options.workers,
             classes=source.classes,
             on_batch=advance,
-            **options,
+            **how,
         )
-    described = describe_data(source, sampling.seed, measured.images)
-    provenance = subject.origin | {"data": described, "batch_size": sampling.batch_size}
-    warnings = [*subject.warnings, *source.warnings]
+    data = describe_data(source, options.seed, measured.images)
+    provenance = loaded.provenance | {"data": data, "batch_size": options.batch_size}
+    warnings = [*loaded.warnings, *source.warnings]
     return replace(measured, provenance=provenance | environment(command_line()) | {"warnings": warnings})
 
 
 def profile_together(
-    model: "nn.Module",
-    dataset: "Dataset[Any]",
+    model: nn.Module,
+    dataset: Dataset[Any],
     batch_size: int,
     *,
     workers: int | None = 0,
     lemaire: int = 0,
-    maps: "Maps | None" = None,
+    maps: "FiringMaps | None" = None,
     enough: "Callable[[Profile], bool] | None" = None,
     **options: Any,
-) -> "Profile":
+) -> Profile:
     """The profile of all images, of which each process measures some: whole batches, so that one process alone would
     find the same, number by number. EnergyError for `enough`, which only one process can decide."""
-    import torch
-    from torch.utils.data import DataLoader
-
-    import msvit_energy
-    from msvit.distributed import gathered, ranks, shared_batches
-    from msvit_energy.profiles.merge import merge
-
     if enough is not None and ranks() > 1:
         raise EnergyError(f"--ci ends a measurement after a batch, which {ranks()} processes cannot; use --images")
     own = shared_batches(dataset, batch_size)
@@ -113,10 +121,8 @@ def profile_together(
     return merge(parts, disjoint=True) if len(parts) > 1 else parts[0]
 
 
-def describe_data(source: "Samples", seed: int, images: int) -> dict[str, Any]:
+def describe_data(source: Samples, seed: int, images: int) -> dict[str, Any]:
     """The data's part of the provenance, of the first `images` that were used."""
-    from msvit_energy.profiles.image_indices import write_ranges
-
     return {
         "name": source.name,
         "split": source.split,

@@ -1,30 +1,38 @@
-"""Open what a command works on: a checkpoint, a registered model, or anybody's `package.module:factory`; its data."""
+"""Load the model that a command works on: a checkpoint, a registered model, or anybody's `package.module:factory`."""
 
+import importlib
+import inspect
+import json
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from torch import nn
+import torch
+from torch import nn
 
-    from msvit.classifier import SpikingClassifier
+import msvit
+from msvit.checkpoint import SHIPPED, open_checkpoint
+from msvit.classifier import SpikingClassifier
+from msvit.weight_files import read_stored
+from msvit_energy.errors import EnergyError
+from msvit_energy.profiles.provenance import sha256
+from msvit_energy.workflows.device import choose
 
 
 @dataclass(frozen=True)
-class Subject:
+class LoadedModel:
     """A model to measure: the module, what images it takes (None: it does not say), its part of the provenance, and
     warnings about it."""
 
-    model: "nn.Module"
+    model: nn.Module
     input_size: tuple[int, int, int] | None
-    origin: dict[str, Any]
+    provenance: dict[str, Any]
     warnings: list[str] = field(default_factory=list)
 
     def size(self, given: str | None) -> tuple[int, int, int]:
         """C, H, W of the images: as given, else the model's own; EnergyError if neither says it all."""
-        from msvit_energy.errors import EnergyError
 
         if given is not None:
             return parse_size(given, self.input_size)
@@ -35,7 +43,6 @@ class Subject:
 
 def parse_size(text: str, own: tuple[int, int, int] | None) -> tuple[int, int, int]:
     """C, H, W from "288", "288x384" (with the model's own channels) or "3x288x384"; EnergyError otherwise."""
-    from msvit_energy.errors import EnergyError
 
     parts = text.split("x")
     if not all(part.isdigit() and int(part) > 0 for part in parts) or len(parts) > 3:
@@ -48,7 +55,7 @@ def parse_size(text: str, own: tuple[int, int, int] | None) -> tuple[int, int, i
     return own[0], int(parts[0]), int(parts[-1])
 
 
-def open_subject(
+def load_model(
     ckpt: Path | None,
     name: str | None,
     model_args: str | None,
@@ -57,23 +64,17 @@ def open_subject(
     time_steps: int | None,
     seed: int,
     device: str,
-) -> Subject:
+) -> LoadedModel:
     """The model to measure. Says on stderr what it inferred."""
-    from msvit_energy.workflows.device import choose
-
     place = choose(device)
     arguments = parse_arguments(model_args)
     if name is not None and ":" in name:
         return _foreign(name, arguments, ckpt, ema, seed, place)
-    network, origin, warnings = open_model(ckpt, name, ema, time_steps, seed, place, arguments)
-    return Subject(network, network.input_size, origin, warnings)
+    return load_registered(ckpt, name, arguments, ema=ema, time_steps=time_steps, seed=seed, device=place)
 
 
 def parse_arguments(text: str | None) -> dict[str, Any]:
     """Keyword arguments from a JSON object; EnergyError for anything else."""
-    import json
-
-    from msvit_energy.errors import EnergyError
 
     if text is None:
         return {}
@@ -86,37 +87,28 @@ def parse_arguments(text: str | None) -> dict[str, Any]:
     return arguments
 
 
-def without_memory(name: str, arguments: Mapping[str, Any]) -> "SpikingClassifier":
+def without_memory(name: str, arguments: Mapping[str, Any]) -> SpikingClassifier:
     """A registered model on the meta device: shapes, no weights."""
-    import torch
-
-    import msvit
 
     with torch.device("meta"):
         return msvit.create_model(name, **arguments)
 
 
-def open_model(
+def load_registered(
     ckpt: Path | None,
     name: str | None,
+    arguments: Mapping[str, Any],
+    *,
     ema: bool,
     time_steps: int | None,
     seed: int,
     device: str,
-    arguments: dict[str, Any] | None = None,
-) -> tuple["SpikingClassifier", dict[str, Any], list[str]]:
-    """A model of this project, its part of the provenance, and warnings about it."""
-    import torch
-
-    import msvit
-    from msvit.checkpoint import SHIPPED, open_checkpoint
-    from msvit_energy.errors import EnergyError
-    from msvit_energy.profiles.provenance import sha256
-
+) -> LoadedModel:
+    """A model of this project: the shipped checkpoint where neither a checkpoint nor a name is given."""
     if ckpt is None and name is not None:
         torch.manual_seed(seed)
-        network = msvit.create_model(name, **({"time_steps": time_steps} | (arguments or {}))).to(device)
-        origin: dict[str, Any] = {"checkpoint": None}
+        network = msvit.create_model(name, **({"time_steps": time_steps} | dict(arguments))).to(device)
+        provenance: dict[str, Any] = {"checkpoint": None}
         warnings = ["the weights are untrained: rates and energy mean nothing for a trained network"]
     else:
         if arguments:
@@ -125,20 +117,14 @@ def open_model(
         network, notes = open_checkpoint(path, model=name, time_steps=time_steps, device=device, ema=ema)
         for note in notes:
             print(f"{path.name}: {note}", file=sys.stderr)
-        origin = {"checkpoint": {"file": path.name, "sha256": sha256(path), "ema": ema, "inferred": list(notes)}}
+        provenance = {"checkpoint": {"file": path.name, "sha256": sha256(path), "ema": ema, "inferred": list(notes)}}
         warnings = []
-    origin["model"] = {"name": network.spec.name, "args": network.spec.args}
-    return network, origin | {"device": device}, warnings
+    provenance["model"] = {"name": network.spec.name, "args": network.spec.args}
+    return LoadedModel(network, network.input_size, provenance | {"device": device}, warnings)
 
 
-def _foreign(name: str, arguments: dict[str, Any], ckpt: Path | None, ema: bool, seed: int, device: str) -> Subject:
+def _foreign(name: str, arguments: dict[str, Any], ckpt: Path | None, ema: bool, seed: int, device: str) -> LoadedModel:
     """Anybody's model, made by calling `package.module:factory` with the arguments."""
-    import inspect
-
-    import torch
-
-    from msvit_energy.errors import EnergyError
-    from msvit_energy.profiles.provenance import sha256
 
     factory = _imported(name)
     try:
@@ -149,23 +135,20 @@ def _foreign(name: str, arguments: dict[str, Any], ckpt: Path | None, ema: bool,
     model = factory(**arguments)
     if not isinstance(model, torch.nn.Module):
         raise EnergyError(f"{name} made a {type(model).__name__}, not a torch.nn.Module")
-    origin: dict[str, Any] = {"model": {"name": name, "args": arguments}, "checkpoint": None, "device": device}
+    provenance: dict[str, Any] = {"model": {"name": name, "args": arguments}, "checkpoint": None, "device": device}
     warnings = []
     if ckpt is None:
         warnings.append("no checkpoint was given: unless the factory loads weights, rates and energy mean nothing")
     else:
         _load(model, ckpt, ema)
-        origin["checkpoint"] = {"file": ckpt.name, "sha256": sha256(ckpt), "ema": ema, "inferred": []}
+        provenance["checkpoint"] = {"file": ckpt.name, "sha256": sha256(ckpt), "ema": ema, "inferred": []}
     size = getattr(model, "input_size", None)
     own = tuple(size) if isinstance(size, list | tuple) and len(size) == 3 else None
-    return Subject(model.to(device), own, origin, warnings)
+    return LoadedModel(model.to(device), own, provenance, warnings)
 
 
 def _imported(name: str) -> Any:
     """The callable that `package.module:factory` names; modules of the current folder are found too."""
-    import importlib
-
-    from msvit_energy.errors import EnergyError
 
     module_name, _, attribute = name.partition(":")
     if "" not in sys.path:
@@ -184,23 +167,9 @@ def _imported(name: str) -> Any:
     return factory
 
 
-def _load(model: "nn.Module", ckpt: Path, ema: bool) -> None:
-    from msvit.weight_files import read_stored
-    from msvit_energy.errors import EnergyError
+def _load(model: nn.Module, ckpt: Path, ema: bool) -> None:
 
     try:
         model.load_state_dict(read_stored(ckpt, ema=ema).weights)
     except RuntimeError as error:
         raise EnergyError(f"{ckpt} does not fit the model: {' '.join(str(error).split())[:300]}") from error
-
-
-def parse_shard(text: str | None) -> tuple[int, int]:
-    """Number and count from "0/4"; EnergyError otherwise."""
-    from msvit_energy.errors import EnergyError
-
-    if text is None:
-        return 0, 1
-    number, _, of = text.partition("/")
-    if not (number.isdigit() and of.isdigit()):
-        raise EnergyError(f"a shard is i/n, such as 0/4, not {text!r}")
-    return int(number), int(of)

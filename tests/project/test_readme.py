@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from msvit_energy import Profile, price
-from msvit_energy.commands.models import describe
 from msvit_energy.pricing.protocols import PROTOCOLS
+from msvit_energy.workflows.model_list import describe
 
 README = (Path(__file__).parents[2] / "README.md").read_text()
 SET_UP = ("make", "pip")  # what .ci/run executes

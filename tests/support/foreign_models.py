@@ -10,6 +10,8 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from msvit_energy import Profile
+from msvit_energy.recording import input_modes
+from msvit_energy.recording.model_state import RestState
 from msvit_energy.recording.neurons import emitted
 
 
@@ -100,3 +102,8 @@ def half_flops(model: nn.Module, inputs: Tensor) -> float:
 def only(profile: Profile) -> Any:
     """The driving operand of the last operator."""
     return profile.operators[-1].operands[0]
+
+
+def way_to_feed(model: nn.Module, image: Tensor, time_steps: int) -> str:
+    """What is found out about a model at rest from one image `[1, ...]`."""
+    return input_modes.detect(model, image, time_steps, RestState(model))

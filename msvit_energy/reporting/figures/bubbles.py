@@ -24,18 +24,14 @@ from msvit_energy.reporting.figures.style import (
     ROUND,
     TEXT,
     Page,
-    digits_of,
-    fixed,
     header,
     own_style,
-    percent,
-    plain,
     plain_numbers,
     priced,
+    short_title,
     shortened,
-    subject,
 )
-from msvit_energy.reporting.layer_table import count
+from msvit_energy.reporting.formatting import count, digits_of, fixed, percent, plain
 
 PANEL = (4.3, 3.6)  # inches
 KEY = 0.62
@@ -93,7 +89,7 @@ def rate_energy_bubbles(profile: Profile, report: EnergyReport) -> Figure:
     right = left + PANEL[0] + LINES
     width = max(right + sum(names.widths) + MARGIN, NARROWEST)
     lines = _lines(report, items)
-    head = header(f"Rate and energy, {subject(profile)}", lines, profile.warnings(), width - 2 * MARGIN)
+    head = header(f"Rate and energy, {short_title(profile)}", lines, profile.warnings(), width - 2 * MARGIN)
     key = MARGIN + sum(line_height(size) for _, size in head) + 0.08
     page = Page(width, key + KEY + PANEL[1] + 0.4 + MARGIN)
     page.write_lines(MARGIN, head)

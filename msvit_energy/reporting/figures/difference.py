@@ -26,8 +26,8 @@ from msvit_energy.reporting.figures.heat import (
     rates,
 )
 from msvit_energy.reporting.figures.layers import Column, Layers, Row, draw_layers, page_width
-from msvit_energy.reporting.figures.rates import rate_text
-from msvit_energy.reporting.figures.style import INK, MARGIN, MINUS, TEXT, header, own_style, shortened, subject
+from msvit_energy.reporting.figures.style import INK, MARGIN, TEXT, header, own_style, short_title, shortened
+from msvit_energy.reporting.formatting import MINUS, rate_text, signed
 
 COLOURS = "PuOr"  # told apart by all eyes; in greyscale by the sign, in words or as a dash
 MOST_NAMES = 12
@@ -72,11 +72,6 @@ def difference(pairs: Sequence[tuple[NeuronLayer, NeuronLayer]], steps: int, oth
     return rates([one for one, _ in pairs], steps) - rates([other for _, other in pairs], steps)
 
 
-def signed(number: float, digits: int = 3) -> str:
-    """A difference with its sign; 0 only if it is."""
-    return f"{number:+.{digits}f}".replace("-", MINUS) if number else "0"
-
-
 def _fill(drawn: Layers, values: np.ndarray, steps_match: bool) -> None:
     layers, steps = values.shape
     limit = np.nanmax(np.abs(values), initial=0.0) or 1.0
@@ -118,9 +113,9 @@ def _described(a: Profile, b: Profile, sources: tuple[str, str]) -> list[str]:
     """What A and B are, a line each, and whether their steps can be matched."""
     lines = []
     for name, profile, source in zip("AB", (a, b), sources, strict=True):
-        said = f"{name}: {subject(profile)}, {profile.images} images, T = {profile.time_steps}"
-        said += f", mean {profile.firing_rate:.4f} over {len(profile.neurons)} neuron layers"
-        lines.append(said + (f" ({shortened(source, 60)})" if source else ""))
+        text = f"{name}: {short_title(profile)}, {profile.images} images, T = {profile.time_steps}"
+        text += f", mean {profile.firing_rate:.4f} over {len(profile.neurons)} neuron layers"
+        lines.append(text + (f" ({shortened(source, 60)})" if source else ""))
     if a.time_steps != b.time_steps:
         lines.append(f"T differs ({a.time_steps} and {b.time_steps}), so means over time are compared")
     return lines

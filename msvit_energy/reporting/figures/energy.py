@@ -19,16 +19,14 @@ from msvit_energy.reporting.figures.style import (
     ORANGE,
     ROUND,
     TALL,
-    digits_of,
-    fixed,
     header,
     own_style,
-    percent,
     plain_numbers,
     priced,
+    short_title,
     shortened,
-    subject,
 )
+from msvit_energy.reporting.formatting import digits_of, fixed, percent
 
 PANEL, KEY = 3.0, 0.34  # inches
 BAR = 0.72  # of a row
@@ -53,7 +51,7 @@ def energy_bars(profile: Profile, report: EnergyReport) -> Figure:
     columns = _columns(counted, report)
     inner = page_width(rows, PANEL, columns) - 2 * MARGIN
     lines = [priced(report), *left_out(report)]
-    head = header(f"Energy per layer, {subject(profile)}", lines, profile.warnings(), inner)
+    head = header(f"Energy per layer, {short_title(profile)}", lines, profile.warnings(), inner)
     drawn = draw_layers(rows, PANEL, columns, head, key=KEY)
     handles = _bars(drawn, parts(counted, report))
     handles += _intervals(drawn, counted)

@@ -20,7 +20,8 @@ from msvit_energy.reporting.figures.heat import (
     rates,
 )
 from msvit_energy.reporting.figures.layers import Column, Row, draw_layers, page_width
-from msvit_energy.reporting.figures.style import MARGIN, fixed, header, own_style, subject
+from msvit_energy.reporting.figures.style import MARGIN, header, own_style, short_title
+from msvit_energy.reporting.formatting import rate_text
 
 SATURATED = 0.95  # mean firing rate from which a layer hardly tells one input from another
 
@@ -38,9 +39,9 @@ def firing_rate_heatmap(profile: Profile) -> Figure:
     rows = [Row(layer.stage, layer.neuron) for layer in layers]
     columns = [Column("mean", [rate_text(layer.firing_rate, 4) for layer in layers])]
     panel = panel_width(steps)
-    said = f"{profile.images} images, T = {steps}, mean {profile.firing_rate:.4f} over {len(layers)} neuron layers"
+    line = f"{profile.images} images, T = {steps}, mean {profile.firing_rate:.4f} over {len(layers)} neuron layers"
     inner = page_width(rows, panel, columns) - 2 * MARGIN
-    head = header(f"Firing rate, {subject(profile)}", [said], profile.warnings(), inner)
+    head = header(f"Firing rate, {short_title(profile)}", [line], profile.warnings(), inner)
     drawn = draw_layers(rows, panel, columns, head)
     low, high = min(0.0, np.nanmin(values, initial=0.0)), np.nanmax(values, initial=0.0)
     scale = Normalize(low, high if high > low else 1.0)
@@ -57,11 +58,6 @@ def firing_rate_heatmap(profile: Profile) -> Figure:
         handles.append(hatched("several calls per step: mean only"))
     drawn.page.legend(MARGIN + 2.35, drawn.key, handles)
     return drawn.page.figure
-
-
-def rate_text(rate: float, digits: int = 3) -> str:
-    """A rate in a table; 0 only if it is."""
-    return fixed(rate, digits).replace("<0.", "<.")
 
 
 def _layers(rows: Sequence[int]) -> str:

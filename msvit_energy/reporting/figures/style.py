@@ -4,7 +4,6 @@ Layout is in inches and of our own: matplotlib's constrained layout measures eve
 seconds at 80 layers.
 """
 
-import math
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,12 +20,11 @@ from msvit_energy.errors import EnergyError
 from msvit_energy.pricing.energy import EnergyReport
 from msvit_energy.profiles.profile import Profile
 from msvit_energy.reporting.figures.glyphs import Label, Labels, line_height, literal, wrapped
-from msvit_energy.reporting.layer_table import millijoule, title
+from msvit_energy.reporting.formatting import millijoule, percent, plain, title
 
 FORMATS = (".png", ".svg")
 MARGIN = 0.15  # inches
 TEXT, TITLE, SMALL = 7.5, 10.0, 6.5  # points
-MINUS = "\N{MINUS SIGN}"
 ROUND = (1, 2, 2.5, 5, 10)  # steps between the numbers of an axis, but for powers of ten
 DPI, MOST_PIXELS = 150, 30_000  # on a side: the renderer ends at 2^16, many viewers earlier
 MOST_WARNINGS, LONGEST_WARNING = 6, 240
@@ -142,7 +140,7 @@ def header(first: str, lines: Iterable[str], warnings: Sequence[str], width: flo
     return heads + [(line, TEXT) for text in (*lines, *shown) for line in wrapped(text, width, TEXT)]
 
 
-def subject(profile: Profile) -> str:
+def short_title(profile: Profile) -> str:
     """Model and data of a profile, short enough for a title."""
     return shortened(title(profile), 80)
 
@@ -155,31 +153,6 @@ def priced(report: EnergyReport) -> str:
         f"{millijoule(report.total_mj)}{margin} per image by {report.protocol} "
         f"({prices.name}: E_MAC {prices.e_mac} pJ, E_AC {prices.e_ac} pJ)"
     )
-
-
-def plain(number: float) -> str:
-    """A number of an axis, without powers of ten unless it is tiny."""
-    digits = 6 - math.floor(math.log10(abs(number))) if number else 0
-    text = f"{number:.{max(digits, 0)}f}" if digits <= 12 else f"{number:g}"
-    return (text.rstrip("0").rstrip(".") if "." in text and "e" not in text else text).replace("-", MINUS)
-
-
-def fixed(number: float, digits: int) -> str:
-    """A number to so many digits after the point; 0 only if it is."""
-    text = f"{number:.{digits}f}"
-    if number == 0 or float(text):
-        return text if number else "0"
-    return f"<{10.0**-digits:.{digits}f}"
-
-
-def percent(share: float) -> str:
-    """A share in percent to one digit, without it from 100 % on; 0 only if it is."""
-    return f"{share:.0%}" if share >= 1 else f"{fixed(100 * share, 1)}%" if share else "0"
-
-
-def digits_of(largest: float) -> int:
-    """Digits after the point that show four significant ones of the largest number of a column."""
-    return max(0, 3 - math.floor(math.log10(largest))) if largest > 0 else 0
 
 
 def shortened(text: str, most: int) -> str:

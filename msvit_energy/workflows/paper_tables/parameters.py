@@ -1,25 +1,23 @@
 """What Tables 2 and 3 of the paper have in common: printed parameters beside counted ones."""
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from torch import nn
+import torch
+from torch import nn
 
-    from msvit.classifier import SpikingClassifier
-    from msvit_energy.reporting.table import Column
+from msvit.classifier import SpikingClassifier
+from msvit_energy.reporting.table import Column
 
 TOLERANCE_M = 0.01
 
 
-def parameters(model: "nn.Module") -> int:
+def parameters(model: nn.Module) -> int:
     """All parameters of a model."""
     return sum(weights.numel() for weights in model.parameters())
 
 
-def used_parameters(model: "SpikingClassifier") -> int:
+def used_parameters(model: SpikingClassifier) -> int:
     """Parameters that a gradient reaches from the output; the model is on the meta device."""
-    import torch
-
     model(torch.empty(1, *model.input_size, device="meta")).sum().backward()
     return sum(weights.numel() for weights in model.parameters() if weights.grad is not None)
 
@@ -35,10 +33,8 @@ def compared(printed_m: float, counted: int) -> dict[str, Any]:
     }
 
 
-def columns() -> "dict[str, Column]":
+def columns() -> dict[str, Column]:
     """How those columns print."""
-    from msvit_energy.reporting.table import Column
-
     return {
         "params_m_published": Column("M printed", ".2f"),
         "params_m": Column("M", ".4f"),

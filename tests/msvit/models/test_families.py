@@ -10,7 +10,7 @@ import msvit
 import msvit_energy
 from msvit.attention import Matmul
 from msvit_energy import Profile
-from msvit_energy.dense.reconcile import trace
+from msvit_energy.dense.graph import trace
 from msvit_energy.geometry import geometry
 from tests.support import parity
 

@@ -11,10 +11,10 @@ import pytest
 import msvit_energy
 from msvit.classifier import SpikingClassifier
 from msvit_energy import Profile, price
-from msvit_energy.commands.compare import chosen, named
 from msvit_energy.reporting.comparison import Entry, comparison, front, measured, ordered
 from msvit_energy.reporting.figures.style import save
 from msvit_energy.reporting.figures.tradeoff import energy_accuracy
+from msvit_energy.workflows.comparison import load_named, published_entries
 from tests.support.command_line import run
 
 
@@ -86,8 +86,8 @@ def test_equal_points_are_both_on_the_front() -> None:
 
 def test_energies_are_relative_to_the_first_row() -> None:
     entries = [entry("x", 4, 80), entry("y", 1, 70), entry("z", None, 60)]
-    sheet = comparison(entries, "t")
-    assert [record["relative"] for record in sheet.records] == [1, 0.25, None]
+    table = comparison(entries, "t")
+    assert [record["relative"] for record in table.records] == [1, 0.25, None]
     cheapest = comparison(ordered(entries, "energy"), "t")
     assert [(record["name"], record["relative"]) for record in cheapest.records] == [("y", 1), ("x", 4), ("z", None)]
     assert [e.name for e in ordered(entries, "accuracy")] == ["x", "y", "z"]
@@ -96,20 +96,22 @@ def test_energies_are_relative_to_the_first_row() -> None:
 
 def test_published_rows_are_those_printed() -> None:
     by_method = {
-        name: len(chosen(name)) for name in ("spikformer", "qkformer", "sdt", "sdt-v2", "table1", "table2:sdt")
+        name: len(published_entries(name))
+        for name in ("spikformer", "qkformer", "sdt", "sdt-v2", "table1", "table2:sdt")
     }
     assert by_method == {"spikformer": 2, "qkformer": 3, "sdt": 3, "sdt-v2": 3, "table1": 20, "table2:sdt": 4}
-    (big,) = [row for row in chosen("msvit") if row.name == "MSViT-10-768"]
+    (big,) = [row for row in published_entries("msvit") if row.name == "MSViT-10-768"]
     assert (big.energy_mj, big.top1, big.params_m, big.time_steps) == (45.88, 85.06, 69.8, 4)
     assert big.data == "ImageNet-1k"
-    doubted = [row.name for row in chosen("table1") if row.doubt]
+    doubted = [row.name for row in published_entries("table1") if row.doubt]
     assert doubted == ["Swin Transformer Swin-T", "Swin Transformer Swin-S", "Spikformer 8-384", "Spikformer 8-768"]
-    assert chosen("sdt,table1") == [*chosen("sdt"), *(row for row in chosen("table1") if row not in chosen("sdt"))]
+    sdt, table1 = published_entries("sdt"), published_entries("table1")
+    assert published_entries("sdt,table1") == [*sdt, *(row for row in table1 if row not in sdt)]
 
 
 def test_rows_of_ones_own_table(tmp_path: Path) -> None:
     (tmp_path / "b.csv").write_text("method,dataset,energy_mj,top1\nOurs,CIFAR10,1.5,95\nTheirs,CIFAR10,,94\n")
-    rows = chosen(str(tmp_path / "b.csv"))
+    rows = published_entries(str(tmp_path / "b.csv"))
     assert [(row.name, row.data, row.energy_mj, row.top1) for row in rows] == [
         ("Ours", "CIFAR10", 1.5, 95.0),
         ("Theirs", "CIFAR10", None, 94.0),
@@ -176,11 +178,11 @@ def test_names_tell_equal_models_apart(profile: Profile, tmp_path: Path) -> None
         profile.save(tmp_path / folder / "profile.json")
     other.save(tmp_path / "c.json")
     paths = [tmp_path / "a/x/profile.json", tmp_path / "b/x/profile.json", tmp_path / "c.json"]
-    assert list(named(paths)) == ["msvit_digits (a/x)", "msvit_digits (b/x)", "other"]
+    assert list(load_named(paths)) == ["msvit_digits (a/x)", "msvit_digits (b/x)", "other"]
 
 
 def test_scatter_draws_every_known_point_and_is_the_same_twice(tmp_path: Path) -> None:
-    entries = [*chosen("table1"), entry("mine", 0.004, 98.0, data="digits"), entry("none", None, 99.0)]
+    entries = [*published_entries("table1"), entry("mine", 0.004, 98.0, data="digits"), entry("none", None, 99.0)]
     figure = energy_accuracy(entries)
     assert len(figure.axes) == 2  # one for each data set
     drawn = [text.get_text() for axes in figure.axes for text in axes.texts]

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from types import MethodType
 from typing import Any
-from weakref import ref
+from weakref import WeakKeyDictionary, ref
 
 import pytest
 import torch
@@ -14,8 +14,8 @@ from torch.nn import functional as F
 
 import msvit
 import msvit_energy
+from msvit_energy.dense.graph import Graph, GraphCache, trace
 from msvit_energy.dense.meta_tensors import ShapesOnly
-from msvit_energy.dense.reconcile import Graph, trace
 from tests.support import parity
 from tests.support.foreign_models import Forward, numbers
 
@@ -128,7 +128,7 @@ def test_real_tensors_lose_their_values_but_single_numbers_that_are_no_weights()
 # Which forwards a profile makes
 
 
-def told(function: Callable[[Any, Tensor], Any], **parts: Any) -> tuple[Forward, list[str]]:
+def observed(function: Callable[[Any, Tensor], Any], **parts: Any) -> tuple[Forward, list[str]]:
     """A model, and the devices of the inputs that it is called with from now on."""
     devices: list[str] = []
 
@@ -143,8 +143,8 @@ def two_layers(m: Any, x: Tensor) -> Tensor:
     return m.second(m.first(x).relu()).flatten(1)
 
 
-def macs(model: nn.Module, *shape: int) -> dict[str, int]:
-    profile = msvit_energy.profile(model, [numbers(*shape)], time_steps=1, feed="image")
+def macs(model: nn.Module, *shape: int, graphs: GraphCache | None = None) -> dict[str, int]:
+    profile = msvit_energy.profile(model, [numbers(*shape)], time_steps=1, feed="image", graphs=graphs)
     assert (profile.coverage.unknown, profile.coverage.note) == ((), "")
     return profile.coverage.counted
 
@@ -153,32 +153,32 @@ def convolutions() -> dict[str, nn.Module]:
     return {"first": nn.Conv2d(1, 2, 3), "second": nn.Conv2d(2, 4, 3)}
 
 
-def test_a_graph_costs_no_forward_with_values_and_is_made_once_for_each_size_of_images() -> None:
-    model, devices = told(two_layers, **convolutions())
+def test_a_graph_costs_no_forward_with_values() -> None:
+    model, devices = observed(two_layers, **convolutions())
     assert macs(model, 5, 1, 6, 6) == {"first": 2 * 16 * 9, "second": 4 * 4 * 18}
-    assert macs(model, 2, 1, 6, 6) == {"first": 2 * 16 * 9, "second": 4 * 4 * 18}
+    assert devices == ["cpu", "meta"]
+    assert macs(model, 5, 1, 6, 6) == {"first": 2 * 16 * 9, "second": 4 * 4 * 18}
+    assert devices == ["cpu", "meta"] * 2
+
+
+def test_kept_graphs_are_made_once_for_each_model_and_size_of_images() -> None:
+    graphs: GraphCache = WeakKeyDictionary()
+    model, devices = observed(two_layers, **convolutions())
+    assert macs(model, 5, 1, 6, 6, graphs=graphs) == {"first": 2 * 16 * 9, "second": 4 * 4 * 18}
+    assert macs(model, 2, 1, 6, 6, graphs=graphs) == {"first": 2 * 16 * 9, "second": 4 * 4 * 18}
     assert devices == ["cpu", "meta", "cpu"]
-    assert macs(model, 5, 1, 8, 8) == {"first": 2 * 36 * 9, "second": 4 * 16 * 18}
-    assert macs(model, 5, 1, 6, 6) == {"first": 2 * 16 * 9, "second": 4 * 4 * 18}
+    assert macs(model, 5, 1, 8, 8, graphs=graphs) == {"first": 2 * 36 * 9, "second": 4 * 16 * 18}
+    assert macs(model, 5, 1, 6, 6, graphs=graphs) == {"first": 2 * 16 * 9, "second": 4 * 4 * 18}
     assert devices == ["cpu", "meta", "cpu", "cpu", "meta", "cpu"]
+    other = nn.Sequential(nn.Flatten(), nn.Linear(36, 2))
+    assert macs(other, 5, 1, 6, 6, graphs=graphs) == {"1": 72}
 
 
 def test_inference_mode_is_no_reason_to_take_values() -> None:
-    model, devices = told(two_layers, **convolutions())
+    model, devices = observed(two_layers, **convolutions())
     with torch.inference_mode():
         macs(model, 2, 1, 6, 6)
     assert devices == ["cpu", "meta"]
-
-
-def test_training_leaves_a_graph_as_it_is() -> None:
-    model, devices = told(two_layers, first=nn.Conv2d(1, 2, 3), second=nn.BatchNorm2d(2))
-    macs(model, 2, 1, 6, 6)
-    model.train()
-    model(numbers(4, 1, 6, 6)).sum().backward()
-    torch.optim.SGD(model.parameters(), 0.1).step()
-    devices.clear()
-    macs(model, 2, 1, 6, 6)
-    assert devices == ["cpu"]
 
 
 @dataclass
@@ -253,7 +253,7 @@ def set_by_hook(model: Any) -> None:
         (set_by_hook, 16, 4 * 2),
     ],
 )
-def test_a_change_of_the_model_is_noticed(change: Callable[[Any], None], first: int, second: int) -> None:
+def test_a_model_that_changed_has_another_graph(change: Callable[[Any], None], first: int, second: int) -> None:
     """MACs of 6 x 6 images: outputs times channels in, of 2 x 9 taps each."""
     model = Adjustable()
     assert sum(macs(model, 2, 1, 6, 6).values()) == 18 * (16 + 16 * 2)
@@ -266,11 +266,12 @@ def test_a_graph_that_hangs_on_weights_is_made_with_values_each_time() -> None:
         x = m.first(x)
         return m.second(x) if m.gate.sum() > 0 else x
 
-    model, devices = told(gated, first=nn.Linear(4, 4), second=nn.Linear(4, 6), gate=nn.Parameter(torch.ones(2)))
-    assert macs(model, 2, 4) == {"first": 16, "second": 24}
+    graphs: GraphCache = WeakKeyDictionary()
+    model, devices = observed(gated, first=nn.Linear(4, 4), second=nn.Linear(4, 6), gate=nn.Parameter(torch.ones(2)))
+    assert macs(model, 2, 4, graphs=graphs) == {"first": 16, "second": 24}
     assert devices == ["cpu", "meta", "cpu"]
     model.gate.data.neg_()
-    assert macs(model, 2, 4) == {"first": 16}
+    assert macs(model, 2, 4, graphs=graphs) == {"first": 16}
 
 
 def test_an_unknown_is_not_believed_without_values() -> None:
@@ -280,7 +281,7 @@ def test_an_unknown_is_not_believed_without_values() -> None:
     def forward(m: Any, x: Tensor) -> Tensor:
         return torch.special.entr(m.layer(x)) if x.is_meta else m.layer(x)
 
-    model, devices = told(forward, layer=nn.Linear(4, 4), there=there)
+    model, devices = observed(forward, layer=nn.Linear(4, 4), there=there)
     assert macs(model, 2, 4) == {"layer": 16}
     assert devices == ["cpu", "meta", "cpu"]
 
@@ -325,9 +326,11 @@ def test_hooks_weights_and_buffers_stay_the_models_own(kind: type[Adjustable]) -
 
 
 def test_a_model_is_not_kept_alive_by_its_graph() -> None:
+    graphs: GraphCache = WeakKeyDictionary()
     model = Adjustable()
     model.pool = MethodType(lambda self, x: x, model)  # holds the model
-    macs(model, 2, 1, 6, 6)
+    macs(model, 2, 1, 6, 6, graphs=graphs)
+    assert len(graphs) == 1
     gone = [ref(model), ref(model.second)]
     del model
     gc.collect()

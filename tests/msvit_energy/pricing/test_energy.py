@@ -1,6 +1,8 @@
 """Pricing from records alone: what each protocol counts, and what it leaves out, worked out by hand."""
 
 import re
+import subprocess
+import sys
 import textwrap
 from dataclasses import replace
 from fractions import Fraction
@@ -10,7 +12,10 @@ import pytest
 
 from msvit_energy import EnergyError, Profile, price
 from msvit_energy.pricing import protocols
-from msvit_energy.pricing.protocols import PROTOCOLS, QUESTIONS, all_choices
+from msvit_energy.pricing.energy import price_counts
+from msvit_energy.pricing.operation_counts import count
+from msvit_energy.pricing.protocol import QUESTIONS
+from msvit_energy.pricing.protocols import PROTOCOLS, all_choices
 from msvit_energy.pricing.technology import get_technology, with_prices
 from msvit_energy.profiles.memory_estimate import MemoryEstimate
 from msvit_energy.profiles.operand import Operand
@@ -74,6 +79,14 @@ def test_the_head_is_listed_but_not_in_the_sum() -> None:
     assert priced.macs_per_step == 100  # but the ANN of equal shape has it
 
 
+ENTRANCE = operator("conv2d", "entrance", operand("analog", 0.3))
+BINARY = operator("conv2d", "", operand("binary", 0.25))
+INTEGER = operator("linear", "", operand("integer", 1.5, nonzero=0.5))
+HEAD = operator("linear", "head", operand("analog", 0.5))
+SPIKING_HEAD = operator("linear", "head", operand("binary", 0.25, nonzero=0.25))
+PRODUCT = operator("matmul", "", operand("binary", 0.5), operand("binary", 0.25))
+
+
 def test_totals_are_the_sums_of_the_rows() -> None:
     operators = (
         replace(operator("conv2d", "entrance", operand("analog", 0.1)), layer="a"),
@@ -88,12 +101,24 @@ def test_totals_are_the_sums_of_the_rows() -> None:
     assert frame.share.sum() == pytest.approx(1, rel=1e-15)
 
 
-ENTRANCE = operator("conv2d", "entrance", operand("analog", 0.3))
-BINARY = operator("conv2d", "", operand("binary", 0.25))
-INTEGER = operator("linear", "", operand("integer", 1.5, nonzero=0.5))
-HEAD = operator("linear", "head", operand("analog", 0.5))
-SPIKING_HEAD = operator("linear", "head", operand("binary", 0.25, nonzero=0.25))
-PRODUCT = operator("matmul", "", operand("binary", 0.5), operand("binary", 0.25))
+def test_counts_of_parts_join_to_counts_of_the_whole() -> None:
+    # 100 MACs once, 0.25 x 400 and 1.5 x 400 accumulates
+    first, second = Profile(1, 4, (ENTRANCE, replace(BINARY, layer="b"))), Profile(1, 4, (replace(INTEGER, layer="c"),))
+    joined = count(first) + count(second)
+    assert [entry.layer for entry in joined.entries] == ["layer", "b", "c"]
+    assert (float(joined.total.macs), float(joined.total.acs)) == (100, 700)
+    priced = price_counts(joined, get_technology("45nm-fp32"))
+    assert priced.total_pj == pytest.approx(4.6 * 100 + 0.9 * 700, rel=1e-15)
+    assert (priced.spread, priced.macs_per_step) == (None, 300)
+    with pytest.raises(EnergyError, match="operations counted by appendix-c and by sdt do not add"):
+        count(first) + count(second, "sdt")
+
+
+def test_an_entry_that_a_protocol_leaves_out_has_no_operations() -> None:
+    entries = count(Profile(1, 4, (replace(HEAD, layer="h"), replace(BINARY, layer="b")))).entries
+    assert [(entry.layer, entry.counted, float(entry.operations.acs)) for entry in entries] == [
+        ("h", False, 0), ("b", True, 100)
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -181,10 +206,21 @@ def test_lemaire_is_priced_from_the_estimate_alone() -> None:
 
 def test_every_protocol_answers_every_question() -> None:
     for protocol in PROTOCOLS.values():
-        answers = protocol.answers()
-        assert tuple(answers) == QUESTIONS
+        answers = protocol.answers.by_question()
+        assert tuple(answers) == tuple(QUESTIONS.values())
         assert all(len(answer) > 3 for answer in answers.values())
         assert protocol.source
+
+
+def test_answers_are_there_when_python_drops_docstrings() -> None:
+    listed = [
+        subprocess.run(
+            [sys.executable, *options, "-m", "msvit_energy", "protocols"], capture_output=True, text=True, check=True
+        ).stdout
+        for options in ((), ("-OO",))
+    ]
+    assert "Head: left out, since it is not in equation 18." in listed[0]
+    assert listed[0] == listed[1]
 
 
 def test_every_choice_of_options_is_priced() -> None:
@@ -249,9 +285,12 @@ def test_damaged_price_tables_are_named(content: str, message: str, tmp_path: Pa
 def test_the_protocol_shown_to_contributors_is_a_protocol() -> None:
     text = (Path(__file__).parents[3] / "CONTRIBUTING.md").read_text()
     (code,) = re.findall(r"```python\n(.*?)```", text, flags=re.DOTALL)
-    namespace = {name: getattr(protocols, name) for name in ("Profile", "Counted", "Operations")}
+    namespace = {
+        name: getattr(protocols, name)
+        for name in ("Profile", "LayerOperations", "Operations", "Protocol", "ProtocolAnswers")
+    }
     exec(textwrap.dedent(code), namespace)
-    shown = protocols.Protocol("shown", "this file", namespace["nonzero_only"])
-    assert tuple(shown.answers()) == QUESTIONS
+    shown = namespace["NONZERO_ONLY"]
+    assert "" not in shown.answers.by_question().values()
     counted = shown.count(Profile(1, 4, (INTEGER,)))
     assert float(counted["layer"].acs) == 0.5 * 400

@@ -9,7 +9,7 @@ from scipy.special import stdtrit
 
 from msvit_energy.profiles.amounts import Amount, Moments, Spread, Uncertainty
 from msvit_energy.profiles.student_t import MANY, student_t
-from msvit_energy.recording.moment_accumulator import MomentsTally
+from msvit_energy.recording.moment_accumulator import MomentAccumulator
 
 Image = Mapping[str, int]
 MOST = 1 << 40
@@ -28,7 +28,7 @@ def draw(images: int, seed: int) -> list[Image]:
 def tallied(images: Sequence[Image], sizes: Sequence[int]) -> Moments:
     """Moments of the images, counted in batches of the given sizes; a batch has the keys of its images."""
     assert sum(sizes) == len(images)
-    tally, start = MomentsTally(), 0
+    tally, start = MomentAccumulator(), 0
     for size in sizes:
         batch = images[start : start + size]
         start += size
@@ -48,7 +48,7 @@ def brute_force(images: Sequence[Image], keys: Sequence[str] = KEYS) -> Moments:
 
 def moments_of(**columns: Sequence[int]) -> Moments:
     """Moments of counts given column by column."""
-    tally = MomentsTally()
+    tally = MomentAccumulator()
     tally.add({key: np.array(column) for key, column in columns.items()})
     return tally.moments(columns)
 
@@ -78,7 +78,7 @@ def test_moments_of_different_counts_do_not_add() -> None:
 
 def test_moments_are_given_for_the_asked_counts_in_the_asked_order() -> None:
     # a = 1, 2 and b = 5, 7: sums 3 and 12; squares 1 + 4 = 5 and 25 + 49 = 74; products 5 + 14 = 19
-    tally = MomentsTally()
+    tally = MomentAccumulator()
     tally.add({"a": np.array([1, 2]), "unasked": np.array([9, 9]), "b": np.array([5, 7])})
     assert tally.moments(["a", "b"]) == Moments(("a", "b"), (3, 12), ((5, 19), (74,)))
     assert tally.moments(["b", "a"]) == Moments(("b", "a"), (12, 3), ((74, 19), (5,)))
@@ -93,7 +93,7 @@ def test_a_selected_count_that_was_not_stored_is_its_source() -> None:
 
 
 def test_counts_from_two_to_the_forty_are_refused() -> None:
-    tally = MomentsTally()
+    tally = MomentAccumulator()
     tally.add({"early": np.array([MOST - 1])})
     with pytest.raises(OverflowError, match=f"{MOST} events in one image"):
         tally.add({"early": np.array([3, MOST])})

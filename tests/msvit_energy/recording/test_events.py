@@ -15,14 +15,14 @@ import msvit
 import msvit_energy
 from msvit_energy import Profile
 from msvit_energy.precision import excite_
-from msvit_energy.recording.neurons import Resting
+from msvit_energy.recording.model_state import RestState
 from tests.support.operators import spikes
 
 
 def counted_by_spikingjelly(model: nn.Module, images: Tensor, times: int = 1) -> dict[str, int]:
     """Synaptic operations inside every module ("" is the whole model) over all images and `times` calls."""
     counter = SynOpCounter()
-    resting = Resting(model)
+    resting = RestState(model)
     with torch.no_grad(), DispatchCounterMode([counter]):  # under inference_mode it would count 0
         for _ in range(times):
             model.eval()(images)

@@ -1,4 +1,4 @@
-"""Maps of single layers, held against the spikes themselves."""
+"""FiringMaps of single layers, held against the spikes themselves."""
 
 from pathlib import Path
 
@@ -12,7 +12,8 @@ from msvit.checkpoint import SHIPPED, load_checkpoint
 from msvit.classifier import SpikingClassifier
 from msvit.data import open_data
 from msvit_energy.errors import EnergyError
-from msvit_energy.profiles.firing_maps import LayerMap, Maps, picture, placed
+from msvit_energy.profiles.firing_maps import LayerMap, picture
+from msvit_energy.recording.firing_maps import FiringMaps, placed
 from tests.support.command_line import run
 
 IMAGES = torch.rand(5, 1, 12, 12, generator=torch.Generator().manual_seed(3)).double()
@@ -34,7 +35,7 @@ def emitted(model: nn.Module, images: Tensor) -> dict[str, Tensor]:
 
 
 def test_maps_are_the_means_of_the_spikes(small_model: SpikingClassifier) -> None:
-    maps = Maps(["*_lif"])
+    maps = FiringMaps(["*_lif"])
     profile = msvit_energy.profile(small_model, [IMAGES[:2], IMAGES[2:]], maps=maps)
     layers = {layer.neuron: layer for layer in maps.layers()}
     spikes = emitted(small_model, IMAGES)
@@ -51,7 +52,7 @@ def test_maps_are_the_means_of_the_spikes(small_model: SpikingClassifier) -> Non
 
 
 def test_asking_for_maps_changes_nothing_else(small_model: SpikingClassifier) -> None:
-    assert msvit_energy.profile(small_model, [IMAGES], maps=Maps(["stage1*"])) == msvit_energy.profile(
+    assert msvit_energy.profile(small_model, [IMAGES], maps=FiringMaps(["stage1*"])) == msvit_energy.profile(
         small_model, [IMAGES]
     )
 
@@ -79,14 +80,14 @@ def test_axes_that_run_over_the_image(
 
 def test_unknown_layer_names_near_ones(small_model: SpikingClassifier) -> None:
     with pytest.raises(EnergyError, match=r"no neuron layer matches 'stage1.0.tssa.q_lf'; layers: stage1.0.tssa.q_lif"):
-        msvit_energy.profile(small_model, [IMAGES], maps=Maps(["stage1.0.tssa.q_lf"]))
+        msvit_energy.profile(small_model, [IMAGES], maps=FiringMaps(["stage1.0.tssa.q_lf"]))
 
 
 def test_layers_of_models_that_are_called_step_by_step() -> None:
     from spikingjelly.activation_based import neuron
 
     model = nn.Sequential(nn.Conv2d(1, 3, 1), neuron.IFNode(v_threshold=0.3, step_mode="s"))
-    maps = Maps(["1"])
+    maps = FiringMaps(["1"])
     profile = msvit_energy.profile(model, [IMAGES.float()], time_steps=6, feed="step", maps=maps)
     (layer,) = maps.layers()
     assert layer.positions is not None
@@ -132,7 +133,7 @@ def test_command_writes_maps_of_all_images_and_of_one(
             assert arrays[f"{name}/channels"].mean() == pytest.approx(rates[name], rel=1e-6)
         image = open_data("digits", (1, 12, 12)).dataset[300][0]
         np.testing.assert_allclose(arrays["example/picture"], picture(image.numpy()), atol=1e-6)
-        alone = Maps(["patch_embed1.proj_lif"])
+        alone = FiringMaps(["patch_embed1.proj_lif"])
         msvit_energy.profile(load_checkpoint(SHIPPED), [image.unsqueeze(0)], maps=alone)
         np.testing.assert_allclose(
             arrays["example/patch_embed1.proj_lif/positions"], alone.layers()[0].positions, atol=1e-6

@@ -15,7 +15,6 @@ from torch import Tensor, nn
 
 import msvit_energy
 from msvit_energy import EnergyError, Profile
-from msvit_energy.recording import input_modes as feeding
 from tests.support.foreign_models import (
     Forward,
     assert_sums,
@@ -25,6 +24,7 @@ from tests.support.foreign_models import (
     only,
     per_step,
     stored,
+    way_to_feed,
     with_weights,
 )
 
@@ -75,7 +75,7 @@ def test_multi_step_and_single_step_are_the_same_network(sews: dict[str, Profile
 
 @pytest.mark.parametrize(("mode", "feed"), [("m", "sequence"), ("s", "step")])
 def test_the_way_to_feed_a_sew_resnet_is_found(mode: str, feed: str, images: tuple[Tensor, ...]) -> None:
-    assert feeding.detect(sew(mode), images[0][:1], 2) == feed
+    assert way_to_feed(sew(mode), images[0][:1], 2) == feed
 
 
 @pytest.mark.parametrize("mode", ["m", "s"])
@@ -230,8 +230,8 @@ def test_snntorch_starts_every_batch_from_rest(network: type[nn.Module], digits:
 
 
 def test_the_way_to_feed_snntorch_is_found(digits: list[Tensor]) -> None:
-    assert feeding.detect(Leaky(), digits[0][:1], 3) == "step"
-    assert feeding.detect(LoopedLeaky(), digits[0][:1], 3) == "image"
+    assert way_to_feed(Leaky(), digits[0][:1], 3) == "step"
+    assert way_to_feed(LoopedLeaky(), digits[0][:1], 3) == "image"
 
 
 @pytest.mark.parametrize("network", [Leaky, LoopedLeaky])
@@ -251,7 +251,7 @@ def test_a_recurrent_weight_inside_a_neuron_is_no_neuron() -> None:
 
 def test_snntorchs_parallel_neuron_wants_a_sequence() -> None:
     model = nn.Sequential(nn.Linear(4, 4), snntorch.LeakyParallel(4, 4))
-    assert feeding.detect(model, numbers(1, 4), 3) == "sequence"
+    assert way_to_feed(model, numbers(1, 4), 3) == "sequence"
 
 
 # Norse
@@ -297,7 +297,7 @@ def test_norse_counts_as_brute_force_with_states_does(
         sums = torch.tensor([per_step(values[layer.neuron], 6) for values in brute]).sum(0).tolist()
         assert list(map(float, layer.sums)) == sums
         assert len(set(sums)) > 1
-    assert feeding.detect(model, digits[0][:1].double(), 6) == feed
+    assert way_to_feed(model, digits[0][:1].double(), 6) == feed
 
 
 @pytest.mark.parametrize("sequence", [False, True])

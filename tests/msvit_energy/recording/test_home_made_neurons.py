@@ -13,8 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 import msvit_energy
-from msvit_energy.recording import input_modes as feeding
-from tests.support.foreign_models import Forward, numbers, only, weight, with_weights
+from tests.support.foreign_models import Forward, numbers, only, way_to_feed, weight, with_weights
 
 # Home-made neurons
 
@@ -147,7 +146,7 @@ def test_a_buffer_stays_the_same_tensor() -> None:
 
 
 def test_the_way_to_feed_a_home_made_neuron_is_found() -> None:
-    assert feeding.detect(InNumber(), torch.zeros(1, 3), 3) == "step"
+    assert way_to_feed(InNumber(), torch.zeros(1, 3), 3) == "step"
 
 
 def test_a_neuron_that_nobody_marked_is_still_run_for_t_steps() -> None:

@@ -9,9 +9,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from msvit_energy import Profile, profile
-from msvit_energy.recording.function_mode import FunctionWatch
+from msvit_energy.recording.function_mode import FunctionObserver
 from msvit_energy.recording.integer_bounds import bound
-from msvit_energy.recording.tensor_stats import Surveys
+from msvit_energy.recording.tensor_stats import TensorStatsCache
 
 Function = Callable[..., Any]
 
@@ -102,27 +102,27 @@ def test_products_of_numbers_that_bfloat16_would_round_are_looked_at() -> None:
     assert bound(torch.matmul, (ones, ones), {}, known(257)) == torch.inf
 
 
-def heard(surveys: Surveys, function: Function, *arguments: Tensor) -> Tensor:
-    """The output of a call that the surveys are told of."""
+def remembered(cache: TensorStatsCache, function: Function, *arguments: Tensor) -> Tensor:
+    """The output of a call that the cache are told of."""
     output: Tensor = function(*arguments)
-    surveys.heard(function, arguments, {}, output)
+    cache.note_output(function, arguments, {}, output)
     return output
 
 
-def highest_asked(surveys: Surveys, values: Tensor, monkeypatch: pytest.MonkeyPatch) -> float:
-    """What is taken as known when values are surveyed; the survey is held against the values."""
+def highest_asked(cache: TensorStatsCache, values: Tensor, monkeypatch: pytest.MonkeyPatch) -> float:
+    """What is taken as known when values are read; the statistics are held against the values."""
     from msvit_energy.recording import tensor_stats as room
 
     asked: list[float] = []
-    plain = room.survey
+    plain = room.tensor_stats
 
     def noting(values: Tensor, *, highest: float) -> Any:
         asked.append(highest)
         return plain(values, highest=highest)
 
     with monkeypatch.context() as patch:
-        patch.setattr(room, "survey", noting)
-        found = surveys.survey(values)
+        patch.setattr(room, "tensor_stats", noting)
+        found = cache.stats(values)
     array = values.double().numpy().reshape(*values.shape[:2], -1)
     assert found.sums.tolist() == array.sum(2).tolist()
     assert found.nonzeros.tolist() == (array != 0).sum(2).tolist()
@@ -131,30 +131,30 @@ def highest_asked(surveys: Surveys, values: Tensor, monkeypatch: pytest.MonkeyPa
 
 
 def test_what_was_looked_at_makes_results_known_until_they_are_written_to(monkeypatch: pytest.MonkeyPatch) -> None:
-    surveys, (left, right) = Surveys(), (draw(1, 2, 3, 4, 5, seed=seed) for seed in (0, 1))
-    assert highest_asked(surveys, heard(surveys, torch.add, left, right), monkeypatch) == torch.inf
-    surveys.survey(left)
-    assert highest_asked(surveys, heard(surveys, torch.add, left, right), monkeypatch) == torch.inf
-    surveys.survey(right)
-    both = heard(surveys, torch.add, left, right)
-    assert highest_asked(surveys, both.transpose(2, 3), monkeypatch) == 2
-    tripled = heard(surveys, torch.add, both, left)  # of what is known itself by hearing
+    cache, (left, right) = TensorStatsCache(), (draw(1, 2, 3, 4, 5, seed=seed) for seed in (0, 1))
+    assert highest_asked(cache, remembered(cache, torch.add, left, right), monkeypatch) == torch.inf
+    cache.stats(left)
+    assert highest_asked(cache, remembered(cache, torch.add, left, right), monkeypatch) == torch.inf
+    cache.stats(right)
+    both = remembered(cache, torch.add, left, right)
+    assert highest_asked(cache, both.transpose(2, 3), monkeypatch) == 2
+    tripled = remembered(cache, torch.add, both, left)  # of what is known itself by a rule
     tripled[0, 0, 0, 0] = 0.5
-    assert highest_asked(surveys, tripled, monkeypatch) == torch.inf
+    assert highest_asked(cache, tripled, monkeypatch) == torch.inf
     # the same memory with real numbers in it
     for value in range(20):
-        one = heard(surveys, torch.mul, left, right)
+        one = remembered(cache, torch.mul, left, right)
         del one
-        assert highest_asked(surveys, torch.full((2, 3, 4, 5), value + 0.5), monkeypatch) == torch.inf
+        assert highest_asked(cache, torch.full((2, 3, 4, 5), value + 0.5), monkeypatch) == torch.inf
 
 
 def test_real_numbers_beside_whole_ones_are_not_taken_for_them(monkeypatch: pytest.MonkeyPatch) -> None:
-    surveys, both = Surveys(), draw(1, 2, 3, 4, 5)
+    cache, both = TensorStatsCache(), draw(1, 2, 3, 4, 5)
     both[1] += 0.5
     for half, most in ((both[:1], 2), (both[1:], torch.inf)):
-        surveys.survey(half)
-        assert highest_asked(surveys, heard(surveys, torch.add, half, half), monkeypatch) == most
-    assert highest_asked(surveys, heard(surveys, torch.add, both, both), monkeypatch) == torch.inf
+        cache.stats(half)
+        assert highest_asked(cache, remembered(cache, torch.add, half, half), monkeypatch) == most
+    assert highest_asked(cache, remembered(cache, torch.add, both, both), monkeypatch) == torch.inf
 
 
 class Residual(nn.Module):
@@ -200,17 +200,17 @@ def counted(measured: Profile) -> Any:
 
 
 def test_listeners_hear_what_they_ask_for_and_not_their_own_calls() -> None:
-    heard: list[tuple[str, int, str]] = []
+    reported: list[tuple[str, int, str]] = []
 
     def listener(who: int) -> Any:
         def listen(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> None:
             torch.add(torch.zeros(3), 1)
-            heard.append((function.__name__, who, type(output).__name__))
+            reported.append((function.__name__, who, type(output).__name__))
 
         return listen
 
-    with FunctionWatch({torch.add: [listener(1), listener(2)]}, [listener(3)]):
+    with FunctionObserver({torch.add: [listener(1), listener(2)]}, [listener(3)]):
         torch.add(torch.ones(2), 1).mean(dim=0)
-    assert heard == [
+    assert reported == [
         (name, who, "Tensor") for name, who in (("ones", 3), ("add", 1), ("add", 2), ("add", 3), ("mean", 3))
     ]

@@ -15,8 +15,8 @@ from torch.utils._pytree import tree_leaves, tree_map_only
 import msvit_energy
 from msvit_energy import EnergyError, Profile
 from msvit_energy.recording.spike_lineage import OTHER
-from msvit_energy.recording.stream_counter import ANALOG, BINARY, INTEGER, Observation, Tally, arrived, observe
-from msvit_energy.recording.tensor_stats import Surveys
+from msvit_energy.recording.stream_counter import ANALOG, BINARY, INTEGER, Observation, StreamCounter, observe, to_cpu
+from msvit_energy.recording.tensor_stats import TensorStatsCache
 
 MAPS: tuple[float | Tensor, ...] = (
     3,
@@ -27,10 +27,10 @@ MAPS: tuple[float | Tensor, ...] = (
 
 def seen(values: Tensor, reached: float | Tensor = 0) -> Observation:
     """What there is to see in values that nobody saw before."""
-    return observe(values, reached, Surveys())
+    return observe(values, reached, TensorStatsCache())
 
 
-def count(tally: Tally, values: Tensor, reached: float | Tensor = 0, run: int = 0) -> dict[str, list[int]]:
+def count(tally: StreamCounter, values: Tensor, reached: float | Tensor = 0, run: int = 0) -> dict[str, list[int]]:
     """Count values `[runs, images, ...]`, as a recorder does."""
     tally.announce(run, values, reached)
     (observation,) = fetched([seen(values, reached)])
@@ -39,7 +39,7 @@ def count(tally: Tally, values: Tensor, reached: float | Tensor = 0, run: int = 
 
 def fetched(observations: Sequence[Observation]) -> list[Observation]:
     """The same on the CPU."""
-    here = iter(arrived([tensor for observation in observations for tensor in observation]))
+    here = iter(to_cpu([tensor for observation in observations for tensor in observation]))
     return [Observation._make(islice(here, len(observation))) for observation in observations]
 
 
@@ -52,7 +52,7 @@ def draw(kind: int, *shape: int, seed: int = 0) -> Tensor:
 
 @pytest.mark.parametrize("values", [*product((0.0, 1.0), repeat=2), (0.0, 3.0), (0.5, 0.0), (-1.0, 1.0)])
 def test_kind_is_that_of_all_values(values: tuple[float, float]) -> None:
-    tally = Tally()
+    tally = StreamCounter()
     count(tally, torch.tensor(values).reshape(1, 1, 2))
     expected = 2 if any(v < 0 or v % 1 for v in values) else int(max(values) > 1)
     assert tally.kind == expected
@@ -62,7 +62,7 @@ def test_kind_is_that_of_all_values(values: tuple[float, float]) -> None:
 
 def test_real_sums_do_not_depend_on_the_order_of_images() -> None:
     values = torch.randn(1, 50, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(0)) * 1e8
-    forward, backward = Tally(), Tally()
+    forward, backward = StreamCounter(), StreamCounter()
     count(forward, values)
     for image in reversed(range(50)):
         count(backward, values[:, image : image + 1])
@@ -77,7 +77,7 @@ def test_counts_of_each_image_equal_numpy(shape: tuple[int, ...], kind: int, rea
     array, factor = values.numpy(), np.asarray(reached).astype(np.int64)
     axes = (0, *range(2, len(shape)))
     spikes, whole = (array != 0).astype(np.int64), array.astype(np.int64) * (kind != ANALOG)
-    tally = Tally()
+    tally = StreamCounter()
     assert count(tally, values, reached) == {
         "nonzero": spikes.sum(axes).tolist(),
         "nonzero_events": (spikes * factor).sum(axes).tolist(),
@@ -93,7 +93,7 @@ def test_counts_of_each_image_equal_numpy(shape: tuple[int, ...], kind: int, rea
 def test_batches_and_runs_add_up() -> None:
     # two batches, the second in two calls of one step each; a map over columns
     values, reached = draw(INTEGER, 2, 5, 2, 4), MAPS[1]
-    whole, parts = Tally(), Tally()
+    whole, parts = StreamCounter(), StreamCounter()
     count(whole, values, reached)
     for run, some in ((0, values[:, :2]), (0, values[:1, 2:]), (1, values[1:, 2:])):
         count(parts, some, reached, run)
@@ -103,7 +103,7 @@ def test_batches_and_runs_add_up() -> None:
 
 def test_sums_stay_exact_when_real_numbers_follow_whole_ones() -> None:
     # 0.1 in float64 is no decimal 0.1, and added to 3 * 2^34 it would be rounded
-    tally, large = Tally(), torch.full((1, 1, 1 << 14), 2.0**20, dtype=torch.float64)
+    tally, large = StreamCounter(), torch.full((1, 1, 1 << 14), 2.0**20, dtype=torch.float64)
     for values in (large, large, large, torch.tensor([[[0.1, 0.0]]], dtype=torch.float64)):
         count(tally, values, 2)
     assert tally.exact_sums() == (3 * 2**34 + Fraction(0.1),)
@@ -118,7 +118,7 @@ def test_nan_and_infinity_are_errors(reached: float | Tensor, bad: float) -> Non
     values = torch.ones(2, 3, 5, 3, 4)
     values[1, 2, 3, 1, 2] = bad
     with pytest.raises(EnergyError, match=r"values from .*(nan|inf)"):
-        count(Tally(), values, reached)
+        count(StreamCounter(), values, reached)
 
 
 @pytest.mark.parametrize(
@@ -127,14 +127,14 @@ def test_nan_and_infinity_are_errors(reached: float | Tensor, bad: float) -> Non
 def test_fan_out_is_known_where_all_elements_reach_as_many(
     reached: Sequence[float | Tensor], fan_out: int | None
 ) -> None:
-    tally = Tally()
+    tally = StreamCounter()
     for each in reached:
         tally.announce(0, torch.empty(1, 2, 3, device="meta"), each)
     assert tally.operand("x", OTHER).fan_out == fan_out
 
 
 def test_shapes_alone_have_no_counts() -> None:
-    tally = Tally()
+    tally = StreamCounter()
     tally.announce(1, torch.empty(2, 3, 5, device="meta"), 4)
     assert (tally.elements, tally.sums, tally.nonzeros, tally.operand("x", OTHER).maximum) == (30, [0] * 3, [0] * 3, 0)
     assert not tally.analog
@@ -215,7 +215,7 @@ def counted(devices: Sequence[str]) -> list[Any]:
         (values if device == "cpu" else sent(values, device), reached)
         for device, (values, reached) in zip(places, STREAMS, strict=True)
     ]
-    here, tallies = fetched([seen(*stream) for stream in there]), [Tally() for _ in there]
+    here, tallies = fetched([seen(*stream) for stream in there]), [StreamCounter() for _ in there]
     counts = [tally.add(0, seen, reached) for tally, seen, (_, reached) in zip(tallies, here, STREAMS, strict=True)]
     return [*tallies, *({name: numbers.tolist() for name, numbers in each.items()} for each in counts)]
 
@@ -242,7 +242,7 @@ def test_every_device_is_waited_for_once(devices: Sequence[str], left: list[tupl
 @pytest.mark.parametrize("dtype", [torch.bool, torch.int64, torch.float16, torch.float32])
 def test_another_device_finds_the_same_in_every_number_format(dtype: torch.dtype, left: list[tuple[str, int]]) -> None:
     for values, reached in STREAMS[:-1]:  # the last is too large for a half
-        here, there = Tally(), Tally()
+        here, there = StreamCounter(), StreamCounter()
         assert count(there, sent(values.to(dtype), "xla:0"), reached) == count(here, values.to(dtype), reached)
         assert there == here
 
@@ -255,13 +255,13 @@ def test_nan_and_infinity_of_another_device_are_errors(
     values = torch.ones(2, 3, 5, 3, 4)
     values[1, 2, 3, 1, 2] = bad
     with pytest.raises(EnergyError, match=r"values from .*(nan|inf)"):
-        count(Tally(), sent(values, "xla:0"), reached)
+        count(StreamCounter(), sent(values, "xla:0"), reached)
 
 
 def test_what_is_on_the_cpu_stays_as_it_is() -> None:
     here = [torch.ones(3), torch.zeros(2, 2)]
-    assert all(a is b for a, b in zip(arrived(here), here, strict=True))
-    assert arrived([]) == []
+    assert all(a is b for a, b in zip(to_cpu(here), here, strict=True))
+    assert to_cpu([]) == []
 
 
 class Liar(nn.Module):

@@ -13,15 +13,22 @@ from torch import Tensor, nn
 from torch.multiprocessing.reductions import StorageWeakRef
 
 from msvit_energy.recording.recorder import Recorder
-from msvit_energy.recording.tensor_stats import PART, Surveys, channel_nonzeros, channel_sums, survey, whole_sums
+from msvit_energy.recording.tensor_stats import (
+    PART,
+    TensorStatsCache,
+    channel_nonzeros,
+    channel_sums,
+    tensor_stats,
+    whole_sums,
+)
 
 MANY = 3 * PART + 1234  # several parts and a piece of one
 HALVES = (torch.float16, torch.bfloat16)
 
 
 def check(values: Tensor, *, highest: float = math.inf) -> None:
-    """Hold the survey of `values`, with some 0 or 2 among them, against numpy."""
-    found, array = survey(values, highest=highest), values.double().numpy()
+    """Hold the statistics of `values`, with some 0 or 2 among them, against numpy."""
+    found, array = tensor_stats(values, highest=highest), values.double().numpy()
     whole = bool(((array >= 0) & (array <= 2**20) & (array % 1 == 0)).all())
     assert found.bounds.tolist() == [array.min(), array.max(), whole]
     rows = [[image.ravel().tolist() for image in run] for run in array]
@@ -74,12 +81,12 @@ def draw(kind: str, *shape: int, seed: int = 0) -> Tensor:
 def test_counted_by_hand(
     values: tuple[float, ...], bounds: tuple[float, ...], total: float, nonzeros: int, dtype: torch.dtype
 ) -> None:
-    found = survey(torch.tensor(values, dtype=dtype).view(1, 1, -1))
+    found = tensor_stats(torch.tensor(values, dtype=dtype).view(1, 1, -1))
     assert (*found.bounds.tolist(), found.sums.item(), found.nonzeros.item()) == (*bounds, total, nonzeros)
 
 
 def test_ones_alone_are_binary() -> None:
-    found = survey(torch.ones(2, 3, 5))
+    found = tensor_stats(torch.ones(2, 3, 5))
     assert found.bounds.tolist()[1:] == [1, 1]
     assert found.sums.tolist() == found.nonzeros.tolist() == [[5] * 3] * 2
 
@@ -89,7 +96,7 @@ def test_ones_alone_are_binary() -> None:
 def test_one_value_among_many_spikes_is_seen(odd: float, place: int) -> None:
     values = torch.ones(MANY)
     values[place], values[5] = odd, 0
-    found = survey(values.view(1, 1, -1))
+    found = tensor_stats(values.view(1, 1, -1))
     assert found.bounds.tolist() == [min(odd, 0), max(torch.tensor(odd).item(), 1), odd == 2]
     assert found.nonzeros.item() == MANY - 1
     assert found.sums.item() == pytest.approx(MANY - 2 + odd, rel=1e-15)
@@ -101,7 +108,7 @@ def test_one_value_among_many_spikes_is_seen(odd: float, place: int) -> None:
 def test_nan_and_infinity_are_seen_anywhere(bad: float, rest: float, place: int) -> None:
     values = torch.full((MANY,), rest)
     values[place] = bad
-    low, high, whole = survey(values.view(1, 1, -1)).bounds.tolist()
+    low, high, whole = tensor_stats(values.view(1, 1, -1)).bounds.tolist()
     assert (math.isfinite(low) and math.isfinite(high), whole) == (False, 0)
 
 
@@ -165,13 +172,13 @@ def test_random_tensors_in_parts_of_every_size(monkeypatch: pytest.MonkeyPatch) 
 def test_sums_beyond_two_to_the_24_are_exact() -> None:
     # 17 * 2^20 + 1 has 25 bits, float32 has 24; 16 * 2^20 = 2^24 just fits
     values = torch.tensor([2.0**20] * 17 + [1.0])
-    assert survey(values.view(1, 1, -1)).sums.item() == 17 * 2**20 + 1
-    assert survey(values[1:].view(1, 1, -1)).sums.item() == 2**24 + 1
-    assert survey(values[1:17].view(1, 1, -1)).sums.item() == 2**24
+    assert tensor_stats(values.view(1, 1, -1)).sums.item() == 17 * 2**20 + 1
+    assert tensor_stats(values[1:].view(1, 1, -1)).sums.item() == 2**24 + 1
+    assert tensor_stats(values[1:17].view(1, 1, -1)).sums.item() == 2**24
     columns = values.view(1, 1, -1, 1).repeat(1, 1, 1, 3)
     assert channel_sums(columns, (3,), 2.0**20).tolist() == [[[17 * 2**20 + 1] * 3]]
     assert channel_sums(columns, (3,), math.inf).tolist() == [[[17 * 2**20 + 1] * 3]]
-    assert survey(torch.tensor([[[2**24 + 1, 0]]])).sums.item() == 2**24 + 1
+    assert tensor_stats(torch.tensor([[[2**24 + 1, 0]]])).sums.item() == 2**24 + 1
     assert whole_sums(values.view(2, 9), 1, 2.0**20).tolist() == [9 * 2**20, 8 * 2**20 + 1]
 
 
@@ -189,13 +196,13 @@ def test_sums_at_each_position(layout: str, dtype: torch.dtype, spatial: int) ->
 
 
 @pytest.fixture
-def surveyed(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, ...]]:
-    """Shapes of the tensors surveyed so far."""
-    return noted(monkeypatch, "survey", survey)
+def read(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, ...]]:
+    """Shapes of the tensors read so far."""
+    return noted(monkeypatch, "tensor_stats", tensor_stats)
 
 
 def noted(monkeypatch: pytest.MonkeyPatch, name: str, function: Callable[..., Any]) -> list[tuple[int, ...]]:
-    """Shapes of the tensors that a function of survey.py was called with."""
+    """Shapes of the tensors that a function of tensor_stats.py was called with."""
     shapes = []
 
     def noting(values: Tensor, *arguments: Any, **options: Any) -> Any:
@@ -206,21 +213,21 @@ def noted(monkeypatch: pytest.MonkeyPatch, name: str, function: Callable[..., An
     return shapes
 
 
-def total(surveys: Surveys, values: Tensor) -> float:
+def total(cache: TensorStatsCache, values: Tensor) -> float:
     """The sum of all values."""
-    return surveys.survey(values).sums.sum().item()
+    return cache.stats(values).sums.sum().item()
 
 
-def test_the_same_memory_is_surveyed_once_under_any_shape(surveyed: list[tuple[int, ...]]) -> None:
-    merged, surveys = draw("integer", 6, 4, 5), Surveys()
+def test_the_same_memory_is_read_once_under_any_shape(read: list[tuple[int, ...]]) -> None:
+    merged, cache = draw("integer", 6, 4, 5), TensorStatsCache()
     stepped = merged.unflatten(0, (2, 3))
     views = stepped, stepped.flatten(2), stepped.detach(), stepped.transpose(2, 3), merged.view(2, 3, 5, 2, 2)
     sums = stepped.numpy().astype(np.int64).sum((2, 3)).tolist()
-    assert all(surveys.survey(view).sums.tolist() == sums for view in views)
-    assert len(surveyed) == 1
-    surveys.clear()
-    surveys.survey(stepped)
-    assert len(surveyed) == 2
+    assert all(cache.stats(view).sums.tolist() == sums for view in views)
+    assert len(read) == 1
+    cache.clear()
+    cache.stats(stepped)
+    assert len(read) == 2
 
 
 @pytest.mark.parametrize(
@@ -235,61 +242,61 @@ def test_the_same_memory_is_surveyed_once_under_any_shape(surveyed: list[tuple[i
 )
 @pytest.mark.parametrize("grad", [torch.no_grad, torch.enable_grad, torch.inference_mode])
 def test_a_write_is_noticed(
-    grad: Callable[[], Any], write: Callable[[Tensor], None], surveyed: list[tuple[int, ...]]
+    grad: Callable[[], Any], write: Callable[[Tensor], None], read: list[tuple[int, ...]]
 ) -> None:
-    values, surveys = torch.zeros(2, 3, 4), Surveys()
+    values, cache = torch.zeros(2, 3, 4), TensorStatsCache()
     with grad():
-        assert total(surveys, values) == total(surveys, values.view(2, 3, 2, 2)) == 0
+        assert total(cache, values) == total(cache, values.view(2, 3, 2, 2)) == 0
         write(values)
-        assert total(surveys, values) == total(surveys, values.view(2, 3, 2, 2)) == 24
-    assert len(surveyed) == 2
+        assert total(cache, values) == total(cache, values.view(2, 3, 2, 2)) == 24
+    assert len(read) == 2
 
 
 def test_values_at_the_address_of_freed_ones_are_not_taken_for_them() -> None:
-    surveys, memory = Surveys(), np.zeros(24, np.float32)
+    cache, memory = TensorStatsCache(), np.zeros(24, np.float32)
     addresses = set()
     for value in range(50):
         memory[:] = value
         foreign = torch.from_numpy(memory).view(2, 3, 4)
         addresses.add(foreign.data_ptr())
-        assert total(surveys, foreign) == 24 * value
+        assert total(cache, foreign) == 24 * value
         del foreign
-        assert total(surveys, torch.full((2, 3, 4), float(value))) == 24 * value  # torch takes what it just freed
+        assert total(cache, torch.full((2, 3, 4), float(value))) == 24 * value  # torch takes what it just freed
     assert len(addresses) == 1
 
 
 def test_a_view_of_freed_values_is_not_taken_for_others() -> None:
     # the memory of one tensor lives on in a view of its second half, that of the other was freed
-    surveys = Surveys()
+    cache = TensorStatsCache()
     for value in range(50):
         both = torch.full((4, 3, 4), float(value))
         half = both[2:]
-        assert total(surveys, both) == 48 * value
+        assert total(cache, both) == 48 * value
         del both
-        assert total(surveys, half) == 24 * value
+        assert total(cache, half) == 24 * value
 
 
-def test_surveys_do_not_keep_memory_alive() -> None:
-    surveys, values = Surveys(), torch.ones(2, 3, 4)
-    surveys.survey(values)
-    surveys.channel_sums(values, (4,), 1)
+def test_cache_do_not_keep_memory_alive() -> None:
+    cache, values = TensorStatsCache(), torch.ones(2, 3, 4)
+    cache.stats(values)
+    cache.channel_sums(values, (4,), 1)
     memory = StorageWeakRef(values.untyped_storage())
     assert not memory.expired()
     del values
     assert memory.expired()
 
 
-def test_tensors_that_do_not_tell_of_writes_are_never_remembered(surveyed: list[tuple[int, ...]]) -> None:
-    surveys = Surveys()
+def test_tensors_that_do_not_tell_of_writes_are_never_remembered(read: list[tuple[int, ...]]) -> None:
+    cache = TensorStatsCache()
     with torch.inference_mode():
         values = torch.zeros(2, 3, 4)
-        assert total(surveys, values) == 0
-        assert surveys.channel_sums(values, (4,), 1).sum() == 0
+        assert total(cache, values) == 0
+        assert cache.channel_sums(values, (4,), 1).sum() == 0
         values += 1
-        assert total(surveys, values) == 24
-        assert surveys.channel_sums(values, (4,), 1).sum() == 24
-    assert total(surveys, values) == 24
-    assert len(surveyed) == 3
+        assert total(cache, values) == 24
+        assert cache.channel_sums(values, (4,), 1).sum() == 24
+    assert total(cache, values) == 24
+    assert len(read) == 3
 
 
 VIEWS: dict[str, Callable[[Tensor], Tensor]] = {
@@ -316,16 +323,16 @@ VIEWS: dict[str, Callable[[Tensor], Tensor]] = {
 def test_views_of_the_same_memory_are_not_confused() -> None:
     values = 1 + torch.arange(3 * 3 * 3 * 4, dtype=torch.float32).view(3, 3, 3, 4) ** 2
     for names in (list(VIEWS), list(VIEWS)[::-1]):
-        surveys = Surveys()
+        cache = TensorStatsCache()
         for name in names * 2:
             view = VIEWS[name](values)
             expected = view.double().numpy().reshape(*view.shape[:2], -1).sum(2)
-            assert surveys.survey(view).sums.tolist() == expected.tolist(), name
+            assert cache.stats(view).sums.tolist() == expected.tolist(), name
 
 
 def test_sums_at_each_position_are_made_once_and_not_confused(monkeypatch: pytest.MonkeyPatch) -> None:
     made = noted(monkeypatch, "channel_sums", channel_sums)
-    values, surveys = draw("integer", 2, 3, 4, 4, 4), Surveys()
+    values, cache = draw("integer", 2, 3, 4, 4, 4), TensorStatsCache()
     cases = [
         (view, view.shape[-axes:])
         for view in (values, values.transpose(3, 4), values.transpose(2, 4), values[:, :, :1], values[:, :, 1:2])
@@ -334,11 +341,11 @@ def test_sums_at_each_position_are_made_once_and_not_confused(monkeypatch: pytes
     for view, spatial in cases * 2:
         array = view.numpy().astype(np.int64)
         expected = array.sum(tuple(range(2, 5 - len(spatial)))).tolist()
-        assert surveys.channel_sums(view, tuple(spatial), 1000).tolist() == expected
-        assert surveys.survey(view).sums.tolist() == array.sum((2, 3, 4)).tolist()
+        assert cache.channel_sums(view, tuple(spatial), 1000).tolist() == expected
+        assert cache.stats(view).sums.tolist() == array.sum((2, 3, 4)).tolist()
     assert len(made) == len(cases)
     values += 1
-    assert surveys.channel_sums(values, (4,), 1001).tolist() == values.long().numpy().sum((2, 3)).tolist()
+    assert cache.channel_sums(values, (4,), 1001).tolist() == values.long().numpy().sum((2, 3)).tolist()
 
 
 class Sign(nn.Module):
@@ -371,8 +378,8 @@ class Attention(nn.Module):
 
 
 @pytest.mark.parametrize("padding", [0, 1])
-def test_readers_of_one_spike_tensor_cause_one_survey_per_batch(
-    padding: int, surveyed: list[tuple[int, ...]], monkeypatch: pytest.MonkeyPatch
+def test_readers_of_one_spike_tensor_cause_one_reading_per_batch(
+    padding: int, read: list[tuple[int, ...]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     positions = noted(monkeypatch, "channel_sums", channel_sums)
     model, images = Attention(Sign(), padding), draw("real", 2, 6, 2, 4, 4)
@@ -380,9 +387,9 @@ def test_readers_of_one_spike_tensor_cause_one_survey_per_batch(
         for batch, shown in enumerate(images.split(3, dim=1), start=1):
             with recorder.batch(shown, 3):
                 model(shown)
-            assert (len(surveyed), len(positions)) == (batch, batch * padding)
+            assert (len(read), len(positions)) == (batch, batch * padding)
     spikes = (images.numpy() > 0).sum((1, 2, 3, 4)).tolist()
-    assert [list(tally.sums) for entry in recorder.watched.values() for tally in entry.tallies.values()] == [spikes] * 3
+    assert [list(operator.driver.sums) for operator in recorder.result().operators] == [spikes] * 3
 
 
 @pytest.mark.parametrize(("fire", "believed"), [(Honest(), [False, True, True]), (Sign(), [False, False, False])])
@@ -393,13 +400,14 @@ def test_a_neuron_that_says_it_is_binary_is_checked_in_the_first_batch(
 
     def noting(values: Tensor, *, highest: float = math.inf) -> Any:
         seen.append(highest == 1)
-        return survey(values, highest=highest)
+        return tensor_stats(values, highest=highest)
 
-    monkeypatch.setattr("msvit_energy.recording.tensor_stats.survey", noting)
+    monkeypatch.setattr("msvit_energy.recording.tensor_stats.tensor_stats", noting)
     model, images = Attention(fire, 0), draw("real", 2, 6, 2, 4, 4)
     with torch.no_grad(), Recorder(model, 2) as recorder:
         for shown in images.split(2, dim=1):
             with recorder.batch(shown, 2):
                 model(shown)
     assert seen == believed
-    assert recorder.firing["fire"].sums == (images.numpy() > 0).sum((1, 2, 3, 4)).tolist()
+    (neurons,) = recorder.result().neurons
+    assert list(neurons.sums) == (images.numpy() > 0).sum((1, 2, 3, 4)).tolist()

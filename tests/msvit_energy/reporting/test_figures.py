@@ -35,7 +35,8 @@ from msvit_energy.reporting.figures import (
 from msvit_energy.reporting.figures.bubbles import spread_out
 from msvit_energy.reporting.figures.energy import by_stage
 from msvit_energy.reporting.figures.glyphs import Labels, text_width, wrapped
-from msvit_energy.reporting.figures.style import fixed, percent, plain, shortened
+from msvit_energy.reporting.figures.style import shortened
+from msvit_energy.reporting.formatting import fixed, percent, plain
 from tests.support.command_line import run
 
 MINUS = "\N{MINUS SIGN}"

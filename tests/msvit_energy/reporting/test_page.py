@@ -15,7 +15,8 @@ from typing import Any
 import pytest
 
 from msvit_energy import EnergyError, price
-from msvit_energy.pricing.protocols import Operations, all_choices
+from msvit_energy.pricing.protocol import Operations
+from msvit_energy.pricing.protocols import all_choices
 from msvit_energy.pricing.technology import TECHNOLOGIES, Technology
 from msvit_energy.profiles.amounts import Amount, Spread, Uncertainty
 from msvit_energy.reporting.comparison import labels

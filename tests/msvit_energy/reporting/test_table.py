@@ -1,4 +1,4 @@
-"""Sheets in every format: what is written is read back, what is printed is worked out by hand."""
+"""Tables in every format: what is written is read back, what is printed is worked out by hand."""
 
 import json
 from pathlib import Path
@@ -7,14 +7,15 @@ import pandas as pd
 import pytest
 
 from msvit_energy.errors import EnergyError
-from msvit_energy.reporting.table import FORMATS, Column, Sheet, latex, markdown, with_margin, write
+from msvit_energy.reporting.formatting import with_margin
+from msvit_energy.reporting.table import FORMATS, Column, Table, latex, markdown, write
 
 RECORDS = [
     {"name": "a_b & c|d <i>", "mj": 46.1085, "half": 0.2013, "off": 0.5, "hidden": 1 / 3},
     {"name": "e\nf", "mj": 5.97, "half": None, "off": -58.468, "hidden": None},
 ]
 COLUMNS = {"name": Column("model"), "mj": Column("mJ", ".2f", margin="half"), "off": Column("%", "+.2f")}
-SHEET = Sheet("title", RECORDS, COLUMNS, notes=["a note"], warnings=["beware"])
+TABLE = Table("title", RECORDS, COLUMNS, notes=["a note"], warnings=["beware"])
 
 
 @pytest.mark.parametrize(
@@ -32,7 +33,7 @@ def test_interval_sets_the_digits(value: float, half: float, text: str) -> None:
 
 
 def test_markdown_escapes_and_says_warnings_first() -> None:
-    assert markdown(SHEET).splitlines() == [
+    assert markdown(TABLE).splitlines() == [
         "# title",
         "",
         "> **Warning:** beware",
@@ -47,7 +48,7 @@ def test_markdown_escapes_and_says_warnings_first() -> None:
 
 
 def test_latex_is_escaped_ruled_and_aligned_by_siunitx() -> None:
-    assert latex(SHEET).splitlines() == [
+    assert latex(TABLE).splitlines() == [
         r"% needs \usepackage{booktabs} and \usepackage{siunitx}",
         # two digits before the point, two after, an uncertainty of two digits; a sign that is kept
         r"\begin{tabular}{lS[table-format=2.2(2)]S[table-format=+2.2,retain-explicit-plus]}",
@@ -64,19 +65,19 @@ def test_latex_is_escaped_ruled_and_aligned_by_siunitx() -> None:
 
 
 def test_latex_sets_a_column_with_units_as_text() -> None:
-    sheet = Sheet("t", [{"n": 371000}, {"n": None}], {"n": Column("SOPs", lambda n: f"{n / 1e3:.0f} k")})
-    assert latex(sheet).splitlines()[1:6] == [
+    table = Table("t", [{"n": 371000}, {"n": None}], {"n": Column("SOPs", lambda n: f"{n / 1e3:.0f} k")})
+    assert latex(table).splitlines()[1:6] == [
         r"\begin{tabular}{r}", r"\toprule", r"SOPs \\", r"\midrule", r"371 k \\"
     ]  # fmt: skip
 
 
 def test_latex_says_where_a_number_is_missing() -> None:
-    sheet = Sheet("t", [{"n": 1.5}, {"n": None}], {"n": Column("n", ".1f")})
-    assert latex(sheet).splitlines()[5:7] == [r"1.5 \\", r"{--} \\"]
+    table = Table("t", [{"n": 1.5}, {"n": None}], {"n": Column("n", ".1f")})
+    assert latex(table).splitlines()[5:7] == [r"1.5 \\", r"{--} \\"]
 
 
 def test_files_for_programs_hold_every_key_at_full_precision(tmp_path: Path) -> None:
-    write(SHEET, tmp_path, "t", tuple(FORMATS))
+    write(TABLE, tmp_path, "t", tuple(FORMATS))
     assert sorted(path.name for path in tmp_path.iterdir()) == ["t.csv", "t.json", "t.md", "t.parquet", "t.tex"]
     assert json.loads((tmp_path / "t.json").read_text()) == RECORDS
     for table in (pd.read_csv(tmp_path / "t.csv"), pd.read_parquet(tmp_path / "t.parquet")):
@@ -89,4 +90,4 @@ def test_files_for_programs_hold_every_key_at_full_precision(tmp_path: Path) -> 
 
 def test_unknown_format_names_the_right_ones(tmp_path: Path) -> None:
     with pytest.raises(EnergyError, match="unknown format 'xlsx'; formats: csv, md, tex, json, parquet"):
-        write(SHEET, tmp_path, "t", ["xlsx"])
+        write(TABLE, tmp_path, "t", ["xlsx"])

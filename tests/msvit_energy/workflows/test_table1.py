@@ -17,9 +17,17 @@ import torch
 import msvit
 import msvit_energy
 from msvit_energy import EnergyError, Profile, price
-from msvit_energy.commands.table1 import NO_RATES, assigned, chosen, described, opened, skeleton_of
 from msvit_energy.pricing.implied_rate import line
 from msvit_energy.pricing.technology import get_technology
+from msvit_energy.workflows.paper_tables import table1
+from msvit_energy.workflows.paper_tables.table1 import (
+    NO_RATES,
+    assigned,
+    described,
+    linear_protocols,
+    load_assigned,
+    skeleton_of,
+)
 from msvit_energy.workflows.paper_tables.table1_rows import ROWS, Row
 from tests.support.command_line import run
 
@@ -132,23 +140,22 @@ def test_a_measured_profile_takes_the_place_of_an_assumed_rate(tmp_path: Path) -
     model = msvit.create_model("msvit_cifar")
     measured = msvit_energy.profile(model, [torch.randn(2, 3, 32, 32)], provenance={"model": {"name": "msvit_10_384"}})
     measured.save(tmp_path / "p.json")
-    found = opened(assigned([f"msvit_10_384={tmp_path / 'p.json'}"], "--profile"))
+    found = load_assigned(assigned([f"msvit_10_384={tmp_path / 'p.json'}"], "--profile"))
     assert found == {"msvit_10_384": Profile.load(tmp_path / "p.json")}
     said = described(measured, "appendix-c", FP32)
     low, high = price(measured).interval_mj or (0.0, 0.0)
     assert said["rate_source"] == f"measured on 2 images, 95 % interval {low:.4f} to {high:.4f} mJ"
     assert said["energy_mj_half"] == pytest.approx((high - low) / 2)
     with pytest.raises(EnergyError, match=r"p.json is a profile of msvit_10_384, not of msvit_10_512"):
-        opened(assigned([f"msvit_10_512={tmp_path / 'p.json'}"], "--profile"))
+        load_assigned(assigned([f"msvit_10_512={tmp_path / 'p.json'}"], "--profile"))
 
 
 @pytest.fixture
 def one_row(monkeypatch: pytest.MonkeyPatch) -> None:
     """A table with one row, whose model is the shipped one."""
     printed = {"method": "MSViT", "architecture": "digits", "params_m": 0.16, "energy_mj": 0.0045, "top1": 99.0}
-    module = sys.modules["msvit_energy.commands.table1"]  # the package has its function under that name
-    monkeypatch.setattr(module, "ROWS", (Row("msvit_digits", rate=0.1, source="somebody"),))
-    monkeypatch.setattr("msvit_energy.reporting.published.published_table", lambda name: [printed])
+    monkeypatch.setattr(table1, "ROWS", (Row("msvit_digits", rate=0.1, source="somebody"),))
+    monkeypatch.setattr(table1, "published_table", lambda name: [printed])
 
 
 @pytest.mark.usefixtures("one_row")
@@ -195,6 +202,6 @@ def test_mistakes_get_one_line(
 def test_protocols_that_need_more_than_rates_are_refused(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert "spikingformer-tool" in chosen("all")
+    assert "spikingformer-tool" in linear_protocols("all")
     assert run(monkeypatch, "table1", "--protocol", "exact") == 2
     assert "protocol 'exact' needs more than rates; for Table 1: appendix-c, " in capsys.readouterr().err

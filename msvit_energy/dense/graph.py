@@ -1,0 +1,165 @@
+"""Dense MACs of a model on a traced graph, by fvcore.
+
+All contact with fvcore is here. Its unit is one multiply-accumulate, although it says "flops". Normalisation and
+pooling, which it also counts, are not MACs of synapses and are left to the recorder's list of overheads.
+"""
+
+import math
+import warnings
+from collections import Counter
+from collections.abc import Callable, Collection, Hashable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+from weakref import WeakKeyDictionary
+
+import torch
+from torch import Tensor, nn
+
+from msvit_energy.dense.meta_tensors import ShapesOnly
+
+with warnings.catch_warnings():
+    # fvcore compiles an unrelated loss with torch.jit.script on import, which is nothing that its users could change
+    warnings.filterwarnings("ignore", message=".*torch.jit.script.*", category=FutureWarning)
+    from fvcore.nn import FlopCountAnalysis
+
+FUSED_ATTENTION = "scaled_dot_product_attention"
+MAC_OPERATORS = ("conv", "linear", "addmm", "mm", "bmm", "matmul", "einsum", FUSED_ATTENTION)
+# operators of the graph without synapses, which fvcore neither counts nor ignores by itself
+FREE = frozenset(
+    f"aten::{name}{suffix}"
+    for name in (
+        # moving, selecting and making data
+        "unflatten flatten embedding _weight_norm numpy_T mT mH t movedim "
+        "tile repeat roll pad constant_pad_nd im2col index index_put gather scatter where copy clone "
+        "fill zeros ones full arange empty linspace meshgrid new_zeros new_ones zeros_like ones_like unfold topk sort "
+        "masked_fill bernoulli dropout feature_dropout upsample_nearest2d upsample_bilinear2d tril triu one_hot "
+        # residual additions, scaling, averages: work per element, by convention not synaptic
+        "add sub rsub mul div neg abs pow sqrt rsqrt square mean sum var std max min amax amin maximum minimum clamp "
+        "clamp_min cumsum prod norm linalg_vector_norm reciprocal remainder floor round ceil sign lerp addcmul addcdiv "
+        "exp log erf tanh sigmoid relu gelu silu elu leaky_relu hardtanh hardswish softplus softmax log_softmax "
+        "heaviside gt ge lt le eq ne logical_and logical_or logical_not __and__ __or__ bitwise_and bitwise_not argmax "
+        # pooling, normalisation
+        "max_pool1d max_pool2d max_pool3d avg_pool1d avg_pool2d avg_pool3d adaptive_avg_pool1d adaptive_max_pool2d "
+        "adaptive_max_pool1d adaptive_avg_pool2d adaptive_avg_pool3d instance_norm group_norm layer_norm batch_norm "
+    ).split()
+    for suffix in ("", "_")
+)
+
+
+# parts of the names of operators that are never mere work per element, not even inside a neuron
+HEAVY = ("mm", "conv", "linear", "einsum", "rnn", "lstm", "gru", "attention", "fft", "dot", "bilinear", "cdist")
+
+
+@dataclass(frozen=True)
+class Graph:
+    """One forward as fvcore sees it: MACs of every module without its children, and operators that it cannot count
+    outside the modules that are reported anyway (operator -> calls)."""
+
+    own_macs: dict[str, int]
+    uncountable: dict[str, int]
+
+
+GraphCache = WeakKeyDictionary[nn.Module, dict[Hashable, Graph]]  # by model, which its owner must not change
+
+
+def fused_attention_macs(inputs: list[Any], outputs: list[Any]) -> Counter[str]:
+    """q k^T and its product with v, which fvcore does not know: `[..., N, d]`, `[..., M, d]`, `[..., M, e]`."""
+    (*batch, queries, width), (*_, keys, _), (*_, width_out) = (value.type().sizes() for value in inputs[:3])
+    return Counter({FUSED_ATTENTION: math.prod(batch) * queries * keys * (width + width_out)})
+
+
+def matmul_macs(inputs: list[Any], outputs: list[Any]) -> Counter[str]:
+    """Any product of vectors and matrices, of which fvcore's own handler knows only some: outputs x inner axis."""
+    (shape,), inner = (value.type().sizes() for value in outputs), inputs[0].type().sizes()[-1]
+    return Counter({"matmul": math.prod(shape) * inner})
+
+
+def added_product_macs(inputs: list[Any], outputs: list[Any]) -> Counter[str]:
+    """A batch of products that is added to something: its second argument times its third."""
+    (batch, n, k), (_, _, m) = (value.type().sizes() for value in inputs[1:3])
+    return Counter({"bmm": batch * n * k * m})
+
+
+@contextmanager
+def _hooks_taken_back(model: nn.Module) -> Iterator[None]:
+    """No hooks but the model's own afterwards: fvcore leaves its own where a forward fails."""
+    own = [(hooks, set(hooks)) for m in model.modules() for hooks in (m._forward_pre_hooks, m._forward_hooks)]
+    try:
+        yield
+    finally:
+        for hooks, before in own:
+            for number in hooks.keys() - before:
+                del hooks[number]
+
+
+def graph_of(
+    model: nn.Module,
+    inputs: Tensor,
+    listed: Collection[str],
+    neurons: Collection[str],
+    *,
+    restore: Callable[[], None],
+    doubted: Callable[[Graph], bool],
+    kept: GraphCache | None = None,
+) -> Graph:
+    """The graph of one call with `inputs`, as of `trace`; raises what the tracer raises.
+
+    Shapes alone go through the model where that works. Values follow only if it does not, or if the graph is `doubted`
+    so that it is to be seen with values too. `restore` puts the model to rest. `kept` has the graphs of earlier calls;
+    a graph that only values gave may depend on them, and is not kept.
+    """
+    known = {} if kept is None else kept.setdefault(model, {})
+    key = (tuple(inputs.shape), inputs.dtype, getattr(model, "time_steps", None), tuple(listed), tuple(neurons))
+    if key in known:
+        return known[key]
+    try:
+        graph = _of_shapes(model, inputs, listed, neurons)
+        if graph is None or doubted(graph):
+            restore()
+            with_values = trace(model, inputs, listed, neurons)
+            if with_values != graph:
+                return with_values
+            graph = with_values
+    finally:
+        restore()
+    known[key] = graph
+    return graph
+
+
+def _of_shapes(model: nn.Module, inputs: Tensor, listed: Collection[str], neurons: Collection[str]) -> Graph | None:
+    try:
+        with torch.inference_mode(False), ShapesOnly():
+            return trace(model, inputs.to("meta"), listed, neurons)
+    except Exception:  # somebody's model can take values anywhere
+        return None
+
+
+def trace(model: nn.Module, inputs: Tensor, listed: Collection[str], neurons: Collection[str] = ()) -> Graph:
+    """Trace `model` on the inputs of one image, in evaluation mode.
+
+    `listed` are leaf modules that are reported as overhead: what fvcore finds in those is not reported again. Of
+    `neurons` that is true for work per element and for functions of their own (surrogate gradients) only.
+    """
+    analysis = FlopCountAnalysis(model, (inputs,))
+    analysis.unsupported_ops_warnings(False).uncalled_modules_warnings(False).tracer_warnings("none")
+    analysis.set_op_handle(f"aten::{FUSED_ATTENTION}", fused_attention_macs)
+    analysis.set_op_handle("aten::matmul", matmul_macs)
+    analysis.set_op_handle("aten::mv", matmul_macs)
+    analysis.set_op_handle("aten::baddbmm", added_product_macs)
+    with torch.no_grad(), _hooks_taken_back(model):
+        inclusive = {
+            name: sum(int(counts[op]) for op in MAC_OPERATORS)
+            for name, counts in analysis.by_module_and_operator().items()
+        }
+    own = dict(inclusive)
+    for name, macs in inclusive.items():
+        if name:  # the parent's count includes this one
+            own[name.rpartition(".")[0]] -= macs
+    uncountable = Counter(analysis.unsupported_ops())
+    for name in listed:
+        uncountable -= analysis.unsupported_ops(name)
+    for name in neurons:
+        inside = analysis.unsupported_ops(name)
+        uncountable -= Counter({op: calls for op, calls in inside.items() if not any(part in op for part in HEAVY)})
+    return Graph(own, dict(uncountable))

@@ -1,0 +1,104 @@
+"""Calls of operators, and of column sums and masks, over all batches: MACs and streams of each layer."""
+
+import math
+from dataclasses import dataclass, field
+
+from msvit_energy.profiles.operand import Operand
+from msvit_energy.profiles.operators import Operator, stage_of
+from msvit_energy.recording.operator_calls import Call
+from msvit_energy.recording.spike_lineage import BLANK, OTHER, WEIGHT, Origin, Origins, merge
+from msvit_energy.recording.stream_counter import Observation
+from msvit_energy.recording.streams import INPUT, StreamKey, Streams
+
+
+@dataclass
+class Calls:
+    """The calls of one layer: MACs over all images, its streams (all inputs that are no weights) and their origins."""
+
+    op: str
+    streams: tuple[StreamKey, ...]
+    origins: dict[StreamKey, Origin] = field(default_factory=dict)
+    macs: int = 0
+
+
+class CallCounter:
+    """Calls by layer, in the order of the first one. `reaching` says whether inputs reach synapses."""
+
+    def __init__(self, streams: Streams, *, reaching: bool = True) -> None:
+        self.layers: dict[str, Calls] = {}
+        self._streams, self._reaching = streams, reaching
+
+    def streams_of(self, layer: str, call: Call, origins: Origins | None) -> tuple[StreamKey, ...]:
+        """The streams that a layer was found to have at its first call: all inputs but those made of parameters."""
+        if layer in self.layers:
+            return self.layers[layer].streams
+        known = origins or Origins()
+        return tuple(
+            StreamKey(layer, INPUT, position)
+            for position, stream in enumerate(call.streams)
+            if known.of(stream.values) != WEIGHT
+        )
+
+    def observe(self, layer: str, call: Call, origins: Origins | None) -> None:
+        """Count the streams of one call; `origins` says where they come from while a forward is followed."""
+        if layer not in self.layers:
+            streams = self.streams_of(layer, call, origins)
+            if not streams:
+                return
+            self.layers[layer] = Calls(call.op, streams)
+        calls = self.layers[layer]
+        calls.macs += call.macs
+        seen = []
+        for key in calls.streams:
+            stream = call.streams[key.position]
+            if origins is not None:
+                origin = origins.of(stream.values)
+                calls.origins[key] = merge([origin, calls.origins.get(key, origin)])
+            seen.append(self._streams.observe(key, stream.values, stream.rank, stream.reached))
+        if call.pairs is not None and len(seen) == 2:
+            self._observe_pairs(layer, call, calls, [each for each in seen if each is not None])
+
+    def _observe_pairs(self, layer: str, call: Call, calls: Calls, seen: list[Observation]) -> None:
+        unread = (0, math.inf, 1)  # nothing waits for a device
+        bounds = [each.bounds.tolist() if each.bounds.is_cpu else unread for each in seen]
+        if call.pairs is not None and bounds and all(whole for *_, whole in bounds):
+            self._streams.observe_pairs(layer, calls.streams, call.pairs(max(high for _, high, _ in bounds)))
+
+    def operands(self, layer: str) -> tuple[Operand, ...]:
+        """The operands of a layer, none for one that was not called."""
+        if layer not in self.layers:
+            return ()
+        calls = self.layers[layer]
+        counters = self._streams.counters
+        return tuple(
+            counters[key].operand(str(key), _settled(calls.origins.get(key, OTHER)), reaching=self._reaching)
+            for key in calls.streams
+        )
+
+    def operators(self, images: int) -> tuple[Operator, ...]:
+        """Every layer as an operator, with the MACs of one of `images` images."""
+        found = []
+        for layer, calls in self.layers.items():
+            operands = self.operands(layer)
+            operator = Operator(
+                layer=layer,
+                stage=stage_of(layer),
+                op=calls.op,
+                role="",
+                macs_per_image=macs_per_image(calls.macs, images),
+                runs_per_image=len(operands[0].sums),
+                operands=operands,
+                pairs=self._streams.pairs(layer, calls.streams),
+            )
+            found.append(operator)
+        return tuple(found)
+
+
+def _settled(origin: Origin) -> Origin:
+    """What held nothing at its only step is something else."""
+    return OTHER if origin == BLANK else origin
+
+
+def macs_per_image(macs: int, images: int) -> int:
+    """MACs of one image; images of several sizes have their mean, rounded."""
+    return macs // images if macs % images == 0 else round(macs / images)

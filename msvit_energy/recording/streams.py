@@ -1,0 +1,131 @@
+"""All streams of values of a recording: observed while a batch runs, counted once its numbers have arrived."""
+
+import math
+from itertools import islice
+from typing import NamedTuple
+
+import numpy as np
+from torch import Tensor
+
+from msvit_energy.errors import EnergyError
+from msvit_energy.profiles.operand import count_key
+from msvit_energy.profiles.operators import pairs_key
+from msvit_energy.recording.moment_accumulator import MomentAccumulator
+from msvit_energy.recording.stream_counter import Observation, StreamCounter, observe, to_cpu
+from msvit_energy.recording.tensor_stats import TensorStatsCache
+from msvit_energy.recording.time_axis import TimeAxis
+
+INPUT, OUTPUT = "input", "output"
+
+
+class StreamKey(NamedTuple):
+    """A stream: an input of an operator or mask, by position, or the output of a neuron layer."""
+
+    layer: str
+    role: str  # INPUT or OUTPUT
+    position: int = 0
+
+    def __str__(self) -> str:
+        """For messages; of an input also how a profile names the operand."""
+        return f"{self.layer}#{self.position}" if self.role == INPUT else f"{self.layer} ({self.role})"
+
+
+class _Waiting(NamedTuple):
+    """An observed tensor whose numbers may still be on their way, from its first run on."""
+
+    key: StreamKey
+    first: int
+    reached: float | Tensor
+    observation: Observation
+
+
+class _WaitingPairs(NamedTuple):
+    layer: str
+    operands: tuple[StreamKey, ...]
+    met: Tensor  # pairs of non-zero elements of each image, `[images]`
+
+
+class Streams:
+    """Counters of every stream, the moments of inputs over images, and pairs of spikes that meet in products."""
+
+    def __init__(self) -> None:
+        self.counters: dict[StreamKey, StreamCounter] = {}
+        self.moments = MomentAccumulator()
+        self.stats = TensorStatsCache()  # of the tensors of the present batch
+        self._pairs: dict[str, int] = {}
+        self._axis = TimeAxis(1, 1)
+        self._runs: dict[StreamKey, int] = {}  # in the present batch
+        self._waiting: list[_Waiting] = []
+        self._waiting_pairs: list[_WaitingPairs] = []
+
+    def begin(self, axis: TimeAxis) -> None:
+        """Start a batch; what is left of one that failed is forgotten."""
+        self._axis = axis
+        self._runs.clear()
+        self.stats.clear()
+        self._waiting.clear()
+        self._waiting_pairs.clear()
+
+    def observe(
+        self,
+        key: StreamKey,
+        values: Tensor,
+        rank: int | None = None,
+        reached: float | Tensor = 0,
+        *,
+        highest: float = math.inf,
+    ) -> Observation | None:
+        """Observe a tensor of a stream, perhaps known to be whole numbers up to `highest`; `rank` as for TimeAxis,
+        `reached` as for `observe`. None on the meta device, where only shapes are noted."""
+        steps = self._axis.split(values, rank, key)
+        counter = self.counters.setdefault(key, StreamCounter())
+        first = self._runs.get(key, 0)
+        self._runs[key] = first + len(steps)
+        counter.announce(first, steps, reached)
+        if steps.is_meta:
+            return None
+        steps = steps.cpu() if steps.is_mps else steps  # which has no float64
+        observation = observe(steps, reached, self.stats, highest=highest)
+        self._waiting.append(_Waiting(key, first, reached, observation))
+        return observation
+
+    def observe_pairs(self, layer: str, operands: tuple[StreamKey, ...], pairs: Tensor) -> None:
+        """Observe the pairs that meet in a product of whole numbers, with the leading axes of its operands."""
+        met = self._axis.split(pairs, None, layer)
+        self._waiting_pairs.append(_WaitingPairs(layer, operands, met.reshape(*met.shape[:2], -1).sum((0, 2))))
+
+    def runs(self, key: StreamKey) -> int:
+        """Time steps of a stream in the present batch."""
+        return self._runs.get(key, 0)
+
+    def end(self) -> None:
+        """Count what was observed in this batch. EnergyError for NaN and infinity."""
+        waiting = [tensor for each in self._waiting for tensor in each.observation]
+        arrived = iter(to_cpu([*waiting, *(each.met for each in self._waiting_pairs)]))
+        counts: dict[str, np.ndarray] = {}
+        for key, first, reached, observation in self._waiting:
+            numbers = Observation._make(islice(arrived, len(observation)))
+            try:
+                of_stream = self.counters[key].add(first, numbers, reached)
+            except EnergyError as error:
+                raise EnergyError(f"{key.layer}: {error}; the weights or the input are damaged") from None
+            if key.role == INPUT:
+                _add(counts, {count_key(str(key), count): values for count, values in of_stream.items()})
+        for (layer, operands, _), pairs in zip(self._waiting_pairs, arrived, strict=True):
+            if self._all_whole(operands):
+                met = pairs.long().numpy()
+                self._pairs[layer] = self._pairs.get(layer, 0) + int(met.sum())
+                _add(counts, {pairs_key(layer): met})
+        self.moments.add(counts)
+
+    def pairs(self, layer: str, operands: tuple[StreamKey, ...]) -> int | None:
+        """Pairs over all images; None where they cannot be counted, since not all inputs are whole numbers."""
+        return self._pairs.get(layer) if self._all_whole(operands) else None
+
+    def _all_whole(self, operands: tuple[StreamKey, ...]) -> bool:
+        return all(key in self.counters and self.counters[key].whole for key in operands)
+
+
+def _add(counts: dict[str, np.ndarray], new: dict[str, np.ndarray]) -> None:
+    for key, numbers in new.items():
+        counts[key] = counts[key] + numbers if key in counts else numbers

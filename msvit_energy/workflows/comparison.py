@@ -1,0 +1,81 @@
+"""What `compare` puts side by side: saved profiles under names of their own, and published rows."""
+
+import re
+from collections import Counter
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+
+from msvit_energy import Profile
+from msvit_energy.errors import EnergyError
+from msvit_energy.reporting.comparison import Entry, labels, plottable, published
+from msvit_energy.reporting.published import published_table, read_published
+from msvit_energy.workflows.paper_tables.table1_rows import ROWS
+
+FIGURES = ("compare.png", "compare.svg")
+TABLES = {"table1": "ImageNet-1k", "table2": "", "table3": ""}  # and the data of tables that do not name it
+ALIASES = {"spikedriven": "sdt", "spikedrivenv2": "sdtv2", "vitb16": "vit", "swintransformer": "swin"}
+
+
+def load_named(paths: Sequence[Path]) -> dict[str, Profile]:
+    """Profiles by the models' names; where two are alike, with the folder or the file that tells them apart."""
+    places = labels(paths)
+    profiles = [Profile.load(path) for path in paths]
+    models = [str(profile.provenance.get("model", {}).get("name", "model")) for profile in profiles]
+    alike = Counter(models)
+    names = [f"{model} ({place})" if alike[model] > 1 else model for model, place in zip(models, places, strict=True)]
+    return dict(zip(names, profiles, strict=True))
+
+
+def published_entries(text: str) -> list[Entry]:
+    """Published rows by table, method (of Table 1, or as table2:method) or file; EnergyError for unknown names."""
+    entries = []
+    for name in filter(None, (part.strip() for part in text.split(","))):
+        if name.endswith(".csv"):
+            entries += [published(row, "unknown") for row in read_published(Path(name))]
+        else:
+            entries += rows_of(name)
+    return list(dict.fromkeys(entries))
+
+
+def rows_of(name: str) -> list[Entry]:
+    """The rows of a table, of a method in Table 1, or of `table:method`."""
+    table, _, method = (name, "", "") if name in TABLES else name.rpartition(":")
+    table = table or "table1"
+    if table not in TABLES:
+        raise EnergyError(f"no table {table!r} in --baselines; tables: {', '.join(TABLES)}")
+    rows = published_table(table)
+    doubts = doubts_of(table, len(rows))
+    pairs = [
+        (row, doubt)
+        for row, doubt in zip(rows, doubts, strict=True)
+        if not method or slug(row["method"]) == slug(method)
+    ]
+    if not pairs:
+        known = dict.fromkeys(slug(row["method"]) for row in rows)
+        raise EnergyError(f"no {method!r} in {table}; its methods: {', '.join(known)}; tables: {', '.join(TABLES)}")
+    return [published(row | {"source": f"published, Table {table[-1]}"}, TABLES[table], doubt) for row, doubt in pairs]
+
+
+def slug(method: str) -> str:
+    """A method's name as one types it."""
+    plain = re.sub(r"[^a-z0-9]", "", method.lower())
+    return ALIASES.get(plain, plain)
+
+
+def doubts_of(table: str, rows: int) -> list[str]:
+    """What is known to be wrong with printed energies."""
+    if table != "table1":
+        return [""] * rows
+    return [f"the printed energy is that of {row.printed_is[0]}" if row.printed_is else row.error for row in ROWS]
+
+
+def scatter_plot(entries: Sequence[Entry]) -> dict[str, Callable[[Path], object]]:
+    """What writes the scatter plot, by file; nothing if no model has both energy and accuracy."""
+    from msvit_energy.reporting.figures.style import save
+    from msvit_energy.reporting.figures.tradeoff import energy_accuracy
+
+    if not any(map(plottable, entries)):
+        return {}
+    figure = energy_accuracy(entries)
+    return dict.fromkeys(FIGURES, partial(save, figure))

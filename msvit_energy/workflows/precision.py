@@ -1,0 +1,31 @@
+"""`precision`: a model's spikes and SOPs in float32 against float64."""
+
+from dataclasses import dataclass
+
+from torch.utils.data import DataLoader
+
+from msvit_energy.precision import Precision, compare_formats, excite_
+from msvit_energy.workflows.measurement import DataOptions
+from msvit_energy.workflows.model_loading import LoadedModel
+
+
+@dataclass(frozen=True)
+class FormatComparison:
+    """What was compared, on which data at which T, with warnings about both."""
+
+    model: str
+    data: str
+    time_steps: int
+    warnings: list[str]
+    found: Precision
+
+
+def compare_number_formats(loaded: LoadedModel, options: DataOptions, *, excite: bool) -> FormatComparison:
+    """Run the model in both formats; with `excite`, first overwrite its weights so that every layer fires."""
+    source = options.open(loaded)
+    if excite:
+        excite_(loaded.model, options.seed)
+    found = compare_formats(loaded.model, (batch[0] for batch in DataLoader(source.dataset, options.batch_size)))
+    time_steps = getattr(loaded.model, "time_steps", 1)
+    warnings = [*loaded.warnings, *source.warnings]
+    return FormatComparison(loaded.provenance["model"]["name"], source.name, time_steps, warnings, found)

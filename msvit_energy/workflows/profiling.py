@@ -1,0 +1,70 @@
+"""`profile`: measure a loaded model on images, in the way that was asked for."""
+
+from dataclasses import dataclass
+
+from msvit.neuron import compile_neurons
+from msvit_energy import Profile
+from msvit_energy.errors import EnergyError
+from msvit_energy.profiles.firing_maps import Example
+from msvit_energy.recording import input_modes
+from msvit_energy.recording.firing_maps import FiringMaps
+from msvit_energy.workflows import firing_maps
+from msvit_energy.workflows.fast_inference import speed_up
+from msvit_energy.workflows.firing_maps import MapRequest
+from msvit_energy.workflows.interval_stop import IntervalStop
+from msvit_energy.workflows.measurement import DataOptions, measure
+from msvit_energy.workflows.model_loading import LoadedModel
+from msvit_energy.workflows.progress import Progress, no_progress
+
+
+@dataclass(frozen=True)
+class ProfilingOptions:
+    """How to measure: options of `profile` that concern neither the model nor the images."""
+
+    feed: str = "auto"
+    time_steps: int | None = None
+    lemaire: int = 0
+    maps: MapRequest | None = None
+    stop: IntervalStop | None = None
+    fast: bool = False
+    compiled: bool = False
+    strict: bool = False
+
+    def __post_init__(self) -> None:
+        input_modes.check(self.feed)
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """A profile, how many images there were to measure, and maps with an example where they were asked for."""
+
+    profile: Profile
+    available: int
+    maps: FiringMaps | None = None
+    example: Example | None = None
+
+
+def profile_model(
+    loaded: LoadedModel, data: DataOptions, options: ProfilingOptions, progress: Progress = no_progress
+) -> Measurement:
+    """Measure; with `strict`, EnergyError for work that could not be counted."""
+    source = data.open(loaded)
+    if options.compiled:
+        compile_neurons(loaded.model)
+    how = {"time_steps": options.time_steps, "feed": options.feed}
+    if options.fast:
+        loaded = speed_up(loaded, source, data.batch_size, how)
+    request, stop = options.maps, options.stop
+    example = firing_maps.example(loaded, data, request, how) if request else None
+    maps = request.maps if request else None
+    enough = stop.reached if stop else None
+    profile = measure(loaded, source, data, progress, maps=maps, lemaire=options.lemaire, enough=enough, **how)
+    if options.strict and (left := uncounted(profile)):
+        raise EnergyError(f"--strict: {left}")
+    return Measurement(profile, len(source), maps, example)
+
+
+def uncounted(profile: Profile) -> str:
+    """What was not counted or not cross-checked, in words; empty if nothing."""
+    names = ", ".join(item.name for item in profile.coverage.unknown)
+    return "; ".join(filter(None, (names and f"work that nothing counts: {names}", profile.coverage.note)))

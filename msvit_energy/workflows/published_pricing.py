@@ -1,0 +1,94 @@
+"""What `energy` prices: a saved profile, or published rates on a model's geometry; by one protocol or several."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from msvit_energy import EnergyReport, Profile, price
+from msvit_energy.errors import EnergyError
+from msvit_energy.pricing.protocols import all_choices
+from msvit_energy.pricing.published_rates import fill, fill_uniform, read_rates
+from msvit_energy.pricing.technology import Technology
+from msvit_energy.profiles.provenance import command_line, environment, sha256
+
+
+@dataclass(frozen=True)
+class PublishedRates:
+    """A registered model with a table of rates, or one rate, that were measured elsewhere; all as on a command line."""
+
+    model: str | None = None
+    model_args: str | None = None
+    table: Path | None = None
+    rate: float | None = None
+    time_steps: int | None = None
+    input_size: str | None = None
+
+
+def profile_to_price(path: Path | None, published: PublishedRates) -> Profile:
+    """The saved profile, or that of the published rates; EnergyError unless exactly one of the two is given."""
+    if (path is None) == (published.model is None):
+        raise EnergyError("give either a profile.json or --model with --rates or --rate")
+    if path is None:
+        return from_rates(published)
+    if published != PublishedRates():
+        raise EnergyError("--rates, --rate, --time-steps, --input-size and --model-args go with --model")
+    return Profile.load(path)
+
+
+def from_rates(published: PublishedRates) -> Profile:
+    """The geometry of a model with published rates."""
+    from msvit_energy.geometry import geometry
+    from msvit_energy.workflows.model_loading import parse_arguments, parse_size, without_memory
+
+    name, path, rate, size = published.model, published.table, published.rate, published.input_size
+    if name is None or (path is None) == (rate is None):
+        raise EnergyError("--model needs either --rates FILE or --rate R")
+    table = None if path is None else read_rates(path)
+    network = without_memory(name, {"time_steps": published.time_steps} | parse_arguments(published.model_args))
+    own = network.input_size
+    skeleton = geometry(network, own if size is None else parse_size(size, own), network.time_steps)
+    if rate is not None:
+        source: dict[str, Any] = {"rate": rate}
+        filled = fill_uniform(skeleton, rate)
+        note = f"one rate of {rate} for all layers, not measured here"
+    else:
+        assert table is not None and path is not None
+        filled = fill(skeleton, table, [module for module, _ in network.named_modules()], str(path))
+        source = {"file": path.name, "sha256": sha256(path)}
+        note = f"rates from {path.name}, not measured here"
+    provenance = {"model": {"name": name, "args": network.spec.args}, "rates": source, "warnings": [note]}
+    return replace(filled, provenance=provenance | environment(command_line()))
+
+
+def price_by(profile: Profile, names: Sequence[str], technology: Technology) -> tuple[list[EnergyReport], list[str]]:
+    """One report for each protocol; of "all", those that the profile has the counts for, and why not the others."""
+    reports: dict[str, EnergyReport] = {}
+    unavailable = []
+    for name in names:
+        for choice in all_choices() if name == "all" else [name]:
+            try:
+                report = price(profile, choice, technology)
+            except EnergyError as error:
+                if name != "all":
+                    raise
+                unavailable.append(f"{choice}: {error}")
+            else:
+                reports.setdefault(report.protocol, report)
+    return list(reports.values()), unavailable
+
+
+def totals(profile: Profile, report: EnergyReport) -> dict[str, Any]:
+    """A report's totals for a program."""
+    return {
+        "protocol": report.protocol,
+        "technology": report.technology.name,
+        "e_mac_pj": report.technology.e_mac,
+        "e_ac_pj": report.technology.e_ac,
+        "total_mj": report.total_mj,
+        "ci95_mj": report.interval_mj,
+        "macs": report.macs,
+        "acs": report.acs,
+        "images": profile.images if report.spread else 0,
+        "time_steps": profile.time_steps,
+    }
