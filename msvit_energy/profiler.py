@@ -17,6 +17,7 @@ from msvit_energy.profiles.coverage import Coverage
 from msvit_energy.profiles.firing_maps import Maps
 from msvit_energy.profiles.operators import Operator
 from msvit_energy.profiles.profile import Profile
+from msvit_energy.profiles.provenance import Provenance
 from msvit_energy.recording import input_modes as feeding
 from msvit_energy.recording.input_modes import Feed
 from msvit_energy.recording.memory_estimate import estimate
@@ -66,7 +67,8 @@ def profile(
     given T for the measurement. `feed` says how the model wants T (feeding.py); "auto" finds out from the first image.
     Images go to the model's device and number format. `classes` is the number of classes of the labels, which count
     only if the model has as many outputs. The first `lemaire` images are also run one by one through SpikingJelly's
-    estimate after Lemaire et al. `maps` are filled with the rates of single layers. `provenance` is stored as it is;
+    estimate after Lemaire et al. `maps` are filled with the rates of single layers. `provenance` are facts to store
+    (provenance.py has the known ones);
     `on_batch` is told the number of images after each batch; `enough`, given what was measured so far, ends the
     measurement when it says so. The model comes back as it was: mode, hooks, T, states at rest. Works under
     `inference_mode` and `no_grad` alike. Raises EnergyError for no images, a model in bfloat16, NaN inside the network,
@@ -75,7 +77,7 @@ def profile(
     _check(time_steps, feed, lemaire)
     _check_format(model)
     steps = time_steps or getattr(model, "time_steps", None) or 1
-    labels = Labels(classes)
+    labels, origin = Labels(classes), Provenance.of(provenance or {})
     single: list[Tensor] = []
     stream = _batches(model, batches)
     first = next(stream, None)
@@ -92,11 +94,11 @@ def profile(
                 single += [one.unsqueeze(0) for one in inputs[: max(0, lemaire - len(single))]]
                 if on_batch is not None:
                     on_batch(len(inputs))
-                if enough is not None and enough(_profile(recorder, labels, Coverage(), provenance)):
+                if enough is not None and enough(_profile(recorder, labels, Coverage(), origin)):
                     break
         coverage = covered(model, image, recorder, feed)
         memory = estimate(model, single, steps, feed) if single else None
-    return replace(_profile(recorder, labels, coverage, provenance), memory=memory)
+    return replace(_profile(recorder, labels, coverage, origin), memory=memory)
 
 
 def _check(time_steps: int | None, feed: str, lemaire: int) -> None:
@@ -196,7 +198,7 @@ def macs_per_image(macs: int, images: int) -> int:
     return macs // images if macs % images == 0 else round(macs / images)
 
 
-def _profile(recorder: Recorder, labels: Labels, coverage: Coverage, provenance: Mapping[str, Any] | None) -> Profile:
+def _profile(recorder: Recorder, labels: Labels, coverage: Coverage, provenance: Provenance) -> Profile:
     seen = Profile(
         images=recorder.images,
         time_steps=recorder.time_steps,
@@ -207,7 +209,7 @@ def _profile(recorder: Recorder, labels: Labels, coverage: Coverage, provenance:
         labelled=labels.known,
         correct=labels.correct,
         parameters=sum(weights.numel() for weights in recorder.model.parameters() if not is_lazy(weights)),
-        provenance=dict(provenance or {}),
+        provenance=provenance,
     )
     return replace(seen, moments=recorder.moments.moments(seen.count_keys()))
 
@@ -215,7 +217,7 @@ def _profile(recorder: Recorder, labels: Labels, coverage: Coverage, provenance:
 def skeleton(recorder: Recorder) -> Profile:
     """What a recorder saw, MACs by the hooks alone."""
     measured = {name: macs_per_image(entry.macs, recorder.images) for name, entry in recorder.watched.items()}
-    return _profile(recorder, Labels(), Coverage(measured), None)
+    return _profile(recorder, Labels(), Coverage(measured), Provenance())
 
 
 def operators_of(recorder: Recorder) -> tuple[Operator, ...]:

@@ -79,7 +79,7 @@ def from_rates(
 
     from msvit_energy.geometry import geometry
     from msvit_energy.pricing.published_rates import fill, fill_uniform, read_rates
-    from msvit_energy.profiles.provenance import command_line, environment, sha256
+    from msvit_energy.profiles.provenance import Provenance, command_line, sha256
     from msvit_energy.workflows.model_loading import parse_arguments, parse_size, without_memory
 
     table = None if path is None else read_rates(path)
@@ -96,7 +96,7 @@ def from_rates(
         said = {"file": path.name, "sha256": sha256(path)}
         note = f"rates from {path.name}, not measured here"
     origin = {"model": {"name": name, "args": network.spec.args}, "rates": said, "warnings": [note]}
-    return replace(filled, provenance=origin | environment(command_line()))
+    return replace(filled, provenance=Provenance.of(origin).stamped(command_line()))
 
 
 def priced(measured: "Profile", wanted: list[str], cost: "Technology") -> "list[EnergyReport]":

@@ -16,13 +16,13 @@ def merge(
 
     from msvit_energy import EnergyError, Profile
     from msvit_energy.profiles.merge import merge as merged
-    from msvit_energy.profiles.provenance import command_line, environment
+    from msvit_energy.profiles.provenance import command_line
     from msvit_energy.reporting.output_folder import written_together
 
     if out.exists() and not force:
         raise EnergyError(f"{out} exists; --force replaces it")
     joined = merged([Profile.load(path) for path in profiles], [str(path) for path in profiles])
-    joined = replace(joined, provenance=dict(joined.provenance) | environment(command_line()))
+    joined = replace(joined, provenance=joined.provenance.stamped(command_line()))
     with written_together(out.parent) as folder:
         joined.save(folder / out.name)
     print(f"{out}: {joined.images} images of {len(profiles)} profiles")

@@ -107,8 +107,7 @@ def opened(files: Mapping[str, Path]) -> "dict[str, Profile]":
 
     profiles = {name: Profile.load(path) for name, path in files.items()}
     for name, profile in profiles.items():
-        of = profile.provenance.get("model", {}).get("name")
-        if of != name:
+        if (of := profile.provenance.model_name) != name:
             raise EnergyError(f"{files[name]} is a profile of {of}, not of {name}")
     return profiles
 

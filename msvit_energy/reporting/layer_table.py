@@ -72,7 +72,7 @@ def summary(profile: Profile, report: EnergyReport) -> list[tuple[str, str]]:
         ("ANN-equivalent", f"{millijoule(report.ann_mj)} (E_MAC x {count(report.macs_per_step)} MACs, one pass)"
          + (f", {report.ann_mj / report.total_mj:.2f} times this" if report.total_mj else "")),
     ]  # fmt: skip
-    if "rates" not in profile.provenance:
+    if profile.provenance.is_measured:
         lines.append(("images", f"{profile.images}, T = {profile.time_steps}" + _accuracy(profile)))
     if profile.firing_rate is not None:
         lines.append(("mean firing rate", f"{profile.firing_rate:.4f} over {len(profile.neurons)} neuron layers"))
@@ -173,11 +173,8 @@ def protocols_table(profile: Profile, reports: Sequence[EnergyReport]) -> Group:
 
 def title(profile: Profile) -> str:
     """Model and data in one line."""
-    model = profile.provenance.get("model", {}).get("name", "model")
-    if "rates" in profile.provenance:
-        return f"{model}, given rates"
-    data = profile.provenance.get("data", {}).get("name", "given images")
-    return f"{model} on {data}"
+    origin = profile.provenance
+    return f"{origin.model_name}{' on ' if origin.is_measured else ', '}{origin.data_name}"
 
 
 def count(number: float) -> str:

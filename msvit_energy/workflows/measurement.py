@@ -57,7 +57,7 @@ def measure(subject: "Subject", source: "Source", sampling: Sampling, **options:
     """Profile with a progress bar; `options` go to `msvit_energy.profile`. Several processes share the images."""
     from msvit.memory import keep_memory
     from msvit_energy.commands.progress import progress_bar
-    from msvit_energy.profiles.provenance import command_line, environment
+    from msvit_energy.profiles.provenance import Provenance, command_line
 
     keep_memory()  # every batch needs the same again
     with progress_bar("profiling", len(source)) as advance:
@@ -71,9 +71,8 @@ def measure(subject: "Subject", source: "Source", sampling: Sampling, **options:
             **options,
         )
     described = describe_data(source, sampling.seed, measured.images)
-    provenance = subject.origin | {"data": described, "batch_size": sampling.batch_size}
-    warnings = [*subject.warnings, *source.warnings]
-    return replace(measured, provenance=provenance | environment(command_line()) | {"warnings": warnings})
+    sampled = {"data": described, "batch_size": sampling.batch_size, "warnings": [*subject.warnings, *source.warnings]}
+    return replace(measured, provenance=Provenance.of(subject.origin | sampled).stamped(command_line()))
 
 
 def profile_together(
