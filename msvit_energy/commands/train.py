@@ -186,12 +186,13 @@ def energy_of(run: "Training", folder: Path) -> "Measure":
     def measure(model: "nn.Module") -> dict[str, float]:
         from msvit.distributed import rank
         from msvit_energy import price
+        from msvit_energy.profiles.provenance import Provenance
         from msvit_energy.workflows.measurement import profile_together
 
         epoch = len(run.history) + 1
         said = {"model": model_is, "data": {"name": run.recipe.data, "split": "test"}, "epoch": epoch}
         profile = profile_together(model, sample, 32, classes=run.batches.classes)
-        profile = replace(profile, provenance=said)
+        profile = replace(profile, provenance=Provenance.of(said))
         if rank() == 0:
             profile.save(folder / f"epoch-{epoch:04d}.profile.json")
         report = price(profile)

@@ -14,13 +14,14 @@ from msvit_energy.profiles.memory_estimate import MemoryEstimate
 from msvit_energy.profiles.operand import KINDS, Operand
 from msvit_energy.profiles.operators import NeuronLayer, Operator, Overhead
 from msvit_energy.profiles.profile import Profile
+from msvit_energy.profiles.provenance import Provenance
 
 VERSION = 2
 
 
 def save(profile: Profile, path: str | Path) -> None:
     """Write `profile`. Whole numbers are exact; sums of real numbers are kept as fractions, "p/q"."""
-    content = {"version": VERSION} | asdict(profile)
+    content = {"version": VERSION} | asdict(profile) | {"provenance": profile.provenance.as_mapping()}
     parts = (f" {json.dumps(key)}: {_lines(value)}" for key, value in content.items())
     Path(path).write_text("{\n" + ",\n".join(parts) + "\n}\n")
 
@@ -72,7 +73,9 @@ def _profile(content: dict[str, Any]) -> Profile:
         "moments": _moments,
         "memory": lambda item: item and _memory(item),
     }
-    profile = Profile(**content | {name: build(content[name]) for name, build in builders.items()})
+    provenance = Provenance.of(content.get("provenance", {}))
+    built = {name: build(content[name]) for name, build in builders.items()}
+    profile = Profile(**content | built | {"provenance": provenance})
     if not (profile.images > 0 and profile.time_steps > 0):
         raise ValueError(f"{profile.images} images, T = {profile.time_steps}")
     return profile

@@ -5,7 +5,6 @@ Counts, not ratios, are stored; rates are properties. "Per image" means summed o
 """
 
 from collections import Counter
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +13,7 @@ from msvit_energy.profiles.amounts import Moments, Spread
 from msvit_energy.profiles.coverage import Coverage
 from msvit_energy.profiles.memory_estimate import MemoryEstimate
 from msvit_energy.profiles.operators import NeuronLayer, Operator, Overhead
+from msvit_energy.profiles.provenance import Provenance
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Profile:
-    """One measurement of one model on one set of images; storage.py keeps it as JSON.
+    """One measurement of one model on one set of images; json_format.py keeps it as JSON.
 
     `moments` are the exact second moments of the counts over images, from which uncertainties come. `parameters` is the
     number of the model's trainable and frozen weights, None where a file of an earlier version does not say it.
@@ -38,7 +38,7 @@ class Profile:
     labelled: int = 0
     correct: int = 0
     parameters: int | None = None
-    provenance: Mapping[str, Any] = field(default_factory=dict)
+    provenance: Provenance = field(default_factory=Provenance)
 
     @property
     def entries(self) -> "tuple[Operator | Overhead, ...]":

@@ -11,6 +11,7 @@ import pytest
 import msvit_energy
 from msvit.classifier import SpikingClassifier
 from msvit_energy import Profile, price
+from msvit_energy.profiles.provenance import ModelOrigin, Provenance
 from msvit_energy.reporting.comparison import Entry, comparison, front, measured, ordered
 from msvit_energy.reporting.figures.style import save
 from msvit_energy.reporting.figures.tradeoff import energy_accuracy
@@ -172,7 +173,7 @@ def test_command_writes_every_format_and_the_picture(
 
 
 def test_names_tell_equal_models_apart(profile: Profile, tmp_path: Path) -> None:
-    other = replace(profile, provenance={"model": {"name": "other"}})
+    other = replace(profile, provenance=Provenance(model=ModelOrigin("other")))
     for folder in ("a/x", "b/x"):
         (tmp_path / folder).mkdir(parents=True)
         profile.save(tmp_path / folder / "profile.json")
