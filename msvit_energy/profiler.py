@@ -65,8 +65,8 @@ def profile(
 ) -> Profile:
     """Profile `model` on `batches` of images or (images, labels); labels below 0 mean unknown.
 
-    - `time_steps`: T; by default the model's own `time_steps`, or 1. A model that has that attribute is set to the given
-      T for the measurement.
+    - `time_steps`: T; by default the model's own `time_steps`, or 1. A model with that attribute is set to the given T
+      for the measurement.
     - `feed`: how the model wants T (input_modes.py); "auto" finds out from the first image.
     - `classes`: classes of the labels, which count only if the model has as many outputs.
     - `lemaire`: so many images also go one by one through SpikingJelly's estimate after Lemaire et al.
