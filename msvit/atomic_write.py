@@ -6,7 +6,7 @@ from pathlib import Path
 from msvit.errors import ModelError
 
 
-def write_whole(path: Path, content: bytes) -> None:
+def write_atomically(path: Path, content: bytes) -> None:
     """Write a file so that at any moment, power failures included, either the old or the new one is there, whole.
 
     ModelError if the disk does not take it; what was there before is then untouched.

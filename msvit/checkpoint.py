@@ -15,12 +15,12 @@ from typing import Any, NamedTuple
 import safetensors.torch
 import torch
 
-from msvit.atomic_write import write_whole
+from msvit.atomic_write import write_atomically
 from msvit.classifier import ModelSpec, SpikingClassifier
 from msvit.errors import ModelError
 from msvit.identify import identify, misfit, shape_arguments, summary
 from msvit.registry import create_model, list_models
-from msvit.weight_files import Stored, read_stored
+from msvit.weight_files import WeightFile, read_weight_file
 
 SIDECAR_FORMAT = 1
 SHIPPED = Path(__file__).parent / "checkpoints" / "msvit_digits.safetensors"
@@ -53,8 +53,8 @@ def save_checkpoint(
         "versions": {name: metadata.version(name) for name in ("torch", "spikingjelly", "timm")},
     }
     weights = {key: value.detach().cpu().contiguous() for key, value in model.state_dict().items()}
-    write_whole(path, safetensors.torch.save(weights))
-    write_whole(path.with_suffix(".json"), (json.dumps(sidecar, indent=1) + "\n").encode())
+    write_atomically(path, safetensors.torch.save(weights))
+    write_atomically(path.with_suffix(".json"), (json.dumps(sidecar, indent=1) + "\n").encode())
     return path
 
 
@@ -93,7 +93,7 @@ def open_checkpoint(
     """As `load_checkpoint`. What the caller says wins over the sidecar, that over the file's own arguments, those over
     what keys and shapes suggest."""
     path = Path(path)
-    stored = read_stored(path, ema=ema)
+    stored = read_weight_file(path, ema=ema)
     notes = [f"weights from its {stored.place!r}"] if stored.place else []
     spec = _sidecar_spec(path, model)
     if spec is None:
@@ -132,24 +132,28 @@ def _sidecar_spec(path: Path, name: str | None) -> ModelSpec | None:
     return ModelSpec(sidecar["model"]["name"], sidecar["model"]["args"])
 
 
-def _inferred_spec(path: Path, stored: Stored, name: str | None, time_steps: int | None) -> tuple[ModelSpec, list[str]]:
+def _inferred_spec(
+    path: Path, stored: WeightFile, name: str | None, time_steps: int | None
+) -> tuple[ModelSpec, list[str]]:
     """Model and arguments from the caller's name, the file's arguments, and keys and shapes; with notes."""
     notes = []
-    said = stored.model_name
+    own_name = stored.model_name
     if name is not None:
         args = shape_arguments(name, stored.weights)
-    elif said in list_models():
-        name, args = said, shape_arguments(said, stored.weights)
+    elif own_name in list_models():
+        name, args = own_name, shape_arguments(own_name, stored.weights)
         notes.append(f"model {name} (the file says so)")
     else:
         try:
             name, args = identify(stored.weights)
         except ModelError as error:
             raise ModelError(f"{path}: {error}") from error
-        notes.append(f"model {name} (from keys and shapes" + (f"; the file calls it {said!r})" if said else ")"))
+        notes.append(
+            f"model {name} (from keys and shapes" + (f"; the file calls it {own_name!r})" if own_name else ")")
+        )
     notes += [f"{argument} {value} (from shapes)" for argument, value in args.items()]
-    own = {"time_steps": stored.time_steps, "img_size": stored.img_size}
-    for argument, value in own.items():
+    known = {"time_steps": stored.time_steps, "img_size": stored.img_size}
+    for argument, value in known.items():
         if value is not None:
             args[argument] = value
             notes.append(f"{argument} {value} (from the file's arguments)")

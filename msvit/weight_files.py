@@ -29,7 +29,7 @@ IMAGE_SIZES = ("img_size", "input_size")
 
 
 @dataclass(frozen=True)
-class Stored:
+class WeightFile:
     """A file's weights under clean names, what the file says about them, and where the weights stood in it."""
 
     weights: dict[str, Tensor]
@@ -61,7 +61,7 @@ class Stored:
         return next((self.metadata[name] for name in names if self.metadata.get(name) is not None), None)
 
 
-def read_stored(path: Path, *, ema: bool = False) -> Stored:
+def read_weight_file(path: Path, *, ema: bool = False) -> WeightFile:
     """Read a weight file; `ema` asks for its exponential moving average. ModelError for what cannot be read safely."""
     if not path.is_file():
         raise ModelError(f"no checkpoint at {path}")
@@ -78,13 +78,13 @@ def read_stored(path: Path, *, ema: bool = False) -> Stored:
     return stored
 
 
-def _unwrap(path: Path, content: Any, ema: bool) -> Stored:
+def _unwrap(path: Path, content: Any, ema: bool) -> WeightFile:
     if not isinstance(content, Mapping):
         raise ModelError(f"{path} holds a {type(content).__name__}, not a state dict")
     if content and all(isinstance(value, Tensor) for value in content.values()):
         if ema:
             raise ModelError(f"{path} is a plain state dict; it holds no separate EMA weights")
-        return Stored(_clean(content))
+        return WeightFile(_clean(content))
     found = [name for name in (*WEIGHTS, *EMA_WEIGHTS) if isinstance(content.get(name), Mapping)]
     wanted = [name for name in found if (name in EMA_WEIGHTS) == ema]
     if not wanted:
@@ -98,7 +98,7 @@ def _unwrap(path: Path, content: Any, ema: bool) -> Stored:
     arguments = content.get("args")
     metadata = vars(arguments) if isinstance(arguments, argparse.Namespace) else dict(arguments or {})
     own = {name: content[name] for name in ("arch", *TIME_STEPS) if not isinstance(content.get(name), Mapping | None)}
-    return Stored(_clean(weights), wanted[0], own | metadata)
+    return WeightFile(_clean(weights), wanted[0], own | metadata)
 
 
 def _clean(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:

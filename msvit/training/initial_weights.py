@@ -6,7 +6,7 @@ from pathlib import Path
 from torch import nn
 
 from msvit.errors import ModelError
-from msvit.weight_files import read_stored
+from msvit.weight_files import read_weight_file
 
 FEWEST = 0.5  # share of the parameters that must fit
 
@@ -25,7 +25,7 @@ def start_from(model: nn.Module, path: Path, *, ema: bool = False) -> Start:
 
     ModelError if less than half of the parameters fit: it is then a file of another model.
     """
-    weights, own = read_stored(path, ema=ema).weights, model.state_dict()
+    weights, own = read_weight_file(path, ema=ema).weights, model.state_dict()
     fits = {key: value for key, value in weights.items() if key in own and own[key].shape == value.shape}
     taken = sum(own[key].numel() for key in fits)
     total = sum(value.numel() for value in own.values())

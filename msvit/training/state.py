@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from msvit.atomic_write import write_whole
+from msvit.atomic_write import write_atomically
 from msvit.errors import ModelError
 
 PATTERN = "state-*.pt"
@@ -45,7 +45,7 @@ def save_state(folder: Path, update: int, state: Mapping[str, Any], keep: int) -
     path = folder / f"state-{update:08d}.pt"
     buffer = io.BytesIO()
     torch.save(dict(state), buffer)
-    write_whole(path, buffer.getvalue())
+    write_atomically(path, buffer.getvalue())
     for old in sorted(folder.glob(PATTERN))[:-keep]:
         old.unlink()
     return path

@@ -212,7 +212,7 @@ def tell(folder: Path, run: "Training", epoch: "Epoch") -> None:
     """One line per epoch, and the history so far as CSV."""
     import pandas as pd
 
-    from msvit.atomic_write import write_whole
+    from msvit.atomic_write import write_atomically
 
     energy = f", {epoch.measured['energy_mj']:.5g} mJ" if epoch.measured else ""
     print(
@@ -221,7 +221,7 @@ def tell(folder: Path, run: "Training", epoch: "Epoch") -> None:
         flush=True,
     )
     table = pd.DataFrame([past.record() for past in run.history])
-    write_whole(folder / "history.csv", table.to_csv(index=False).encode())
+    write_atomically(folder / "history.csv", table.to_csv(index=False).encode())
 
 
 def keep(path: Path, model: "nn.Module", run: "Training", epoch: "Epoch") -> None:
@@ -236,7 +236,7 @@ def keep(path: Path, model: "nn.Module", run: "Training", epoch: "Epoch") -> Non
 
 def begin(run: "Training", recipe: "Recipe", start: Start, folder: Path) -> None:
     """Take over the weights to start from, and write the resolved settings of the run."""
-    from msvit.atomic_write import write_whole
+    from msvit.atomic_write import write_atomically
     from msvit.distributed import rank
     from msvit.training.initial_weights import start_from
 
@@ -250,7 +250,7 @@ def begin(run: "Training", recipe: "Recipe", start: Start, folder: Path) -> None
             run.ema.set(run.model)
     said = {"seed": start.seed, "data_folder": start.data and str(start.data), "init": start.init and start.init.name}
     if rank() == 0:
-        write_whole(folder / "recipe.json", (json.dumps(asdict(recipe) | said, indent=1) + "\n").encode())
+        write_atomically(folder / "recipe.json", (json.dumps(asdict(recipe) | said, indent=1) + "\n").encode())
 
 
 def finish(folder: Path, run: "Training", history: Sequence["Epoch"]) -> None:

@@ -20,11 +20,6 @@ class ShapesOnly(TorchDispatchMode):
     Single numbers that are no parameters keep their values: the tracer hands sizes around in such tensors.
     """
 
-    @classmethod
-    def _should_skip_dynamo(cls) -> bool:
-        """Else torch imports its compiler, in a second, for every operation to be left out of it."""
-        return False
-
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         if func is _ATEN.convolution.default and torch._C._get_tracing_state() is not None:
             return self._recorded(args)

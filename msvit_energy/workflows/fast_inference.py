@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from msvit.data import Samples
-from msvit.folding import fold_batch_norm_
+from msvit.folding import fold_batch_norm
 from msvit_energy.precision import fired, flips
 from msvit_energy.recording import input_modes
 from msvit_energy.recording.model_state import RestState
@@ -16,8 +16,9 @@ from msvit_energy.workflows.model_loading import LoadedModel
 
 
 def speed_up(loaded: LoadedModel, source: Samples, batch_size: int, how: Mapping[str, Any]) -> LoadedModel:
-    """The model with batch norm folded into synapses and weights in channels_last; its provenance and warnings say so,
-    with the share of neuron outputs that differ on the first batch. `how` are time_steps and feed as for profile."""
+    """A copy of the model with batch norm folded into synapses and weights in channels_last; its provenance and
+    warnings say so, with the share of neuron outputs that differ on the first batch. `how` are time_steps and feed as
+    for profile."""
     model = loaded.model.eval()
     anchor = next(model.parameters())
     count = min(batch_size, len(source))
@@ -28,14 +29,14 @@ def speed_up(loaded: LoadedModel, source: Samples, batch_size: int, how: Mapping
     def run(network: nn.Module, inputs: Tensor) -> None:
         input_modes.run(network, inputs, steps, feed)
 
-    before = fired(model, images, run)
-    folded = fold_batch_norm_(model)
-    model.to(memory_format=torch.channels_last)
-    outputs, differing, _ = flips(fired(model, images, run), before)
+    fast, folded = fold_batch_norm(model)
+    fast.to(memory_format=torch.channels_last)
+    outputs, differing, _ = flips(fired(fast, images, run), fired(model, images, run))
     share = differing / outputs if outputs else 0.0
     done = {"folded_batch_norms": folded, "channels_last": True, "images": count, "flipped_share": share}
     note = (
         f"--fast rounds otherwise: on the first {count} images {differing:,} of {outputs:,} neuron outputs differ "
         f"({share:.2%})"
     )
-    return replace(loaded, provenance=loaded.provenance | {"fast": done}, warnings=[*loaded.warnings, note])
+    provenance, warnings = loaded.provenance | {"fast": done}, [*loaded.warnings, note]
+    return replace(loaded, model=fast, provenance=provenance, warnings=warnings)

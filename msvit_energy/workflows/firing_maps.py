@@ -8,8 +8,6 @@ import msvit_energy
 from msvit_energy.errors import EnergyError
 from msvit_energy.profiles.firing_maps import Example, picture, save
 from msvit_energy.recording.firing_maps import FiringMaps
-from msvit_energy.reporting.figures import save as save_figure
-from msvit_energy.reporting.figures.maps import firing_maps
 from msvit_energy.workflows.measurement import DataOptions
 from msvit_energy.workflows.model_loading import LoadedModel
 
@@ -51,6 +49,9 @@ def example(loaded: LoadedModel, options: DataOptions, request: MapRequest, how:
 
 def write_maps(maps: FiringMaps, shown: Example | None, folder: Path) -> None:
     """FILES in `folder`."""
+    from msvit_energy.reporting.figures import save as save_figure
+    from msvit_energy.reporting.figures.maps import firing_maps
+
     layers = maps.layers()
     save(layers, folder / "maps.npz", shown)
     figure = firing_maps(layers, shown)

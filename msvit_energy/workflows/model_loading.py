@@ -15,7 +15,7 @@ from torch import nn
 import msvit
 from msvit.checkpoint import SHIPPED, open_checkpoint
 from msvit.classifier import SpikingClassifier
-from msvit.weight_files import read_stored
+from msvit.weight_files import read_weight_file
 from msvit_energy.errors import EnergyError
 from msvit_energy.profiles.provenance import sha256
 from msvit_energy.workflows.device import choose
@@ -170,6 +170,6 @@ def _imported(name: str) -> Any:
 def _load(model: nn.Module, ckpt: Path, ema: bool) -> None:
 
     try:
-        model.load_state_dict(read_stored(ckpt, ema=ema).weights)
+        model.load_state_dict(read_weight_file(ckpt, ema=ema).weights)
     except RuntimeError as error:
         raise EnergyError(f"{ckpt} does not fit the model: {' '.join(str(error).split())[:300]}") from error

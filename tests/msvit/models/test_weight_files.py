@@ -137,7 +137,10 @@ class Custom:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ({"state_dict": {"a": torch.zeros(1)}, "extra": Custom()}, "it would run test_stored.Custom when opened"),
+        (
+            {"state_dict": {"a": torch.zeros(1)}, "extra": Custom()},
+            "it would run tests.msvit.models.test_weight_files.Custom when opened",
+        ),
         ([1, 2], "holds a list, not a state dict"),
         ({"epoch": 3}, "holds no state dict; its entries: epoch"),
         ({}, "holds no state dict; its entries: none"),

@@ -19,7 +19,7 @@ from torch.utils.data import TensorDataset
 
 import msvit
 import msvit_energy
-from msvit.atomic_write import write_whole
+from msvit.atomic_write import write_atomically
 from msvit.checkpoint import SHIPPED, load_checkpoint, save_checkpoint
 from msvit.classifier import SpikingClassifier
 from msvit.errors import ModelError
@@ -330,7 +330,7 @@ def test_a_loss_that_is_not_finite_names_step_and_layer() -> None:
 
 
 def test_a_full_disk_leaves_the_previous_file_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    write_whole(tmp_path / "a", b"old")
+    write_atomically(tmp_path / "a", b"old")
 
     def full(handle: int) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
@@ -339,7 +339,7 @@ def test_a_full_disk_leaves_the_previous_file_whole(tmp_path: Path, monkeypatch:
     with pytest.raises(
         ModelError, match=r"cannot write .*a: No space left on device; what was there before is untouched"
     ):
-        write_whole(tmp_path / "a", b"new")
+        write_atomically(tmp_path / "a", b"new")
     assert (tmp_path / "a").read_bytes() == b"old"
     assert [path.name for path in tmp_path.iterdir()] == ["a"]
 

@@ -13,7 +13,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 import msvit
 import msvit_energy
-from msvit.folding import fold_batch_norm_, units
+from msvit.folding import fold_batch_norm, units
 from msvit_energy import EnergyError, Profile
 from msvit_energy.precision import excite_, fired, flips
 from tests.support.command_line import run
@@ -26,16 +26,30 @@ def test_folded_batch_norm_is_not_run_and_changes_no_spike_in_float64(name: str)
     model = msvit.create_model(name, time_steps=2).double()
     excite_(model, 0)
     image = torch.randn(1, *model.input_size, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
-    names, before = list(model.state_dict()), fired(model, image)
-    folded = fold_batch_norm_(model)
+    before = fired(model, image)
+    folded, count = fold_batch_norm(model)
     norms = sum(isinstance(module, _BatchNorm) for module in model.modules())
-    assert norms - 3 <= folded <= norms  # what an attention applies by itself is left
-    for _, norm in units(model):
-        nn.init.constant_(norm.weight, float("nan"))  # type: ignore[arg-type]
-    outputs, differing, spikes = flips(fired(model, image), before)
+    assert norms - 3 <= count <= norms  # what an attention applies by itself is left
+    for unit, _, norm in units(folded):
+        nn.init.constant_(unit.get_submodule(norm).weight, float("nan"))  # type: ignore[arg-type]
+    outputs, differing, spikes = flips(fired(folded, image), before)
     assert differing == 0
     assert outputs > spikes > 1000
-    assert list(model.state_dict()) == names
+    assert list(folded.state_dict()) == list(model.state_dict())
+    assert [name for name, _ in folded.named_modules()] == [name for name, _ in model.named_modules()]
+
+
+def test_folding_leaves_the_model_as_it_is() -> None:
+    model = msvit.create_model("msvit_digits").train()
+    weights = {key: value.clone() for key, value in model.state_dict().items()}
+    modules = [(name, module, dict(vars(module))) for name, module in model.named_modules()]
+    fold_batch_norm(model)
+    assert model.training
+    assert all(torch.equal(value, weights[key]) for key, value in model.state_dict().items())
+    assert all(parameter.requires_grad for parameter in model.parameters())
+    for (name, module), (same, there, attributes) in zip(model.named_modules(), modules, strict=True):
+        assert (name, module) == (same, there)
+        assert vars(module) == attributes
 
 
 def test_flips_are_counted_against_the_second() -> None:
