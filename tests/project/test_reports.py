@@ -2,23 +2,21 @@
 
 import json
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
 import msvit
+from tests.support.command_line import run
 
 ROOT = Path(__file__).parents[2]
 REPORTS = ROOT / "reports"
 
 
 @pytest.mark.parametrize("table", ["table2", "table3"])
-def test_report_is_current(table: str, tmp_path: Path) -> None:
-    script = Path(sys.executable).with_name("msvit-energy")
-    subprocess.run([script, table, "--out", tmp_path / "new"], check=True, capture_output=True)
+def test_report_is_current(table: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert run(monkeypatch, table, "--out", str(tmp_path / "new")) == 0
     written = sorted(path.name for path in (tmp_path / "new").iterdir())
     assert written == [f"{table}.{suffix}" for suffix in ("csv", "json", "md", "tex")]
     for name in written:
