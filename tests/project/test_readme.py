@@ -17,6 +17,7 @@ from tests.support.command_line import run
 
 README = (Path(__file__).parents[2] / "README.md").read_text()
 SET_UP = ("make", "pip")  # what .ci/run executes
+SHORT = ["--epochs", "1", "--batch-size", "64", "--set", 'model_args={"time_steps": 1}']  # training takes minutes
 
 
 def blocks(language: str) -> list[str]:
@@ -33,7 +34,14 @@ def test_commands_of_the_readme_run(
     assert len(commands) == 22
     for program, *arguments in commands:
         if arguments[0] == "train":
-            arguments += ["--epochs", "1", "--batch-size", "64", "--set", 'model_args={"time_steps": 1}']  # minutes otherwise
+            arguments += [
+                "--epochs",
+                "1",
+                "--batch-size",
+                "64",
+                "--set",
+                'model_args={"time_steps": 1}',
+            ]  # minutes otherwise
         if program == "msvit-energy":
             code, printed = run(monkeypatch, *arguments), capsys.readouterr()
             assert code == 0, printed.err

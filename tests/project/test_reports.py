@@ -8,10 +8,21 @@ import pandas as pd
 import pytest
 
 import msvit
+from msvit_energy.commands import app
 from tests.support.command_line import run
 
 ROOT = Path(__file__).parents[2]
 REPORTS = ROOT / "reports"
+
+
+def test_every_report_is_listed_with_the_command_that_writes_it() -> None:
+    rows = re.findall(r"^\| \[([\w-]+)\]\(([^)]+)\) \| `([^`]+)`", (REPORTS / "README.md").read_text(), re.MULTILINE)
+    assert {name for name, *_ in rows} == {path.name for path in REPORTS.iterdir() if path.is_dir()}
+    commands = {command.callback.__name__ for command in app.registered_commands if command.callback}
+    for name, link, line in rows:
+        assert (REPORTS / link).exists(), name
+        program, first, *_ = line.split()
+        assert first in commands if program == "msvit-energy" else (ROOT / first).is_file(), line
 
 
 @pytest.mark.parametrize("table", ["table2", "table3"])
