@@ -212,8 +212,8 @@ def test_anybodys_model_is_profiled_from_the_current_folder(monkeypatch: pytest.
 def test_strict_refuses_work_that_nothing_counts(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    Path("unheard.py").write_text(NET)
-    arguments = ["profile", "--model", "unheard:Net", "--model-args", '{"width": 4, "fft": true}']
+    Path("uncounted.py").write_text(NET)
+    arguments = ["profile", "--model", "uncounted:Net", "--model-args", '{"width": 4, "fft": true}']
     arguments += ["--input-size", "1x12x12", "--images", "3", "--out", "out"]
     assert run(monkeypatch, *arguments, "--strict") == 2
     assert "--strict: work that nothing counts: aten::fft_fft" in capsys.readouterr().err
