@@ -15,7 +15,7 @@ from msvit_energy.dense.reconcile import Graph, reconcile
 from msvit_energy.errors import EnergyError
 from msvit_energy.profiles.coverage import Coverage
 from msvit_energy.profiles.firing_maps import Maps
-from msvit_energy.profiles.operators import Operator
+from msvit_energy.profiles.operators import Operator, Role
 from msvit_energy.profiles.profile import Profile
 from msvit_energy.profiles.provenance import Provenance
 from msvit_energy.recording import input_modes as feeding
@@ -241,7 +241,7 @@ def operators_of(recorder: Recorder) -> tuple[Operator, ...]:
     return tuple(operators)
 
 
-def _roles(recorder: Recorder) -> dict[str, str]:
+def _roles(recorder: Recorder) -> dict[str, Role]:
     """The entrance is the first convolution, or without any the first operator that is fed the model's input; the head
     is a linear layer that comes last."""
     watched = recorder.watched
@@ -249,5 +249,5 @@ def _roles(recorder: Recorder) -> dict[str, str]:
         name for name, entry in watched.items() if any(origin.what == "input" for origin in entry.origins.values())
     ]
     names = list(watched)
-    roles = {names[-1]: "head"} if names and watched[names[-1]].op == "linear" else {}
+    roles: dict[str, Role] = {names[-1]: "head"} if names and watched[names[-1]].op == "linear" else {}
     return roles | dict.fromkeys(first[:1], "entrance")
