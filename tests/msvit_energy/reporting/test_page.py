@@ -163,7 +163,7 @@ def test_nothing_is_loaded_and_nothing_is_inline_in_attributes(parsed: Parsed) -
 
 
 def test_names_from_models_are_text(tmp_path: Path) -> None:
-    profile = renamed(profiles()["four"], {LAYER: HOSTILE, NEURON: HOSTILE, "stage2": "<b>"}, tmp_path)
+    profile = renamed(profiles()["four"], {LAYER: HOSTILE, NEURON: f"{HOSTILE}2", "stage2": "<b>"}, tmp_path)
     said = {"model": {"name": HOSTILE, HOSTILE: HOSTILE}, "warnings": [HOSTILE]}
     html = page({HOSTILE: replace(profile, provenance=Provenance.of(said))}, "appendix-c", FP32)
     parsed = Parsed(html)
