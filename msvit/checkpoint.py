@@ -8,10 +8,12 @@ shapes. Nothing is ever unpickled freely.
 
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import msgspec
 import safetensors.torch
 import torch
 
@@ -108,28 +110,48 @@ def open_checkpoint(
     return Opened(built.to(device).eval(), tuple(notes))
 
 
-def read_sidecar(path: Path) -> dict[str, Any] | None:
-    """The sidecar of a checkpoint as data, None if there is none; ModelError if it cannot be understood."""
+@dataclass(frozen=True)
+class SidecarModel:
+    """Registry name of the model, and the arguments that build it."""
+
+    name: str
+    args: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Sidecar:
+    """What stands beside weights: the model, and how they were made."""
+
+    format: int
+    model: SidecarModel
+    parameters: int | None = None
+    recipe: dict[str, Any] = field(default_factory=dict)
+    metrics: dict[str, Any] = field(default_factory=dict)
+    seed: int | None = None
+    versions: dict[str, str] = field(default_factory=dict)
+
+
+def read_sidecar(path: Path) -> Sidecar | None:
+    """The sidecar of a checkpoint, None if there is none; ModelError, with the path of the field, if it is damaged."""
     sidecar = path.with_suffix(".json")
     if not sidecar.is_file():
         return None
     try:
         content = json.loads(sidecar.read_text())
-        stored_format = content["format"]
-        dict(**content["model"]["args"], name=str(content["model"]["name"]))
-    except (ValueError, KeyError, TypeError) as error:
-        raise ModelError(f"{sidecar} is not a checkpoint sidecar: {error!r}") from error
-    if stored_format != SIDECAR_FORMAT:
-        raise ModelError(f"{sidecar} has format {stored_format}, this version reads {SIDECAR_FORMAT}")
-    return dict(content)
+        stored_format = content["format"] if isinstance(content, dict) and "format" in content else SIDECAR_FORMAT
+        if stored_format != SIDECAR_FORMAT:
+            raise ModelError(f"{sidecar} has format {stored_format}, this version reads {SIDECAR_FORMAT}")
+        return msgspec.convert(content, Sidecar, strict=True)
+    except (json.JSONDecodeError, UnicodeDecodeError, msgspec.ValidationError) as error:
+        raise ModelError(f"{sidecar} is not a checkpoint sidecar: {error}") from error
 
 
 def _sidecar_spec(path: Path, name: str | None) -> ModelSpec | None:
     """What the sidecar says, unless there is none or the caller names another model."""
     sidecar = read_sidecar(path)
-    if sidecar is None or name not in (None, sidecar["model"]["name"]):
+    if sidecar is None or name not in (None, sidecar.model.name):
         return None
-    return ModelSpec(sidecar["model"]["name"], sidecar["model"]["args"])
+    return ModelSpec(sidecar.model.name, sidecar.model.args)
 
 
 def _inferred_spec(

@@ -46,6 +46,8 @@ class LIF(neuron.LIFNode):
 
     def forward(self, x: Tensor) -> Tensor:
         tracing = torch.jit.is_tracing()  # type: ignore[attr-defined]
+        if x.is_meta and not tracing and not (torch.is_grad_enabled() and x.requires_grad):
+            return torch.empty_like(x)  # only shapes are asked for
         if x.device.type in ("cpu", "meta") and x.dtype in (torch.float32, torch.float64) and not tracing:
             with torch._C.DisableTorchFunction():  # thousands of calls that nobody needs to watch
                 return lif(x, self.tau, self.v_threshold, compiled=self.compiled and x.is_cpu)

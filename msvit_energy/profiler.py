@@ -15,6 +15,7 @@ from msvit_energy.dense.reconcile import reconcile
 from msvit_energy.errors import EnergyError
 from msvit_energy.profiles.coverage import Coverage
 from msvit_energy.profiles.profile import Profile
+from msvit_energy.profiles.provenance import Provenance
 from msvit_energy.recording import input_modes
 from msvit_energy.recording.firing_maps import FiringMaps
 from msvit_energy.recording.input_modes import Feed
@@ -64,19 +65,24 @@ def profile(
 ) -> Profile:
     """Profile `model` on `batches` of images or (images, labels); labels below 0 mean unknown.
 
-    `time_steps` is T; by default the model's own `time_steps`, or 1. A model that has that attribute is set to the
-    given T for the measurement. `feed` says how the model wants T (input_modes.py); "auto" finds out from the first
-    image. Images go to the model's device and number format. `classes` is the number of classes of the labels, which
-    count only if the model has as many outputs. The first `lemaire` images are also run one by one through
-    SpikingJelly's estimate after Lemaire et al. `maps` are filled with the rates of single layers. `provenance` is
-    stored as it is; `on_batch` is called with the number of images after each batch; `enough`, called with what was
-    measured so far, ends the measurement when it returns True. `graphs` keeps traced graphs between measurements of a
-    model that does not change. The model comes back as it was: mode, hooks, T, states at rest. Works under
-    `inference_mode` and `no_grad` alike. Raises EnergyError for no images, a model in bfloat16, NaN inside the network,
-    or tensors that do not fit T.
+    - `time_steps`: T; by default the model's own `time_steps`, or 1. A model with that attribute is set to the given T
+      for the measurement.
+    - `feed`: how the model wants T (input_modes.py); "auto" finds out from the first image.
+    - `classes`: classes of the labels, which count only if the model has as many outputs.
+    - `lemaire`: so many images also go one by one through SpikingJelly's estimate after Lemaire et al.
+    - `maps`: filled with the rates of single layers.
+    - `provenance`: facts to store; Provenance has the known ones.
+    - `on_batch`: called after each batch with its number of images.
+    - `enough`: called with what was measured so far; ends the measurement when it returns True.
+    - `graphs`: keeps traced graphs between measurements of a model that does not change.
+
+    Images go to the model's device and number format. The model comes back as it was: mode, hooks, T, states at rest.
+    Works under `inference_mode` and `no_grad` alike. Raises EnergyError for no images, a model in bfloat16, NaN inside
+    the network, or tensors that do not fit T.
     """
     _check(time_steps, feed, lemaire)
     _check_format(model)
+    origin = Provenance.of(provenance or {})
     steps = time_steps or getattr(model, "time_steps", None) or 1
     labels = Labels(classes)
     single: list[Tensor] = []
@@ -101,7 +107,7 @@ def profile(
         recording = recorder.result()
         coverage = _coverage(model, image, recording, feed, rest, graphs)
         memory = estimate(model, single, steps, feed, rest) if single else None
-    return replace(profile_of(model, recording, labels, coverage, provenance), memory=memory)
+    return replace(profile_of(model, recording, labels, coverage, origin), memory=memory)
 
 
 def profile_of(
@@ -109,7 +115,7 @@ def profile_of(
     recording: Recording,
     labels: Labels | None = None,
     coverage: Coverage | None = None,
-    provenance: Mapping[str, Any] | None = None,
+    provenance: Provenance | None = None,
 ) -> Profile:
     """What was recorded of `model`, as a profile."""
     labels = labels or Labels()
@@ -124,7 +130,7 @@ def profile_of(
         labelled=labels.known,
         correct=labels.correct,
         parameters=sum(weights.numel() for weights in model.parameters() if not is_lazy(weights)),
-        provenance=dict(provenance or {}),
+        provenance=provenance or Provenance(),
     )
 
 

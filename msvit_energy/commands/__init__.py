@@ -19,6 +19,7 @@ from msvit_energy.commands.table2 import table2
 from msvit_energy.commands.table3 import table3
 from msvit_energy.commands.train import train
 from msvit_energy.workflows.processes import processes
+from msvit_energy.workflows.user_errors import USER_ERRORS
 
 app = typer.Typer(
     name="msvit-energy",
@@ -49,10 +50,6 @@ def main() -> None:
     try:
         with processes("".join(sys.argv[1:2])):
             app()
-    except ValueError as error:
-        from msvit_energy.workflows.user_errors import USER_ERRORS
-
-        if not isinstance(error, USER_ERRORS):
-            raise
+    except USER_ERRORS as error:
         print(f"error: {error}", file=sys.stderr)
         raise SystemExit(2) from None

@@ -121,20 +121,13 @@ def earlier(folder: Path, resume: bool, force: bool) -> list[Path]:
 
 def stored(folder: Path, name: str, data: Path | None) -> "tuple[Recipe, Start]":
     """The settings of the run in a folder; the data may have moved."""
-    from msvit.training.recipes import Recipe
     from msvit_energy.errors import EnergyError
+    from msvit_energy.workflows.stored_recipe import read_stored_recipe
 
-    path = folder / "recipe.json"
-    try:
-        content = json.loads(path.read_text())
-        start = Start(content.pop("seed"), data or (content["data_folder"] and Path(content["data_folder"])), None)
-        del content["data_folder"], content["init"]
-        recipe = Recipe(**content)
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise EnergyError(f"{path} does not say how to go on: {error}; give the run's settings") from error
+    recipe, start = read_stored_recipe(folder / "recipe.json")
     if recipe.name != name:
         raise EnergyError(f"the run in {folder} is of the recipe {recipe.name}, not {name}")
-    return recipe, start
+    return recipe, Start(start.seed, data or (Path(start.data_folder) if start.data_folder else None), None)
 
 
 def opened(recipe: "Recipe", start: Start, folder: Path, device: str) -> "Training":
@@ -186,12 +179,13 @@ def energy_of(run: "Training", folder: Path) -> "Measure":
     def measure(model: "nn.Module") -> dict[str, float]:
         from msvit.distributed import rank
         from msvit_energy import price
+        from msvit_energy.profiles.provenance import Provenance
         from msvit_energy.workflows.measurement import profile_together
 
         epoch = len(run.history) + 1
         said = {"model": model_is, "data": {"name": run.recipe.data, "split": "test"}, "epoch": epoch}
         profile = profile_together(model, sample, 32, classes=run.batches.classes)
-        profile = replace(profile, provenance=said)
+        profile = replace(profile, provenance=Provenance.of(said))
         if rank() == 0:
             profile.save(folder / f"epoch-{epoch:04d}.profile.json")
         report = price(profile)

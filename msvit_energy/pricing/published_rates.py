@@ -18,7 +18,7 @@ from typing import Any
 
 from msvit_energy.errors import EnergyError
 from msvit_energy.pricing.protocols import operations_with_bias
-from msvit_energy.profiles.operand import KINDS, Operand
+from msvit_energy.profiles.operand import KINDS, Kind, Operand
 from msvit_energy.profiles.operators import Operator, Overhead
 from msvit_energy.profiles.profile import Profile
 
@@ -34,7 +34,7 @@ OLD_NAMES = (
         for old, new in zip(("", 1, 2, 3), (1, 2, 3, 4), strict=True)
     ),
 )
-KIND_OF_ORIGIN = {"spikes": "binary", "sum": "integer", "product": "integer"}
+KIND_OF_ORIGIN: dict[str, Kind] = {"spikes": "binary", "sum": "integer", "product": "integer"}
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class Rate:
 
     mean: float
     nonzero: float | None = None
-    kind: str | None = None
+    kind: Kind | None = None
     dense: float | None = None
 
 
@@ -79,9 +79,9 @@ def read_rates(path: Path) -> dict[str, Rate]:
 def _from_row(row: Mapping[str, Any], where: str) -> Rate:
     mean = number(row["input_rate"], f"{where}: input_rate")
     share = row.get("nonzero_rate") or None
-    kind = row.get("kind") or None
-    if kind is not None and kind not in KINDS:
-        raise EnergyError(f"{where}: kind must be {', '.join(KINDS)}, not {kind!r}")
+    kind = next((known for known in KINDS if known == row.get("kind")), None)
+    if row.get("kind") and kind is None:
+        raise EnergyError(f"{where}: kind must be {', '.join(KINDS)}, not {row['kind']!r}")
     nonzero = None if share is None else number(share, f"{where}: nonzero_rate", most=1.0)
     if mean < 0 and kind != "analog":
         raise EnergyError(f"{where}: input_rate must be 0 or more, not {mean}")
@@ -202,7 +202,7 @@ class _Filling:
         return filled(operand, rate, rate.kind or default)
 
 
-def filled(operand: Operand, rate: Rate, kind: str) -> Operand:
+def filled(operand: Operand, rate: Rate, kind: Kind) -> Operand:
     """An operand of that kind and rate; its share of non-zero values stays unknown if nothing says it."""
     runs = len(operand.sums)
     if kind == "binary" and rate.mean > 1:

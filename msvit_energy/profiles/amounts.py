@@ -7,8 +7,11 @@ the counts, kept in the profile, give the uncertainty of any protocol at any pri
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Self
+from typing import Annotated, Self
 
+from msgspec import Meta
+
+from msvit_energy.profiles.field_types import Count
 from msvit_energy.profiles.student_t import student_t
 
 CONFIDENCE = 0.95
@@ -50,9 +53,12 @@ class Moments:
     `+` joins the moments of disjoint images.
     """
 
-    keys: tuple[str, ...] = ()
-    sums: tuple[int, ...] = ()
-    products: tuple[tuple[int, ...], ...] = ()  # upper triangle, row i from column i
+    keys: Annotated[tuple[str, ...], Meta(description="names of the counts, such as 'layer#0 value'")] = ()
+    sums: Annotated[tuple[Count, ...], Meta(description="sum of each count over images")] = ()
+    products: Annotated[
+        tuple[tuple[Annotated[int, Meta(ge=0)], ...], ...],
+        Meta(description="sums over images of products of two counts: upper triangle, row i from column i"),
+    ] = ()
 
     def select(self, keys: Sequence[str], source: Mapping[str, str]) -> "Moments":
         """The moments of `keys`, where `source` names the stored count that a missing one equals."""

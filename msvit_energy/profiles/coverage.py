@@ -2,6 +2,11 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Annotated
+
+from msgspec import Meta
+
+from msvit_energy.profiles.field_types import Count
 
 
 @dataclass(frozen=True)
@@ -9,9 +14,9 @@ class Unknown:
     """Work that nobody counted: of an operator of the graph (`calls` per image) or of a module; `macs_per_image` is
     None where even its size is unknown."""
 
-    name: str
-    calls: int
-    macs_per_image: int | None = None
+    name: Annotated[str, Meta(description="operator of the graph, or module")]
+    calls: Annotated[Count, Meta(description="calls per image")]
+    macs_per_image: Annotated[Count | None, Meta(description="dense multiply-accumulates; null if unknown")] = None
 
 
 @dataclass(frozen=True)
@@ -23,11 +28,15 @@ class Coverage:
     `note` says why there is no graph, if there is none.
     """
 
-    counted: Mapping[str, int] = field(default_factory=dict)
-    free: Mapping[str, int] = field(default_factory=dict)
-    unknown: tuple[Unknown, ...] = ()
-    never_called: tuple[str, ...] = ()
-    note: str = ""
+    counted: Annotated[Mapping[str, Count], Meta(description="dense multiply-accumulates per image, by operator")] = (
+        field(default_factory=dict)
+    )
+    free: Annotated[Mapping[str, Count], Meta(description="calls per image of operators without synapses")] = field(
+        default_factory=dict
+    )
+    unknown: Annotated[tuple[Unknown, ...], Meta(description="work that nobody counted")] = ()
+    never_called: Annotated[tuple[str, ...], Meta(description="modules with parameters that no image reached")] = ()
+    note: Annotated[str, Meta(description="why there is no graph to compare with; empty if there is one")] = ""
 
     @property
     def macs(self) -> int:

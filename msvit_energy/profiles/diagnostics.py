@@ -5,11 +5,11 @@ from msvit_energy.profiles.profile import Profile
 
 def warnings(profile: Profile) -> list[str]:
     """What a reader must know before using the numbers, in words."""
-    notes = list(profile.provenance.get("warnings", ()))
+    notes = list(profile.provenance.warnings or ())
     rate = profile.firing_rate
     if rate is not None and rate < 0.001:
         notes.append(f"the network hardly fires: mean firing rate {rate:.2g}")
-    if profile.time_steps > 1 and not profile.neurons and "rates" not in profile.provenance:
+    if profile.time_steps > 1 and not profile.neurons and profile.provenance.is_measured:
         notes.append("no layer of spiking neurons was recognised, so nothing says that T is right")
     silent = [layer.neuron for layer in profile.neurons if layer.firing_rate == 0]
     if silent:

@@ -1,46 +1,96 @@
 """A profile as JSON: versioned, exact, one entry per line. Same profile, same bytes."""
 
 import json
-from collections.abc import Callable, Mapping
-from dataclasses import asdict
+import re
+from collections.abc import Mapping
+from dataclasses import asdict, fields, is_dataclass
 from fractions import Fraction
+from numbers import Rational
 from pathlib import Path
 from typing import Any
 
+from msgspec import ValidationError, convert
+
 from msvit_energy.errors import EnergyError
-from msvit_energy.profiles.amounts import Moments
-from msvit_energy.profiles.coverage import Coverage, Unknown
-from msvit_energy.profiles.memory_estimate import MemoryEstimate
-from msvit_energy.profiles.operand import KINDS, Operand
-from msvit_energy.profiles.operators import NeuronLayer, Operator, Overhead
+from msvit_energy.profiles.consistency import contradictions
 from msvit_energy.profiles.profile import Profile
+from msvit_energy.profiles.provenance import Provenance, sort_facts
+from msvit_energy.profiles.refusal import refusal
 
 VERSION = 2
+OPTIONAL = ("parameters", "provenance")  # not in every file of this version
+FRACTION = re.compile(r"-?[0-9]+/0*[1-9][0-9]*")
 
 
 def save(profile: Profile, path: str | Path) -> None:
     """Write `profile`. Whole numbers are exact; sums of real numbers are kept as fractions, "p/q"."""
-    content = {"version": VERSION} | asdict(profile)
+    content = {"version": VERSION} | asdict(profile) | {"provenance": profile.provenance.as_mapping()}
     parts = (f" {json.dumps(key)}: {_lines(value)}" for key, value in content.items())
     Path(path).write_text("{\n" + ",\n".join(parts) + "\n}\n")
 
 
 def load(path: str | Path) -> Profile:
-    """Read a saved profile; a missing, damaged or newer file raises EnergyError."""
+    """Read a saved profile; EnergyError for a missing or newer file, or with the path of a field that is damaged."""
     try:
-        content = json.loads(Path(path).read_text())
+        content = json.loads(Path(path).read_text(), parse_constant=_refuse)
     except OSError as error:
         raise EnergyError(f"cannot read profile {path}: {error.strerror}") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise EnergyError(f"{path} is not a profile: {error}") from error
     version = content.pop("version", None) if isinstance(content, dict) else None
     if version != VERSION:
         older = " (measure again)" if isinstance(version, int) and version < VERSION else ""
         raise EnergyError(f"{path} has profile version {version}, this program reads {VERSION}{older}")
     try:
-        return _profile(content)
-    except (AttributeError, KeyError, TypeError, ValueError, ZeroDivisionError) as error:
-        raise EnergyError(f"{path} is a damaged profile: {type(error).__name__}: {error}") from error
+        return profile_of(content)
+    except EnergyError as error:
+        raise EnergyError(f"{path} is a damaged profile: {error}") from error
+
+
+def profile_of(content: dict[str, Any]) -> Profile:
+    """The profile that the content of a file describes; EnergyError with the path of the first field that is wrong."""
+    facts = {"provenance": sort_facts(content["provenance"])} if "provenance" in content else {}
+    try:
+        profile = convert(content | facts, Profile, strict=True, dec_hook=_exact)
+    except ValidationError as error:
+        raise EnergyError(refusal(error, content)) from error
+    _check_fields(content, profile, "$")
+    for path, message in contradictions(profile):
+        raise EnergyError(f"{path}: {message}")
+    return profile
+
+
+def _exact(kind: type, value: Any) -> int | Fraction:
+    """A whole number as it is, "p/q" as a fraction."""
+    if kind is not Rational:
+        raise NotImplementedError(f"{kind} in a profile")
+    if type(value) is int:
+        return value
+    if isinstance(value, str) and FRACTION.fullmatch(value):
+        return Fraction(value)
+    raise ValueError("expected a whole number or a fraction 'p/q'")
+
+
+def _check_fields(content: Any, built: Any, path: str) -> None:
+    """That an object in a file has the fields of what was built from it, no fewer and no more."""
+    if isinstance(built, tuple):
+        for i, item in enumerate(built):
+            if not is_dataclass(item):
+                return
+            _check_fields(content[i], item, f"{path}[{i}]")
+    elif is_dataclass(built) and not isinstance(built, Provenance):
+        names = [entry.name for entry in fields(built)]
+        for name in names:
+            if name not in content and name not in OPTIONAL:
+                raise EnergyError(f"{path}: object missing required field {name}")
+        for name in content:
+            if name not in names:
+                raise EnergyError(f"{path}: object contains unknown field {name}")
+            _check_fields(content[name], getattr(built, name), f"{path}.{name}")
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(f"{constant} is no number in JSON")
 
 
 def _lines(value: Any) -> str:
@@ -61,74 +111,3 @@ def _fraction(value: Any) -> str:
     if isinstance(value, Fraction):
         return f"{value.numerator}/{value.denominator}"
     raise TypeError(f"{type(value).__name__} in a profile")
-
-
-def _profile(content: dict[str, Any]) -> Profile:
-    builders: Mapping[str, Callable[[Any], Any]] = {
-        "operators": lambda items: tuple(_operator(item) for item in items),
-        "neurons": lambda items: tuple(_neuron_layer(item) for item in items),
-        "overheads": lambda items: tuple(Overhead(**item | {"operands": _operands(item)}) for item in items),
-        "coverage": _coverage,
-        "moments": _moments,
-        "memory": lambda item: item and _memory(item),
-    }
-    profile = Profile(**content | {name: build(content[name]) for name, build in builders.items()})
-    if not (profile.images > 0 and profile.time_steps > 0):
-        raise ValueError(f"{profile.images} images, T = {profile.time_steps}")
-    return profile
-
-
-def _neuron_layer(item: dict[str, Any]) -> NeuronLayer:
-    layer = NeuronLayer(**item | {"sums": _numbers(item["sums"])})
-    if layer.elements < 1 or not layer.sums:
-        raise ValueError(f"{layer.neuron}: {layer.elements} elements in {len(layer.sums)} time steps")
-    return layer
-
-
-def _operator(item: dict[str, Any]) -> Operator:
-    operator = Operator(**item | {"operands": _operands(item)})
-    if not operator.operands or operator.macs_per_image < 0 or operator.runs_per_image < 1:
-        raise ValueError(f"{operator.layer}: {operator.macs_per_image} MACs in {operator.runs_per_image} runs")
-    return operator
-
-
-def _operands(item: dict[str, Any]) -> tuple[Operand, ...]:
-    found = tuple(
-        Operand(
-            **operand
-            | {
-                "neurons": tuple(operand["neurons"]),
-                "sums": _numbers(operand["sums"]),
-                "nonzeros": _numbers(operand["nonzeros"]),
-            }
-        )
-        for operand in item["operands"]
-    )
-    for operand in found:
-        if operand.kind not in KINDS or operand.elements < 1 or not operand.sums:
-            raise ValueError(f"{operand.name}: {operand.kind}, {operand.elements} elements")
-    return found
-
-
-def _numbers(values: list[Any]) -> tuple[int | Fraction, ...]:
-    return tuple(Fraction(value) if isinstance(value, str) else value for value in values)
-
-
-def _coverage(item: dict[str, Any]) -> Coverage:
-    unknown = tuple(Unknown(**entry) for entry in item["unknown"])
-    return Coverage(**item | {"unknown": unknown, "never_called": tuple(item["never_called"])})
-
-
-def _memory(item: dict[str, Any]) -> MemoryEstimate:
-    parts = {part: tuple(values) for part, values in item["parts_pj"].items()}
-    if len({len(values) for values in parts.values()}) != 1:
-        raise ValueError("a memory estimate with different numbers of images")
-    return MemoryEstimate(item["model"], parts, tuple(item["warnings"]))
-
-
-def _moments(item: dict[str, Any]) -> Moments:
-    moments = Moments(tuple(item["keys"]), tuple(item["sums"]), tuple(tuple(row) for row in item["products"]))
-    size = len(moments.keys)
-    if len(moments.sums) != size or [len(row) for row in moments.products] != list(range(size, 0, -1)):
-        raise ValueError("moments of another size than their keys")
-    return moments

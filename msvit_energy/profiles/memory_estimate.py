@@ -2,8 +2,12 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Annotated
+
+from msgspec import Meta
 
 from msvit_energy.profiles.amounts import Amount, Spread
+from msvit_energy.profiles.field_types import Real
 
 
 @dataclass(frozen=True)
@@ -14,9 +18,12 @@ class MemoryEstimate:
     it says it left out.
     """
 
-    model: str
-    parts_pj: Mapping[str, tuple[float, ...]]
-    warnings: tuple[str, ...] = ()
+    model: Annotated[str, Meta(description="the estimator's name for itself")]
+    parts_pj: Annotated[
+        Mapping[str, Annotated[tuple[Real, ...], Meta(min_length=1)]],
+        Meta(description="energy of each estimated image in pJ, for each part", min_length=1),
+    ]
+    warnings: Annotated[tuple[str, ...], Meta(description="what the estimator left out, in words")] = ()
 
     @property
     def images(self) -> int:

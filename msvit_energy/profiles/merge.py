@@ -6,6 +6,8 @@ from dataclasses import replace
 from functools import reduce
 from typing import Any
 
+from msgspec import UNSET
+
 from msvit_energy.errors import EnergyError
 from msvit_energy.profiles.amounts import Moments
 from msvit_energy.profiles.image_indices import overlap, read_ranges, write_ranges
@@ -13,6 +15,7 @@ from msvit_energy.profiles.memory_estimate import MemoryEstimate
 from msvit_energy.profiles.operand import KINDS, Operand
 from msvit_energy.profiles.operators import NeuronLayer, Operator, Overhead
 from msvit_energy.profiles.profile import Profile
+from msvit_energy.profiles.provenance import MergedPart, Provenance
 
 # what the provenance of profiles that are joined must agree on
 SAME = (
@@ -45,7 +48,7 @@ def merge(profiles: Sequence[Profile], names: Sequence[str] = (), *, disjoint: b
 
 def _check_same(first: Profile, other: Profile, label: str, other_label: str) -> None:
     for what, path in SAME:
-        mine, theirs = (_entry(profile, path) for profile in (first, other))
+        mine, theirs = (_fact(profile, path) for profile in (first, other))
         if mine != theirs:
             raise EnergyError(f"{label} and {other_label} differ in {what}: {mine!r} and {theirs!r}")
     shapes = [
@@ -58,18 +61,18 @@ def _check_same(first: Profile, other: Profile, label: str, other_label: str) ->
         raise EnergyError(f"{label} and {other_label} are profiles of different models: their layers differ")
 
 
-def _entry(profile: Profile, path: tuple[str, ...]) -> Any:
-    value: Any = profile.provenance
-    for key in path:
-        value = value.get(key) if isinstance(value, dict) else None
-    return value
+def _fact(profile: Profile, path: tuple[str, str]) -> Any:
+    """A fact of the provenance, None where nothing was said."""
+    record, name = path
+    value = getattr(getattr(profile.provenance, record), name, None)
+    return None if value is UNSET else value
 
 
 def _all_indices(profiles: Sequence[Profile], labels: Sequence[str]) -> str:
     """The indices of all images; EnergyError if some profile does not say its own, or two share one."""
     together: list[int] = []
     for profile, label in zip(profiles, labels, strict=True):
-        text = _entry(profile, ("data", "indices"))
+        text = _fact(profile, ("data", "indices"))
         if not isinstance(text, str):
             raise EnergyError(f"{label} does not say which images it is of, so nothing shows that they are others")
         own = read_ranges(text)
@@ -79,16 +82,16 @@ def _all_indices(profiles: Sequence[Profile], labels: Sequence[str]) -> str:
     return write_ranges(together)
 
 
-def _provenance(profiles: Sequence[Profile], indices: str | None) -> dict[str, Any]:
-    first = dict(profiles[0].provenance)
-    if indices is not None:
-        first["data"] = first["data"] | {"indices": indices}
-    notes = dict.fromkeys(note for profile in profiles for note in profile.provenance.get("warnings", ()))
-    parts = [
-        {"images": profile.images} | {key: profile.provenance.get(key) for key in ("created", "command", "versions")}
+def _provenance(profiles: Sequence[Profile], indices: str | None) -> Provenance:
+    first = profiles[0].provenance
+    data = replace(first.data, indices=indices) if first.data and indices is not None else first.data
+    notes = dict.fromkeys(note for profile in profiles for note in profile.provenance.warnings or ())
+    parts = tuple(
+        MergedPart(profile.images, origin.created or None, origin.command or None, origin.versions or None)
         for profile in profiles
-    ]
-    return first | {"warnings": list(notes), "merged": parts}
+        for origin in [profile.provenance]
+    )
+    return replace(first, data=data, warnings=tuple(notes), merged=parts)
 
 
 def _joined(a: Profile, b: Profile) -> Profile:

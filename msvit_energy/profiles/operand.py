@@ -2,12 +2,16 @@
 
 import math
 from dataclasses import dataclass
-from fractions import Fraction
+from typing import Annotated, Literal
+
+from msgspec import Meta
 
 from msvit_energy.errors import EnergyError
 from msvit_energy.profiles.amounts import Amount
+from msvit_energy.profiles.field_types import Count, Exact, Positive, Real
 
-KINDS = ("binary", "integer", "analog")
+Kind = Literal["binary", "integer", "analog"]
+KINDS: tuple[Kind, ...] = ("binary", "integer", "analog")
 
 
 @dataclass(frozen=True)
@@ -20,22 +24,28 @@ class Operand:
     element reaches, None where that depends on its position.
     """
 
-    name: str  # layer#position
-    kind: str  # binary {0, 1}, integer (whole numbers from 0 to 2^20), analog
-    origin: str  # where it comes from (see origins.py)
-    neurons: tuple[str, ...]  # the neuron layers it comes from
-    elements: int  # of all images and runs
-    sums: tuple[int | Fraction, ...]
-    nonzeros: tuple[int | Fraction, ...]  # empty where unknown
-    maximum: float
-    fan_out: int | None = None
-    events: int | None = None
-    nonzero_events: int | None = None
+    name: Annotated[str, Meta(description="layer#position")]
+    kind: Annotated[Kind, Meta(description="values seen: binary {0, 1}, integer (whole, from 0 to 2^20), or analog")]
+    origin: Annotated[
+        str, Meta(description="spikes, sum or product (of spikes), scaled, averaged, input (of the model), or other")
+    ]
+    neurons: Annotated[tuple[str, ...], Meta(description="the neuron layers it comes from")]
+    elements: Annotated[Positive, Meta(description="number of values, of all images and runs")]
+    sums: Annotated[tuple[Exact, ...], Meta(description="sum of the values of all images, for each run", min_length=1)]
+    nonzeros: Annotated[tuple[Exact, ...], Meta(description="values that are not 0, for each run; empty if unknown")]
+    maximum: Annotated[Real, Meta(description="largest value")]
+    fan_out: Annotated[Count | None, Meta(description="synapses that an element reaches; null if that varies")] = None
+    events: Annotated[
+        Count | None, Meta(description="sum of value x synapses reached, over all images; null if unknown or analog")
+    ] = None
+    nonzero_events: Annotated[
+        Count | None, Meta(description="synapses reached by values that are not 0, over all images; null if unknown")
+    ] = None
 
     @property
     def layer(self) -> str:
         """The operator whose argument it is."""
-        return self.name.partition("#")[0]
+        return self.name.rpartition("#")[0]
 
     @property
     def carries_spikes(self) -> bool:

@@ -1,11 +1,16 @@
 """What was observed of operators, neuron layers and the work beside them: counts, and rates derived from them."""
 
 from dataclasses import dataclass
-from fractions import Fraction
+from typing import Annotated, Literal
+
+from msgspec import Meta
 
 from msvit_energy.errors import EnergyError
 from msvit_energy.profiles.amounts import Amount
+from msvit_energy.profiles.field_types import Count, Exact, Positive
 from msvit_energy.profiles.operand import Operand
+
+Role = Literal["entrance", "head", ""]
 
 
 @dataclass(frozen=True)
@@ -16,14 +21,17 @@ class Operator:
     `runs_per_image` is how often it was executed per image: T, or 1 where the input is constant or pooled over time.
     """
 
-    layer: str
-    stage: str
-    op: str
-    role: str
-    macs_per_image: int
-    runs_per_image: int
-    operands: tuple[Operand, ...]
-    pairs: int | None = None  # of a product: non-zero elements that meet, value times value, over all images
+    layer: Annotated[str, Meta(description="unique name, dotted as in the model")]
+    stage: Annotated[str, Meta(description="part of the model under which tables and figures group the layer")]
+    op: Annotated[str, Meta(description="kind of operator, such as conv2d, linear or matmul")]
+    role: Annotated[Role, Meta(description="entrance: the first convolution; head: a linear layer that comes last")]
+    macs_per_image: Annotated[Count, Meta(description="dense multiply-accumulates per image, of all runs")]
+    runs_per_image: Annotated[Positive, Meta(description="executions per image: T, or 1")]
+    operands: Annotated[tuple[Operand, ...], Meta(description="what flowed into each argument", min_length=1)]
+    pairs: Annotated[
+        Count | None,
+        Meta(description="of a product: sum of value x value where non-zero elements meet, over all images; else null"),
+    ] = None
 
     @property
     def macs_per_step(self) -> float:
@@ -67,10 +75,10 @@ class Operator:
 class NeuronLayer:
     """Output of a layer of spiking neurons, summed over all images, per time step."""
 
-    neuron: str
-    stage: str
-    elements: int  # over all images, per time step
-    sums: tuple[int | Fraction, ...]
+    neuron: Annotated[str, Meta(description="unique name of the layer")]
+    stage: Annotated[str, Meta(description="part of the model under which figures group the layer")]
+    elements: Annotated[Positive, Meta(description="neurons x images: outputs per time step, over all images")]
+    sums: Annotated[tuple[Exact, ...], Meta(description="sum of the outputs, for each time step", min_length=1)]
 
     @property
     def firing_rate(self) -> float:
@@ -91,11 +99,13 @@ class Overhead:
     `operands` are what flowed into a column sum or a mask, empty for all else.
     """
 
-    layer: str
-    stage: str
-    op: str
-    elements_per_image: int
-    operands: tuple[Operand, ...] = ()
+    layer: Annotated[str, Meta(description="unique name")]
+    stage: Annotated[str, Meta(description="part of the model under which tables group the entry")]
+    op: Annotated[str, Meta(description="batch_norm, bias, pooling, column_sum, mask, neuron_update, ...")]
+    elements_per_image: Annotated[Count, Meta(description="elements read (bias: written) per image, at all time steps")]
+    operands: Annotated[
+        tuple[Operand, ...], Meta(description="what flowed into a column sum or a mask; empty for all else")
+    ] = ()
 
     def flow(self) -> Operand:
         """What a column sum adds, or what a mask lets pass or stops; EnergyError where a table of rates lacks it."""

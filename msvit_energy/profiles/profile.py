@@ -5,15 +5,18 @@ Counts, not ratios, are stored; rates are properties. "Per image" means summed o
 """
 
 from collections import Counter
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
+
+from msgspec import Meta
 
 from msvit_energy.profiles.amounts import Moments, Spread
 from msvit_energy.profiles.coverage import Coverage
+from msvit_energy.profiles.field_types import Count, Positive
 from msvit_energy.profiles.memory_estimate import MemoryEstimate
 from msvit_energy.profiles.operators import NeuronLayer, Operator, Overhead
+from msvit_energy.profiles.provenance import Provenance
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -21,24 +24,26 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Profile:
-    """One measurement of one model on one set of images; storage.py keeps it as JSON.
+    """One measurement of one model on one set of images; json_format.py keeps it as JSON.
 
     `moments` are the exact second moments of the counts over images, from which uncertainties come. `parameters` is the
     number of the model's trainable and frozen weights, None where a file of an earlier version does not say it.
     """
 
-    images: int
-    time_steps: int
-    operators: tuple[Operator, ...]
-    neurons: tuple[NeuronLayer, ...] = ()
-    overheads: tuple[Overhead, ...] = ()
+    images: Annotated[Positive, Meta(description="number of images measured")]
+    time_steps: Annotated[Positive, Meta(description="T, time steps per image")]
+    operators: Annotated[tuple[Operator, ...], Meta(description="in the order of the first call")]
+    neurons: Annotated[tuple[NeuronLayer, ...], Meta(description="layers of spiking neurons")] = ()
+    overheads: Annotated[tuple[Overhead, ...], Meta(description="work beside the dense multiply-accumulates")] = ()
     coverage: Coverage = field(default_factory=Coverage)
-    moments: Moments = field(default_factory=Moments)
+    moments: Annotated[
+        Moments, Meta(description="second moments of all counts over images; empty if uncertainties are unknown")
+    ] = field(default_factory=Moments)
     memory: MemoryEstimate | None = None
-    labelled: int = 0
-    correct: int = 0
-    parameters: int | None = None
-    provenance: Mapping[str, Any] = field(default_factory=dict)
+    labelled: Annotated[Count, Meta(description="images with a label")] = 0
+    correct: Annotated[Count, Meta(description="labelled images that were classified correctly")] = 0
+    parameters: Annotated[Count | None, Meta(description="weights of the model; null if unknown")] = None
+    provenance: Provenance = field(default_factory=Provenance)
 
     @property
     def entries(self) -> "tuple[Operator | Overhead, ...]":

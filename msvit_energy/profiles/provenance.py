@@ -3,23 +3,192 @@
 import hashlib
 import platform
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields, is_dataclass, replace
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import Any, Self, TypeVar, Union
+
+from msgspec import UNSET, UnsetType, ValidationError, convert
+
+from msvit_energy.errors import EnergyError
+from msvit_energy.profiles.refusal import refusal
 
 LIBRARIES = ("msvit-energy", "torch", "torchvision", "spikingjelly", "timm", "fvcore")
 
+T = TypeVar("T")
+# UNSET where nothing was said, and then not in the file. None and UNSET are both false.
+Stated = Union[T, None, UnsetType]  # noqa: UP007 (mypy knows no generic alias with |)
 
-def environment(command: Sequence[str]) -> dict[str, Any]:
-    """Time, command line, Python and library versions."""
-    return {
-        "created": datetime.now(UTC).isoformat(timespec="seconds"),
-        "command": ["msvit-energy", *command],
-        "python": platform.python_version(),
-        "versions": {name: _version(name) for name in LIBRARIES},
-    }
+
+@dataclass(frozen=True)
+class ModelOrigin:
+    """Registered name or `package.module:factory` of the model, and the arguments that it was built with."""
+
+    name: Stated[str] = UNSET
+    args: Stated[Mapping[str, Any]] = UNSET
+    other: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class CheckpointOrigin:
+    """File of the weights, whether they are its moving average, and what had to be found out to open it, in words."""
+
+    file: Stated[str] = UNSET
+    sha256: Stated[str] = UNSET
+    ema: Stated[bool] = UNSET
+    inferred: Stated[tuple[str, ...]] = UNSET
+    other: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class DataOrigin:
+    """Data set, split, and which images; `indices` are ranges such as "0-31,40", `input_size` is (C, H, W)."""
+
+    name: Stated[str] = UNSET
+    split: Stated[str] = UNSET
+    drawn: Stated[str] = UNSET
+    indices: Stated[str] = UNSET
+    preprocessing: Stated[str] = UNSET
+    input_size: Stated[tuple[int, ...]] = UNSET
+    seed: Stated[int] = UNSET
+    other: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class RatesOrigin:
+    """Rates that were not measured here: a table's file, or one rate for all layers."""
+
+    file: Stated[str] = UNSET
+    sha256: Stated[str] = UNSET
+    rate: Stated[float] = UNSET
+    other: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class FastInference:
+    """What `profile --fast` changed, and the share (0 to 1) of neuron outputs that differ on the first images."""
+
+    folded_batch_norms: Stated[int] = UNSET
+    channels_last: Stated[bool] = UNSET
+    images: Stated[int] = UNSET
+    flipped_share: Stated[float] = UNSET
+    other: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class MergedPart:
+    """One of the profiles that were joined."""
+
+    images: Stated[int] = UNSET
+    created: Stated[str] = UNSET
+    command: Stated[tuple[str, ...]] = UNSET
+    versions: Stated[Mapping[str, str]] = UNSET
+    other: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """Everything that is known of where a profile comes from. What is UNSET was not said, and is not in the file.
+
+    A `checkpoint` of None says that the weights are untrained, or were loaded by the model's own factory. `created` is
+    UTC in ISO 8601. `other` holds facts of other programs; they stand beside these in the file.
+    """
+
+    checkpoint: Stated[CheckpointOrigin] = UNSET
+    model: Stated[ModelOrigin] = UNSET
+    device: Stated[str] = UNSET
+    fast: Stated[FastInference] = UNSET
+    data: Stated[DataOrigin] = UNSET
+    rates: Stated[RatesOrigin] = UNSET
+    batch_size: Stated[int] = UNSET
+    epoch: Stated[int | float] = UNSET
+    created: Stated[str] = UNSET
+    command: Stated[tuple[str, ...]] = UNSET
+    python: Stated[str] = UNSET
+    versions: Stated[Mapping[str, str]] = UNSET
+    warnings: Stated[tuple[str, ...]] = UNSET
+    merged: Stated[tuple[MergedPart, ...]] = UNSET
+    other: Mapping[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, facts: Mapping[str, Any]) -> Self:
+        """From a mapping as it stands in a file; EnergyError with the path of a fact that has a wrong type."""
+        content = sort_facts(facts)
+        try:
+            return convert(content, cls, strict=True)
+        except ValidationError as error:
+            raise EnergyError(f"provenance: {refusal(error, facts)}") from error
+
+    def as_mapping(self) -> dict[str, Any]:
+        """All that is stated, as plain data."""
+        return _plain(self)
+
+    @property
+    def is_measured(self) -> bool:
+        """Whether images were run; else rates were given."""
+        return not self.rates
+
+    @property
+    def model_name(self) -> str:
+        """The model's name, "model" where it is not known."""
+        return (self.model and self.model.name) or "model"
+
+    @property
+    def data_name(self) -> str:
+        """The data set's name, "given images" where it is not known, "given rates" where nothing was measured."""
+        if not self.is_measured:
+            return "given rates"
+        return (self.data and self.data.name) or "given images"
+
+    def stamped(self, command: Sequence[str]) -> "Provenance":
+        """With the time, the command line, and the versions of Python and libraries that are installed now."""
+        return replace(
+            self,
+            created=datetime.now(UTC).isoformat(timespec="seconds"),
+            command=("msvit-energy", *command),
+            python=platform.python_version(),
+            versions={name: _version(name) for name in LIBRARIES},
+        )
+
+
+RECORDS: dict[str, type] = {
+    "checkpoint": CheckpointOrigin,
+    "model": ModelOrigin,
+    "fast": FastInference,
+    "data": DataOrigin,
+    "rates": RatesOrigin,
+    "merged": MergedPart,
+}
+
+
+def sort_facts(facts: Any, record: type = Provenance) -> Any:
+    """The facts that a record has fields for, and all others under `other`; what is no mapping stays as it is."""
+    if not isinstance(facts, Mapping):
+        return facts
+    known = {entry.name for entry in fields(record)} - {"other"}
+    result: dict[str, Any] = {"other": {key: value for key, value in facts.items() if key not in known}}
+    for key in known & facts.keys():
+        value, inner = facts[key], RECORDS.get(key) if record is Provenance else None
+        if inner is None:
+            result[key] = value
+        elif isinstance(value, list | tuple):
+            result[key] = [sort_facts(item, inner) for item in value]
+        else:
+            result[key] = sort_facts(value, inner)
+    return result
+
+
+def _plain(value: Any) -> Any:
+    """The inverse of `sort_facts`, without what is UNSET."""
+    if isinstance(value, tuple):
+        return [_plain(item) for item in value]
+    if not is_dataclass(value):
+        return value
+    facts = {entry.name: getattr(value, entry.name) for entry in fields(value)}
+    other = facts.pop("other")
+    return {key: _plain(fact) for key, fact in facts.items() if fact is not UNSET} | dict(other)
 
 
 def sha256(path: Path) -> str:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -109,7 +110,7 @@ def product(left: Tensor, right: Tensor) -> Call:
     a = left.unsqueeze(0) if left.dim() == 1 else left
     b = right.unsqueeze(1) if right.dim() == 1 else right
     (n, k), m = a.shape[-2:], b.shape[-1]
-    batch = math.prod(torch.broadcast_shapes(a.shape[:-2], b.shape[:-2]))
+    batch = math.prod(np.broadcast_shapes(a.shape[:-2], b.shape[:-2]))  # torch's own takes half a second to import
     repeats = [batch // max(1, math.prod(side.shape[:-2])) for side in (a, b)]
     streams = (Stream(left, m * repeats[0]), Stream(right, n * repeats[1]))
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from msvit_energy.profiles.amounts import Moments
-from msvit_energy.profiles.operators import NeuronLayer, Operator, Overhead
+from msvit_energy.profiles.operators import NeuronLayer, Operator, Overhead, Role
 
 
 @dataclass(frozen=True)
@@ -36,6 +36,6 @@ def with_roles(operators: Sequence[Operator]) -> tuple[Operator, ...]:
     first = [operator.layer for operator in operators if operator.op.startswith("conv")] or [
         operator.layer for operator in operators if any(operand.origin == "input" for operand in operator.operands)
     ]
-    roles = {operator.layer: "head" for operator in operators[-1:] if operator.op == "linear"}
+    roles: dict[str, Role] = {operator.layer: "head" for operator in operators[-1:] if operator.op == "linear"}
     roles |= dict.fromkeys(first[:1], "entrance")
     return tuple(replace(operator, role=roles.get(operator.layer, "")) for operator in operators)

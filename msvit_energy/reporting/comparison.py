@@ -8,6 +8,7 @@ from typing import Any
 from msvit_energy.errors import EnergyError
 from msvit_energy.pricing.energy import PJ_PER_MJ, EnergyReport
 from msvit_energy.profiles.profile import Profile
+from msvit_energy.profiles.provenance import DataOrigin
 from msvit_energy.reporting.formatting import ratio
 from msvit_energy.reporting.table import Column, Table
 
@@ -66,12 +67,12 @@ def _shortest(own: tuple[str, ...], every: Sequence[tuple[str, ...]]) -> str:
 
 def measured(profile: Profile, report: EnergyReport, name: str) -> Entry:
     """What a priced profile says."""
-    where = profile.provenance.get("data", {})
-    split = f" {where['split']}" if where.get("split") else ""
-    images = "given rates" if "rates" in profile.provenance else f"{profile.images} images"
+    data = profile.provenance.data or DataOrigin()
+    split = f" {data.split}" if data.split else ""
+    images = f"{profile.images} images" if profile.provenance.is_measured else "given rates"
     return Entry(
         name=name,
-        data=f"{where.get('name', 'unknown')}{split}",
+        data=f"{data.name or 'unknown'}{split}",
         source=f"measured, {images}" if images != "given rates" else images,
         params_m=None if profile.parameters is None else profile.parameters / 1e6,
         time_steps=profile.time_steps,

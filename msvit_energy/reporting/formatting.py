@@ -10,11 +10,8 @@ MINUS = "\N{MINUS SIGN}"
 
 def title(profile: Profile) -> str:
     """Model and data in one line."""
-    model = profile.provenance.get("model", {}).get("name", "model")
-    if "rates" in profile.provenance:
-        return f"{model}, given rates"
-    data = profile.provenance.get("data", {}).get("name", "given images")
-    return f"{model} on {data}"
+    origin = profile.provenance
+    return f"{origin.model_name}{' on ' if origin.is_measured else ', '}{origin.data_name}"
 
 
 def count(number: float) -> str:

@@ -112,7 +112,7 @@ def summary(profile: Profile, report: EnergyReport) -> list[tuple[str, str]]:
         ("ANN-equivalent", f"{millijoule(report.ann_mj)} (E_MAC x {count(report.macs_per_step)} MACs, one pass)"
          + (f", {report.ann_mj / report.total_mj:.2f} times this" if report.total_mj else "")),
     ]  # fmt: skip
-    if "rates" not in profile.provenance:
+    if profile.provenance.is_measured:
         lines.append(("images", f"{profile.images}, T = {profile.time_steps}" + _accuracy(profile)))
     if profile.firing_rate is not None:
         lines.append(("mean firing rate", f"{profile.firing_rate:.4f} over {len(profile.neurons)} neuron layers"))

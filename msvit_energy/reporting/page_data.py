@@ -53,14 +53,14 @@ def measured(label: str, profile: Profile, choices: Sequence[str]) -> dict[str, 
             priced[choice] = operations(profile, choice, entries, variances)
         except EnergyError as error:
             unavailable[choice] = str(error)
-    given = "rates" in profile.provenance
+    origin = profile.provenance
     return {
         "label": label,
         "title": title(profile),
-        "model": profile.provenance.get("model", {}).get("name", "model"),
-        "data": "given rates" if given else profile.provenance.get("data", {}).get("name", "given images"),
+        "model": origin.model_name,
+        "data": origin.data_name,
         "time_steps": profile.time_steps,
-        "images": None if given else profile.images,
+        "images": profile.images if origin.is_measured else None,
         "labelled": profile.labelled,
         "correct": profile.correct,
         "parameters": profile.parameters,
@@ -172,10 +172,9 @@ def axis(profiles: Mapping[str, Profile]) -> dict[str, Any] | None:
         return None
     every = list(profiles.values())
     titles = [title(profile) for profile in every]
-    epochs = [profile.provenance.get("epoch") for profile in every]
-    numbers = [each for each in epochs if isinstance(each, int | float) and not isinstance(each, bool)]
-    if len(numbers) == len(every) and len(set(numbers)) > 1:
-        return {"name": "epoch", "x": numbers, "lines": titles}
+    epochs = [epoch for profile in every if isinstance(epoch := profile.provenance.epoch, int | float)]
+    if len(epochs) == len(every) and len(set(epochs)) > 1:
+        return {"name": "epoch", "x": epochs, "lines": titles}
     steps = [profile.time_steps for profile in every]
     if len(set(zip(titles, steps, strict=True))) > len(set(titles)):
         return {"name": "time steps, T", "x": steps, "lines": titles}
@@ -208,7 +207,7 @@ def origins(profiles: Mapping[str, Profile]) -> list[dict[str, Any]]:
 
 def _origin(profile: Profile) -> dict[str, Any]:
     """The provenance without what stands at the top of the page, the command as one would type it."""
-    facts = {key: value for key, value in profile.provenance.items() if key != "warnings"}
+    facts = {key: value for key, value in profile.provenance.as_mapping().items() if key != "warnings"}
     if isinstance(command := facts.get("command"), list):
         facts["command"] = shlex.join(map(str, command))
     return facts

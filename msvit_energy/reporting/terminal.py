@@ -48,9 +48,9 @@ def _cells(table: Table, record: Mapping[str, Any], missing: str) -> list[Text]:
 
 
 def _add_column(shown: RichTable, column: Column, cells: Sequence[str]) -> None:
-    if column.numeric:
-        width = max(map(len, (*cells, *column.heading.split())))
-        shown.add_column(Text(column.heading), justify="right", overflow="fold", min_width=width)
+    if column.numeric:  # too little space for all of them cuts off the last columns, never a digit
+        widest = max(map(len, cells), default=0)
+        shown.add_column(Text(column.heading), justify="right", no_wrap=True, min_width=widest)
     else:
         shown.add_column(Text(column.heading), overflow="fold")
 

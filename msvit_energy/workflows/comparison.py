@@ -21,7 +21,7 @@ def load_named(paths: Sequence[Path]) -> dict[str, Profile]:
     """Profiles by the models' names; where two are alike, with the folder or the file that tells them apart."""
     places = labels(paths)
     profiles = [Profile.load(path) for path in paths]
-    models = [str(profile.provenance.get("model", {}).get("name", "model")) for profile in profiles]
+    models = [profile.provenance.model_name for profile in profiles]
     alike = Counter(models)
     names = [f"{model} ({place})" if alike[model] > 1 else model for model, place in zip(models, places, strict=True)]
     return dict(zip(names, profiles, strict=True))

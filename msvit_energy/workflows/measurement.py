@@ -16,7 +16,7 @@ from msvit_energy import Profile
 from msvit_energy.errors import EnergyError
 from msvit_energy.profiles.image_indices import write_ranges
 from msvit_energy.profiles.merge import merge
-from msvit_energy.profiles.provenance import command_line, environment
+from msvit_energy.profiles.provenance import Provenance, command_line
 from msvit_energy.workflows.model_loading import LoadedModel
 from msvit_energy.workflows.progress import Progress, no_progress
 
@@ -86,9 +86,8 @@ def measure(
             **how,
         )
     data = describe_data(source, options.seed, measured.images)
-    provenance = loaded.provenance | {"data": data, "batch_size": options.batch_size}
-    warnings = [*loaded.warnings, *source.warnings]
-    return replace(measured, provenance=provenance | environment(command_line()) | {"warnings": warnings})
+    sampled = {"data": data, "batch_size": options.batch_size, "warnings": [*loaded.warnings, *source.warnings]}
+    return replace(measured, provenance=Provenance.of(loaded.provenance | sampled).stamped(command_line()))
 
 
 def profile_together(

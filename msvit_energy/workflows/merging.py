@@ -6,7 +6,7 @@ from pathlib import Path
 
 from msvit_energy import Profile
 from msvit_energy.profiles.merge import merge
-from msvit_energy.profiles.provenance import command_line, environment
+from msvit_energy.profiles.provenance import command_line
 from msvit_energy.reporting.output_folder import check_file_free, written_together
 
 
@@ -14,7 +14,7 @@ def merge_files(paths: Sequence[Path], out: Path, force: bool) -> Profile:
     """Write the joined profile to `out` and return it; EnergyError if images are in more than one."""
     check_file_free(out, force)
     joined = merge([Profile.load(path) for path in paths], [str(path) for path in paths])
-    joined = replace(joined, provenance=dict(joined.provenance) | environment(command_line()))
+    joined = replace(joined, provenance=joined.provenance.stamped(command_line()))
     with written_together(out.parent) as folder:
         joined.save(folder / out.name)
     return joined

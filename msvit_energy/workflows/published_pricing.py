@@ -10,7 +10,7 @@ from msvit_energy.errors import EnergyError
 from msvit_energy.pricing.protocols import all_choices
 from msvit_energy.pricing.published_rates import fill, fill_uniform, read_rates
 from msvit_energy.pricing.technology import Technology
-from msvit_energy.profiles.provenance import command_line, environment, sha256
+from msvit_energy.profiles.provenance import Provenance, command_line, sha256
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ def from_rates(published: PublishedRates) -> Profile:
         source = {"file": path.name, "sha256": sha256(path)}
         note = f"rates from {path.name}, not measured here"
     provenance = {"model": {"name": name, "args": network.spec.args}, "rates": source, "warnings": [note]}
-    return replace(filled, provenance=provenance | environment(command_line()))
+    return replace(filled, provenance=Provenance.of(provenance).stamped(command_line()))
 
 
 def price_by(profile: Profile, names: Sequence[str], technology: Technology) -> tuple[list[EnergyReport], list[str]]:

@@ -2,23 +2,32 @@
 
 import json
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
 import msvit
+from msvit_energy.commands import app
+from tests.support.command_line import run
 
 ROOT = Path(__file__).parents[2]
 REPORTS = ROOT / "reports"
 
 
+def test_every_report_is_listed_with_the_command_that_writes_it() -> None:
+    rows = re.findall(r"^\| \[([\w-]+)\]\(([^)]+)\) \| `([^`]+)`", (REPORTS / "README.md").read_text(), re.MULTILINE)
+    assert {name for name, *_ in rows} == {path.name for path in REPORTS.iterdir() if path.is_dir()}
+    commands = {command.callback.__name__ for command in app.registered_commands if command.callback}
+    for name, link, line in rows:
+        assert (REPORTS / link).exists(), name
+        program, first, *_ = line.split()
+        assert first in commands if program == "msvit-energy" else (ROOT / first).is_file(), line
+
+
 @pytest.mark.parametrize("table", ["table2", "table3"])
-def test_report_is_current(table: str, tmp_path: Path) -> None:
-    script = Path(sys.executable).with_name("msvit-energy")
-    subprocess.run([script, table, "--out", tmp_path / "new"], check=True, capture_output=True)
+def test_report_is_current(table: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert run(monkeypatch, table, "--out", str(tmp_path / "new")) == 0
     written = sorted(path.name for path in (tmp_path / "new").iterdir())
     assert written == [f"{table}.{suffix}" for suffix in ("csv", "json", "md", "tex")]
     for name in written:

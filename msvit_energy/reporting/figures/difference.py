@@ -29,7 +29,7 @@ from msvit_energy.reporting.figures.layers import Column, Layers, Row, draw_laye
 from msvit_energy.reporting.figures.style import INK, MARGIN, TEXT, header, own_style, short_title, shortened
 from msvit_energy.reporting.formatting import MINUS, rate_text, signed
 
-COLOURS = "PuOr"  # told apart by all eyes; in greyscale by the sign, in words or as a dash
+COLOURS = "PuOr"  # colour-blind readers can tell them apart; in greyscale by the sign, in words or as a dash
 MOST_NAMES = 12
 
 

@@ -59,7 +59,7 @@ def load_assigned(files: Mapping[str, Path]) -> dict[str, Profile]:
     """Saved profiles by model; EnergyError for one of another model."""
     profiles = {name: Profile.load(path) for name, path in files.items()}
     for name, profile in profiles.items():
-        of = profile.provenance.get("model", {}).get("name")
+        of = profile.provenance.model_name
         if of != name:
             raise EnergyError(f"{files[name]} is a profile of {of}, not of {name}")
     return profiles

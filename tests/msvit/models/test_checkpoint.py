@@ -90,7 +90,14 @@ def test_keys_that_do_not_fit_are_named(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("content", "message"),
-    [("{", "is not a checkpoint sidecar"), ('{"format": 1}', "is not a checkpoint sidecar"), ("[]", "sidecar")],
+    [
+        ("{", "is not a checkpoint sidecar"),
+        ("[]", "is not a checkpoint sidecar: Expected `object`, got `array`"),
+        ('{"format": 1}', "is not a checkpoint sidecar: Object missing required field `model`"),
+        ('{"format": 1, "model": {"name": 3, "args": {}}}', r"Expected `str`, got `int` - at `\$\.model\.name`"),
+        ('{"format": 1, "model": {"name": "m", "args": []}}', r"Expected `object`, got `array` - at `\$\.model\.args`"),
+        ('{"format": 1, "model": {"name": "m", "args": {}}, "seed": "0"}', r"got `str` - at `\$\.seed`"),
+    ],
 )
 def test_damaged_sidecars_are_named(saved: Path, content: str, message: str) -> None:
     saved.with_suffix(".json").write_text(content)

@@ -7,21 +7,24 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+import torch
 
+import msvit
 import msvit_energy
-from msvit.classifier import SpikingClassifier
 from msvit_energy import Profile, price
+from msvit_energy.profiles.provenance import ModelOrigin, Provenance
 from msvit_energy.reporting.comparison import Entry, comparison, front, measured, ordered
 from msvit_energy.reporting.figures.style import save
 from msvit_energy.reporting.figures.tradeoff import energy_accuracy
 from msvit_energy.workflows.comparison import load_named, published_entries
+from tests.support import parity
 from tests.support.command_line import run
 
 
-@pytest.fixture
-def profile(small_model: SpikingClassifier) -> Profile:
-    import torch
-
+@pytest.fixture(scope="module")
+def profile() -> Profile:
+    small_model = msvit.create_model("msvit_digits").double().eval()
+    parity.draw(small_model, {"seed": 0, "gain": 2.5, "input_shape": (1, 1, 12, 12), "input_kind": "image"})
     generator = torch.Generator().manual_seed(0)
     images = torch.rand(6, 1, 12, 12, generator=generator).double()
     labels = torch.arange(6)
@@ -172,7 +175,7 @@ def test_command_writes_every_format_and_the_picture(
 
 
 def test_names_tell_equal_models_apart(profile: Profile, tmp_path: Path) -> None:
-    other = replace(profile, provenance={"model": {"name": "other"}})
+    other = replace(profile, provenance=Provenance(model=ModelOrigin("other")))
     for folder in ("a/x", "b/x"):
         (tmp_path / folder).mkdir(parents=True)
         profile.save(tmp_path / folder / "profile.json")

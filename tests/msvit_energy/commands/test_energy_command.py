@@ -9,6 +9,7 @@ import torch
 
 from msvit_energy import Profile, price
 from msvit_energy.pricing.protocols import PROTOCOLS, all_choices
+from msvit_energy.profiles.provenance import ModelOrigin
 from tests.support.command_line import run
 
 RATES = Path(__file__).parents[2] / "data" / "spikingformer" / "8_512.rates.csv"
@@ -93,7 +94,7 @@ def test_merged_halves_are_the_whole(profiles: Path, monkeypatch: pytest.MonkeyP
     assert joined.images == whole.images == 40
     # the halves ran in batches of 20, the whole in 32 and 8: in float32 a spike may flip
     assert price(joined).total_mj == pytest.approx(price(whole).total_mj, rel=1e-4)
-    assert joined.provenance["data"]["indices"] == whole.provenance["data"]["indices"]
+    assert joined.provenance.data.indices == whole.provenance.data.indices
     assert [path.name for path in Path("out").iterdir()] == ["joined.json"]
 
 
@@ -123,7 +124,7 @@ def test_same_inputs_give_the_same_bytes_except_for_the_time(monkeypatch: pytest
     for _ in range(2):
         assert run(monkeypatch, "profile", "--images", "5", "--out", "out", "--force") == 0
         content = Path("out/profile.json").read_text()
-        texts.append(content.replace(Profile.load("out/profile.json").provenance["created"], ""))
+        texts.append(content.replace(Profile.load("out/profile.json").provenance.created, ""))
     assert texts[0] == texts[1]
 
 
@@ -205,14 +206,14 @@ def test_anybodys_model_is_profiled_from_the_current_folder(monkeypatch: pytest.
     assert rows.macs_per_step.to_dict() == {"conv": 4 * 25 * 9, "head": 100 * 10}
     assert rows.runs_per_image.to_dict() == {"conv": 3, "head": 3}  # single-step neurons: called T times
     assert (profile.time_steps, profile.labelled, len(profile.neurons[0].sums)) == (3, 6, 3)
-    assert profile.provenance["model"] == {"name": "theirs:Net", "args": {"width": 4}}
+    assert profile.provenance.model == ModelOrigin("theirs:Net", {"width": 4})
 
 
 def test_strict_refuses_work_that_nothing_counts(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    Path("unheard.py").write_text(NET)
-    arguments = ["profile", "--model", "unheard:Net", "--model-args", '{"width": 4, "fft": true}']
+    Path("uncounted.py").write_text(NET)
+    arguments = ["profile", "--model", "uncounted:Net", "--model-args", '{"width": 4, "fft": true}']
     arguments += ["--input-size", "1x12x12", "--images", "3", "--out", "out"]
     assert run(monkeypatch, *arguments, "--strict") == 2
     assert "--strict: work that nothing counts: aten::fft_fft" in capsys.readouterr().err
@@ -229,7 +230,7 @@ def test_their_weights_are_loaded_and_hashed(
     torch.save(weights, "theirs.pth")
     arguments = ["profile", "--model", "loaded:Net", "--ckpt", "theirs.pth", "--input-size", "1x12x12", "--images", "3"]
     assert run(monkeypatch, *arguments, "--model-args", '{"width": 1}', "--out", "out") == 0
-    assert Profile.load("out/profile.json").provenance["checkpoint"]["file"] == "theirs.pth"
+    assert Profile.load("out/profile.json").provenance.checkpoint.file == "theirs.pth"
     assert run(monkeypatch, *arguments, "--model-args", '{"width": 2}') == 2
     assert "theirs.pth does not fit the model: " in capsys.readouterr().err
 
@@ -244,7 +245,7 @@ def test_a_measurement_ends_when_the_interval_is_narrow_enough(
     assert spread is not None
     assert 32 <= profile.images < 355
     assert spread.half_width <= 0.04 * spread.mean
-    assert profile.provenance["data"]["drawn"] == "all in an order drawn with seed 0"
-    assert len(profile.provenance["data"]["indices"].split(",")) > 10  # not the first ones of the folder
+    assert profile.provenance.data.drawn == "all in an order drawn with seed 0"
+    assert len(profile.provenance.data.indices.split(",")) > 10  # not the first ones of the folder
     assert run(monkeypatch, "profile", "--ci", "0.1%", "--images", "40") == 0
     assert "the interval is wider than 0.1% after all 40 images" in capsys.readouterr().err

@@ -110,7 +110,7 @@ def test_energy_is_measured_and_the_best_are_kept(
     assert history.test_accuracy[0] > 0.9  # it started from trained weights
     assert json.loads(Path("run/recipe.json").read_text())["sop_penalty"] == 1.0
     profile = Profile.load("run/epoch-0001.profile.json")
-    assert (profile.images, profile.provenance["epoch"]) == (50, 1)
+    assert (profile.images, profile.provenance.epoch) == (50, 1)
     assert price(profile).total_mj == history.energy_mj[0]
     for kind in ("accuracy", "energy"):
         metrics = json.loads(Path(f"run/best-{kind}.json").read_text())["metrics"]

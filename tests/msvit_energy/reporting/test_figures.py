@@ -23,6 +23,7 @@ from msvit_energy.pricing.technology import Technology, get_technology
 from msvit_energy.profiles.amounts import Uncertainty
 from msvit_energy.profiles.operand import Operand
 from msvit_energy.profiles.operators import NeuronLayer, Operator
+from msvit_energy.profiles.provenance import ModelOrigin, Provenance
 from msvit_energy.reporting.figures import (
     FILES,
     energy_bars,
@@ -85,8 +86,8 @@ def deep(layers: int, steps: int, prefix: str = "") -> Profile:
         operator(name.replace("_lif", "_conv"), kinds[i % 3], (13 * i % 40) / 64, 10 ** (4 + i % 5))
         for i, name in enumerate(names)
     )
-    note = {"warnings": [f"warning {i} says that nothing of this means anything for real data" for i in range(9)]}
-    return Profile(2, steps, operators, neurons, provenance=note)
+    notes = tuple(f"warning {i} says that nothing of this means anything for real data" for i in range(9))
+    return Profile(2, steps, operators, neurons, provenance=Provenance(warnings=notes))
 
 
 @cache
@@ -418,7 +419,7 @@ def test_names_are_drawn_as_they_are(draw: Callable[[Profile], Figure]) -> None:
         2,
         (operator(ODD, "binary", 0.5, 100),),
         (neuron(ODD, 1, 2),),
-        provenance={"model": {"name": ODD}, "warnings": [ODD]},
+        provenance=Provenance(model=ModelOrigin(ODD), warnings=(ODD,)),
     )
     texts = [text for text, _ in drawn_texts(draw(odd))]  # which checks that every character is there
     assert ODD.removeprefix("s.") in texts or ODD in texts

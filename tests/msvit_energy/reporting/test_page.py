@@ -19,6 +19,7 @@ from msvit_energy.pricing.protocol import Operations
 from msvit_energy.pricing.protocols import all_choices
 from msvit_energy.pricing.technology import TECHNOLOGIES, Technology
 from msvit_energy.profiles.amounts import Amount, Spread, Uncertainty
+from msvit_energy.profiles.provenance import ModelOrigin, Provenance, RatesOrigin
 from msvit_energy.reporting.comparison import labels
 from msvit_energy.reporting.page import as_script, page
 from msvit_energy.reporting.page_data import Variances, axis, page_content, warnings
@@ -162,9 +163,9 @@ def test_nothing_is_loaded_and_nothing_is_inline_in_attributes(parsed: Parsed) -
 
 
 def test_names_from_models_are_text(tmp_path: Path) -> None:
-    profile = renamed(profiles()["four"], {LAYER: HOSTILE, NEURON: HOSTILE, "stage2": "<b>"}, tmp_path)
+    profile = renamed(profiles()["four"], {LAYER: HOSTILE, NEURON: f"{HOSTILE}2", "stage2": "<b>"}, tmp_path)
     said = {"model": {"name": HOSTILE, HOSTILE: HOSTILE}, "warnings": [HOSTILE]}
-    html = page({HOSTILE: replace(profile, provenance=said)}, "appendix-c", FP32)
+    html = page({HOSTILE: replace(profile, provenance=Provenance.of(said))}, "appendix-c", FP32)
     parsed = Parsed(html)
     assert len([tag for tag, _, _ in parsed.raw if tag == "script"]) == 7
     assert "<script>alert(1)" not in html
@@ -184,7 +185,7 @@ def test_warnings_come_before_any_number_and_are_said_once() -> None:
     html = page(profiles(), "appendix-c", FP32)
     assert html.index("one image only") < html.index('id="result"') < html.index('id="cards"')
     assert ("single", "one image only") in warnings(profiles())
-    shared = {name: replace(profiles()["four"], provenance={"warnings": ["w", "w"]}) for name in "ab"}
+    shared = {name: replace(profiles()["four"], provenance=Provenance(warnings=("w", "w"))) for name in "ab"}
     assert warnings(shared) == [("", "w")]
 
 
@@ -210,16 +211,16 @@ def test_what_several_profiles_are_a_series_over() -> None:
     assert axis({"four": four, "single": single}) == {
         "name": "profile", "x": ["four", "single"], "lines": ["msvit_digits on noise"] * 2
     }  # fmt: skip
-    trained = {str(epoch): replace(two, provenance={"epoch": epoch}) for epoch in (5, 10)}
+    trained = {str(epoch): replace(two, provenance=Provenance(epoch=epoch)) for epoch in (5, 10)}
     assert axis(trained)["name"] == "epoch"
     assert axis(trained)["x"] == [5, 10]
-    other = replace(two, provenance={"model": {"name": "other"}})
+    other = replace(two, provenance=Provenance(model=ModelOrigin("other")))
     assert axis({"four": four, "other": other})["name"] == "profile"  # T differs, but so does the model
 
 
 def test_one_image_has_no_interval_and_given_rates_no_images() -> None:
     single = profiles()["single"]
-    given = replace(single, provenance={"rates": {"rate": 0.1}})
+    given = replace(single, provenance=Provenance(rates=RatesOrigin(rate=0.1)))
     first, second = page_content({"single": single, "given": given}, "appendix-c", FP32)["profiles"]
     assert first["images"] == 1
     assert first["choices"]["appendix-c"]["variance"] is first["choices"]["appendix-c"]["t"] is None

@@ -16,6 +16,7 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 from msvit_energy import EnergyReport, price
 from msvit_energy.pricing.protocols import all_choices
 from msvit_energy.pricing.technology import TECHNOLOGIES, Technology
+from msvit_energy.profiles.provenance import Provenance
 from msvit_energy.reporting.page import page as written
 from tests.support.reported_profiles import LAYER, NEURON, ODD_PRICES, profiles, renamed
 
@@ -48,7 +49,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """Pages: of one profile, and of three of which the first has hostile and long names."""
     folder = tmp_path_factory.mktemp("pages")
     first = renamed(profiles()["four"], NAMES | {"patch_embed3": LONG}, folder)
-    hostile = replace(first, provenance={"model": {"name": SCRIPT}, "warnings": [SCRIPT, LONG]})
+    hostile = replace(first, provenance=Provenance.of({"model": {"name": SCRIPT}, "warnings": [SCRIPT, LONG]}))
     others = {name: profiles()[name] for name in ("two", "single")}
     for name, shown in (("one", {"four": profiles()["four"]}), ("three", {SCRIPT: hostile} | others)):
         (folder / f"{name}.html").write_text(written(shown, "appendix-c", FP32), encoding="utf-8")

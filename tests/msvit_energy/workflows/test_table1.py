@@ -5,8 +5,6 @@ a = 0.9 T x MACs behind the first layer (head apart), b = 4.6 x MACs of the firs
 """
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -71,9 +69,8 @@ def report() -> pd.DataFrame:
     return pd.read_csv(REPORT / "table1.csv").set_index("architecture")
 
 
-def test_the_report_is_current(tmp_path: Path) -> None:
-    script = Path(sys.executable).with_name("msvit-energy")
-    subprocess.run([script, "table1", "--out", tmp_path / "new"], check=True, capture_output=True)
+def test_the_report_is_current(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert run(monkeypatch, "table1", "--out", str(tmp_path / "new")) == 0
     for name in FILES:
         assert (tmp_path / "new" / name).read_text() == (REPORT / name).read_text()
 
@@ -142,10 +139,10 @@ def test_a_measured_profile_takes_the_place_of_an_assumed_rate(tmp_path: Path) -
     measured.save(tmp_path / "p.json")
     found = load_assigned(assigned([f"msvit_10_384={tmp_path / 'p.json'}"], "--profile"))
     assert found == {"msvit_10_384": Profile.load(tmp_path / "p.json")}
-    said = described(measured, "appendix-c", FP32)
+    cells = described(measured, "appendix-c", FP32)
     low, high = price(measured).interval_mj or (0.0, 0.0)
-    assert said["rate_source"] == f"measured on 2 images, 95 % interval {low:.4f} to {high:.4f} mJ"
-    assert said["energy_mj_half"] == pytest.approx((high - low) / 2)
+    assert cells["rate_source"] == f"measured on 2 images, 95 % interval {low:.4f} to {high:.4f} mJ"
+    assert cells["energy_mj_half"] == pytest.approx((high - low) / 2)
     with pytest.raises(EnergyError, match=r"p.json is a profile of msvit_10_384, not of msvit_10_512"):
         load_assigned(assigned([f"msvit_10_512={tmp_path / 'p.json'}"], "--profile"))
 

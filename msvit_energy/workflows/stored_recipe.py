@@ -1,0 +1,41 @@
+"""The settings that a training run leaves in its folder, recipe.json: read back with strict types."""
+
+import json
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from msvit_energy.errors import EnergyError
+
+if TYPE_CHECKING:
+    from msvit.training.recipes import Recipe
+
+
+@dataclass(frozen=True)
+class StoredStart:
+    """What a run started from, beside its recipe: seed, folder of the data, and name of the file of first weights."""
+
+    seed: int
+    data_folder: str | None
+    init: str | None
+
+
+def read_stored_recipe(path: Path) -> "tuple[Recipe, StoredStart]":
+    """The recipe of a run and what it started from; EnergyError with the path of the field that is wrong."""
+    from msgspec import ValidationError, convert
+
+    from msvit.training.recipes import Recipe
+    from msvit_energy.profiles.refusal import refusal
+
+    how = "does not say how to go on"
+    try:
+        content = json.loads(path.read_text())
+        start, recipe = convert(content, StoredStart, strict=True), convert(content, Recipe, strict=True)
+    except ValidationError as error:
+        raise EnergyError(f"{path} {how}: {refusal(error, content)}; give the run's settings") from error
+    except (OSError, ValueError) as error:
+        raise EnergyError(f"{path} {how}: {error}; give the run's settings") from error
+    known = {entry.name for kind in (Recipe, StoredStart) for entry in fields(kind)}
+    if unknown := [name for name in content if name not in known]:
+        raise EnergyError(f"{path} {how}: $: object contains unknown field {unknown[0]}; give the run's settings")
+    return recipe, start
