@@ -31,9 +31,9 @@ def contestant(what: set[str], gradients: Path) -> None:
     from torch import nn
 
     import msvit
+    from msvit.layers import set_recompute
     from msvit.memory import keep_memory
     from msvit.neuron import compile_neurons
-    from msvit.training.loop import set_recompute
 
     torch.manual_seed(0)
     model: Any = msvit.create_model(MODEL).train()

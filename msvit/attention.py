@@ -163,8 +163,8 @@ class SSA(SpikingUnits):
 
     def forward(self, x: Tensor) -> Tensor:
         (time_steps, batch), size = x.shape[:2], x.shape[3:]  # T and B, H and W
-        tokens = x.flatten(3)  # [T, B, C, N]
-        q, k, v = (tokens_by_head(self.spikes(name, tokens), self.heads) for name in "qkv")  # [T, B, heads, N, d]
+        # each its own view of x, whose gradient is then summed in the order that recorded runs have
+        q, k, v = (tokens_by_head(self.spikes(name, x.flatten(3)), self.heads) for name in "qkv")  # [T, B, heads, N, d]
         y = self.product(q, k, v) * self.scale
         y = self.attn_lif(channels_first(y))  # [T, B, C, N], head-major channels
         y = self.currents("proj", y)

@@ -225,3 +225,17 @@ def linear_head(dim: int, num_classes: int) -> nn.Linear:
     nn.init.trunc_normal_(head.weight, std=0.02)
     nn.init.zeros_(head.bias)
     return head
+
+
+def set_recompute(model: nn.Module, wanted: bool) -> None:
+    """Let embeddings and blocks compute what the backward pass needs again instead of keeping it."""
+    for module in model.modules():
+        if isinstance(module, SpikingUnits):
+            module.recompute = wanted
+
+
+def set_drop_path(model: nn.Module, rate: float) -> None:
+    """Stochastic depth that rises linearly from 0 in the first block to `rate` in the last."""
+    blocks = [module for module in model.modules() if isinstance(module, ResidualBlock)]
+    for position, block in enumerate(blocks):
+        block.drop_path = rate * position / max(1, len(blocks) - 1)

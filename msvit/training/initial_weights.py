@@ -12,14 +12,14 @@ FEWEST = 0.5  # share of the parameters that must fit
 
 
 @dataclass(frozen=True)
-class Start:
+class Unmatched:
     """Which keys of the model were not taken from the file, and which of the file had no use, each with a reason."""
 
     fresh: tuple[str, ...]
     unused: tuple[str, ...]
 
 
-def start_from(model: nn.Module, path: Path, *, ema: bool = False) -> Start:
+def start_from(model: nn.Module, path: Path, *, ema: bool = False) -> Unmatched:
     """Load what fits by name and shape; the rest of the model stays as it was initialised. Another T or input size
     changes no shape of these models, another number of classes changes the head's.
 
@@ -37,7 +37,7 @@ def start_from(model: nn.Module, path: Path, *, ema: bool = False) -> Start:
         for key in own
         if key not in fits
     ]
-    return Start(tuple(fresh), tuple(key for key in weights if key not in own))
+    return Unmatched(tuple(fresh), tuple(key for key in weights if key not in own))
 
 
 def _shape(value: object) -> str:

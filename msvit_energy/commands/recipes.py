@@ -1,7 +1,6 @@
 """`msvit-energy recipes`: what `train` can run, and where the numbers of each recipe come from."""
 
 import json
-from dataclasses import asdict
 from typing import Annotated
 
 import typer
@@ -12,17 +11,13 @@ def recipes(
     as_json: Annotated[bool, typer.Option("--json", help="Settings as an object.")] = False,
 ) -> None:
     """List training recipes: model, data, epochs, and what they came from."""
-    from msvit.training.recipes import RECIPES, about, get_recipe
+    from msvit_energy.workflows.recipe_list import recipe_description, recipe_settings
 
-    shown = [name] if name else list(RECIPES)
-    settings = {key: asdict(get_recipe(key)) for key in shown}
+    settings = recipe_settings(name)
     if as_json:
         print(json.dumps(settings[name] if name else settings, indent=1))
         return
-    for key in shown:
-        recipe = get_recipe(key)
-        what = f"{recipe.model} on {recipe.data}, {recipe.epochs} epochs, batch {recipe.images_per_update}"
-        print(f"{key}: {what}")
-        print("".join(f"  {line}\n" for line in about(key).splitlines()))
+    for key, values in settings.items():
+        print(recipe_description(key))
         if name:
-            print("\n".join(f"  {setting}={value}" for setting, value in settings[key].items()))
+            print("\n".join(f"  {setting}={value}" for setting, value in values.items()))

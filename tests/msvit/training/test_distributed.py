@@ -13,7 +13,6 @@ from typing import Any
 
 import pytest
 import torch
-from test_training import TINY, Noisy, images, same
 from timm.utils import random_seed
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
@@ -35,10 +34,13 @@ from msvit.distributed import (
 )
 from msvit.errors import ModelError
 from msvit.training.batches import Batches
-from msvit.training.loop import Hooks, Interrupted, Training, evaluate
+from msvit.training.evaluation import evaluate
+from msvit.training.loop import Interrupted, Training
 from msvit.training.recipes import get_recipe
 from msvit.training.state import random_states
 from msvit_energy.workflows.measurement import profile_together
+from tests.support.command_line import run
+from tests.support.training_runs import TINY, Noisy, images, same
 
 IMAGES = 48
 
@@ -75,12 +77,12 @@ def one_step(recipe: Any = TINY) -> dict[str, Tensor]:
     return {key: value.clone() for key, value in model.state_dict().items()}
 
 
-def whole_run(folder: Path | None = None, hooks: Hooks | None = None) -> Training:
+def whole_run(folder: Path | None = None) -> Training:
     random_seed(0)
     recipe = replace(TINY, mixup=0.4, drop_path=0.3, ema_decay=0.9, effective_batch=16, batch_size=4)
     network: Any = msvit.create_model("msvit_digits")
     train = Noisy(*images(IMAGES).tensors)
-    run = Training(recipe, network, Batches(recipe, train, images(10), 10), folder=folder, hooks=hooks)
+    run = Training(recipe, network, Batches(recipe, train, images(10), 10), folder=folder)
     random_seed(0, rank())
     return run
 
@@ -92,9 +94,8 @@ def resumed(folder: Path) -> Training:
         if rank() == 1:
             os.kill(os.getpid(), signal.SIGINT)
 
-    stopped = whole_run(folder, Hooks(step=step))
     with pytest.raises(Interrupted):
-        stopped.run()
+        whole_run(folder).run(step)
     run = whole_run(folder)
     torch.rand(3)  # what was drawn before does not matter
     assert run.resume()
@@ -272,8 +273,6 @@ def torchrun(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 def test_two_processes_give_the_profile_of_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from tests.support.command_line import run
-
     monkeypatch.chdir(tmp_path)
     options = ("--images", "100", "--lemaire", "2", "--maps", "stage3*.attn_lif", "--format", "csv")
     assert run(monkeypatch, "profile", *options, "--out", "one") == 0

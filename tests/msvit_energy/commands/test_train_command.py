@@ -14,8 +14,8 @@ from PIL import Image
 
 from msvit.checkpoint import SHIPPED
 from msvit_energy import Profile, price
-from msvit_energy.commands.train import earlier
 from msvit_energy.errors import EnergyError
+from msvit_energy.workflows.training_files import earlier_files
 from tests.support.command_line import run
 
 SHORT = ("train", "digits", "--epochs", "1", "--batch-size", "64")
@@ -30,12 +30,12 @@ def test_a_run_that_ended_before_its_first_state_may_be_begun_again() -> None:
     Path("run").mkdir()
     for name in ("recipe.json", "history.csv"):
         Path("run", name).write_text("{}")
-    assert earlier(Path("run"), resume=True, force=False) == [Path("run/recipe.json"), Path("run/history.csv")]
+    assert earlier_files(Path("run"), resume=True, force=False) == [Path("run/recipe.json"), Path("run/history.csv")]
     with pytest.raises(EnergyError, match=r"already holds recipe.json, history.csv of another run"):
-        earlier(Path("run"), resume=False, force=False)
+        earlier_files(Path("run"), resume=False, force=False)
     Path("run/model.safetensors").touch()
     with pytest.raises(EnergyError, match=r"already holds model.safetensors of another run"):
-        earlier(Path("run"), resume=True, force=False)
+        earlier_files(Path("run"), resume=True, force=False)
 
 
 def test_tensorboard_gets_the_history(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
@@ -47,7 +47,7 @@ def test_tensorboard_gets_the_history(monkeypatch: pytest.MonkeyPatch, capsys: p
     assert set(read.Tags()["scalars"]) == {"loss", "test_accuracy", "seconds"}
     assert [(event.step, event.value) for event in read.Scalars("loss")] == [(1, pytest.approx(history.loss[0]))]
     (written,) = Path("run").glob("events*")
-    assert written in earlier(Path("run"), resume=False, force=True)  # what --force replaces
+    assert written in earlier_files(Path("run"), resume=False, force=True)  # what --force replaces
     monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
     assert run(monkeypatch, "train", "digits", *options, "--out", "other") == 2
     assert "error: tensorboard=true needs a package: pip install tensorboard" in capsys.readouterr().err
