@@ -83,14 +83,14 @@ def test_readme_quotes_the_precision_report() -> None:
         assert number in readme
 
 
-def test_brake_report_is_that_of_its_runs_and_saves_what_the_readme_says() -> None:
-    runs = pd.read_csv(REPORTS / "brake" / "brake.csv")
+def test_sop_penalty_report_is_that_of_its_runs_and_saves_what_the_readme_says() -> None:
+    runs = pd.read_csv(REPORTS / "sop_penalty" / "sop_penalty.csv")
     means = runs.groupby("sop_penalty")[["test_accuracy", "energy_mj"]].mean()
     assert runs.groupby("sop_penalty").seed.nunique().tolist() == [3] * len(means)
     assert len(means) >= 6
     saved, lost = 1 - means.energy_mj / means.energy_mj.iloc[0], means.test_accuracy.iloc[0] - means.test_accuracy
     assert ((saved >= 0.3) & (lost <= 0.01)).any()
-    report = (REPORTS / "brake" / "brake.md").read_text()
+    report = (REPORTS / "sop_penalty" / "sop_penalty.md").read_text()
     for penalty, share in saved.items():
         assert re.search(rf"^\| {penalty:g} \| .* \| {share:.1%} \| [\d.]+ \|$", report, flags=re.MULTILINE), penalty
     quoted = re.search(r"saves (\d+) % of the energy for ([\d.]+) points", (ROOT / "README.md").read_text())

@@ -1,6 +1,7 @@
-"""Accuracy against energy under the brake on spikes: the shipped checkpoint, trained on with several strengths.
+"""Accuracy against energy under the penalty on synaptic operations: the shipped checkpoint, trained on with several
+strengths.
 
-    python benchmarks/spike_brake.py reports/brake
+    python benchmarks/sop_penalty.py reports/sop_penalty
 
 Every strength and seed is `msvit-energy train digits --init ... --epochs 2 --set base_lr=1e-3 --set sop_penalty=...`;
 strength 0 is trained on as long as the others. Energies by Appendix C on all 355 test images. Takes 20 minutes on one
@@ -14,7 +15,7 @@ from pathlib import Path
 
 import pandas as pd
 
-import msvit
+from msvit.checkpoint import SHIPPED
 from msvit_energy.reporting.comparison import Entry
 from msvit_energy.reporting.figures.style import save
 from msvit_energy.reporting.figures.tradeoff import energy_accuracy
@@ -28,7 +29,7 @@ def train(strength: float, seed: int, folder: Path) -> dict[str, float]:
     """What one run reached: accuracy, energy with its interval, firing rate, SOPs."""
     if not (folder / "model.json").exists():
         settings = {"base_lr": 1e-3, "sop_penalty": strength, "profile_every": EPOCHS, "profile_images": 355}
-        command = [sys.executable, "-m", "msvit_energy", "train", "digits", "--init", str(msvit.checkpoint.SHIPPED)]
+        command = [sys.executable, "-m", "msvit_energy", "train", "digits", "--init", str(SHIPPED)]
         command += ["--epochs", str(EPOCHS), "--seed", str(seed), "--out", str(folder), "--force"]
         command += [part for key, value in settings.items() for part in ("--set", f"{key}={value}")]
         subprocess.run(command, check=True)
@@ -38,13 +39,21 @@ def train(strength: float, seed: int, folder: Path) -> dict[str, float]:
 
 
 def main(report: Path, runs: Path) -> None:
-    """Run everything, write brake.csv (all runs), brake.md (means) and brake.png."""
-    rows = [train(s, seed, runs / f"brake-{s}-{seed}") for s in STRENGTHS for seed in SEEDS]
-    table = pd.DataFrame(rows)
+    """Run everything and report."""
+    rows = [train(s, seed, runs / f"sop-penalty-{s}-{seed}") for s in STRENGTHS for seed in SEEDS]
+    write(pd.DataFrame(rows), report)
+
+
+def write(table: pd.DataFrame, report: Path) -> None:
+    """Write sop_penalty.csv (all runs), sop_penalty.md (means) and sop_penalty.png."""
     means = table.groupby("sop_penalty")[["test_accuracy", "energy_mj", "firing_rate"]].mean().reset_index()
     worst = table.groupby("sop_penalty").test_accuracy.min().to_numpy()
     base = means.iloc[0]
-    lines = ["# The brake on spikes", "", "| sop_penalty | accuracy | worst seed | mJ | energy saved | firing rate |"]
+    lines = [
+        "# The penalty on synaptic operations",
+        "",
+        "| sop_penalty | accuracy | worst seed | mJ | energy saved | firing rate |",
+    ]
     lines.append("| ---: | ---: | ---: | ---: | ---: | ---: |")
     for row, low in zip(means.itertuples(), worst, strict=True):
         saved = 1 - row.energy_mj / base.energy_mj
@@ -52,21 +61,21 @@ def main(report: Path, runs: Path) -> None:
             f"| {row.sop_penalty:g} | {row.test_accuracy:.2%} | {low:.2%} | {row.energy_mj:.6f} | {saved:.1%} | "
             f"{row.firing_rate:.4f} |"
         )
-    lines += ["", f"Means of {len(SEEDS)} seeds, `benchmarks/spike_brake.py`."]
+    lines += ["", f"Means of {len(SEEDS)} seeds, `benchmarks/sop_penalty.py`."]
     report.mkdir(parents=True, exist_ok=True)
-    table.to_csv(report / "brake.csv", index=False)
-    (report / "brake.md").write_text("\n".join(lines) + "\n")
+    table.to_csv(report / "sop_penalty.csv", index=False)
+    (report / "sop_penalty.md").write_text("\n".join(lines) + "\n")
     entries = [
         Entry(
             name=f"{row.sop_penalty:g}",
-            data=f"digits test, strengths of the brake, means of {len(SEEDS)} seeds",
+            data=f"digits test, strengths of the SOP penalty, means of {len(SEEDS)} seeds",
             source="measured",
             energy_mj=row.energy_mj,
             top1=100 * row.test_accuracy,
         )
         for row in means.itertuples()
     ]
-    save(energy_accuracy(entries), report / "brake.png")
+    save(energy_accuracy(entries), report / "sop_penalty.png")
 
 
 if __name__ == "__main__":
