@@ -50,7 +50,7 @@ def main() -> None:
         with processes("".join(sys.argv[1:2])):
             app()
     except ValueError as error:
-        from msvit_energy.workflows.user_errors import USER_ERRORS
+        from msvit_energy.workflows.user_errors import USER_ERRORS  # not before: it needs torch
 
         if not isinstance(error, USER_ERRORS):
             raise
