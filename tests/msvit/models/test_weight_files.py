@@ -139,7 +139,7 @@ class Custom:
     [
         (
             {"state_dict": {"a": torch.zeros(1)}, "extra": Custom()},
-            "it would run tests.msvit.models.test_weight_files.Custom when opened",
+            f"it would run {__name__}.Custom when opened",
         ),
         ([1, 2], "holds a list, not a state dict"),
         ({"epoch": 3}, "holds no state dict; its entries: epoch"),
