@@ -122,7 +122,7 @@ def test_facts_of_a_profile_are_the_profiles() -> None:
     operators = stored["entries"][: len(frame)]
     assert [entry["layer"] for entry in operators] == list(frame.layer)
     assert [entry["macs"] for entry in operators] == list(frame.macs_per_step)
-    assert [entry["rate"] for entry in operators] == list(frame.input_rate)
+    assert [entry["rate"] for entry in operators] == [record["input_rate"] for record in profile.records()]
     assert [entry["kind"] for entry in operators] == list(frame.kind)
     events = [entry["events"] for entry in operators if entry["events"] is not None]
     assert events == list(frame.events.dropna())
