@@ -157,18 +157,20 @@ def _sidecar_spec(path: Path, name: str | None) -> ModelSpec | None:
 def _inferred_spec(path: Path, stored: Stored, name: str | None, time_steps: int | None) -> tuple[ModelSpec, list[str]]:
     """Model and arguments from the caller's name, the file's arguments, and keys and shapes; with notes."""
     notes = []
-    said = stored.model_name
+    stored_name = stored.model_name
     if name is not None:
         args = shape_arguments(name, stored.weights)
-    elif said in list_models():
-        name, args = said, shape_arguments(said, stored.weights)
+    elif stored_name in list_models():
+        name, args = stored_name, shape_arguments(stored_name, stored.weights)
         notes.append(f"model {name} (the file says so)")
     else:
         try:
             name, args = identify(stored.weights)
         except ModelError as error:
             raise ModelError(f"{path}: {error}") from error
-        notes.append(f"model {name} (from keys and shapes" + (f"; the file calls it {said!r})" if said else ")"))
+        notes.append(
+            f"model {name} (from keys and shapes" + (f"; the file calls it {stored_name!r})" if stored_name else ")")
+        )
     notes += [f"{argument} {value} (from shapes)" for argument, value in args.items()]
     own = {"time_steps": stored.time_steps, "img_size": stored.img_size}
     for argument, value in own.items():

@@ -64,7 +64,7 @@ class Operand:
 
     @property
     def nonzero_rate(self) -> float:
-        """Share of the values that are not 0; NaN where a table of rates does not say."""
+        """Share of the values that are not 0; NaN where a table of rates does not have it."""
         return float(sum(self.nonzeros) / self.elements) if self.nonzeros else math.nan
 
     def mean(self) -> Amount:

@@ -27,7 +27,7 @@ class Profile:
     """One measurement of one model on one set of images; json_format.py keeps it as JSON.
 
     `moments` are the exact second moments of the counts over images, from which uncertainties come. `parameters` is the
-    number of the model's trainable and frozen weights, None where a file of an earlier version does not say it.
+    number of the model's trainable and frozen weights, None where a file of an earlier version does not have it.
     """
 
     images: Annotated[Positive, Meta(description="number of images measured")]

@@ -164,8 +164,8 @@ def test_nothing_is_loaded_and_nothing_is_inline_in_attributes(parsed: Parsed) -
 
 def test_names_from_models_are_text(tmp_path: Path) -> None:
     profile = renamed(profiles()["four"], {LAYER: HOSTILE, NEURON: f"{HOSTILE}2", "stage2": "<b>"}, tmp_path)
-    said = {"model": {"name": HOSTILE, HOSTILE: HOSTILE}, "warnings": [HOSTILE]}
-    html = page({HOSTILE: replace(profile, provenance=Provenance.of(said))}, "appendix-c", FP32)
+    facts = {"model": {"name": HOSTILE, HOSTILE: HOSTILE}, "warnings": [HOSTILE]}
+    html = page({HOSTILE: replace(profile, provenance=Provenance.of(facts))}, "appendix-c", FP32)
     parsed = Parsed(html)
     assert len([tag for tag, _, _ in parsed.raw if tag == "script"]) == 7
     assert "<script>alert(1)" not in html
