@@ -27,7 +27,7 @@ class Measured:
 
     seconds: Sequence[float]
     peak_mb: float
-    said: Mapping[str, Any]
+    reported: Mapping[str, Any]
 
     def ratio(self, other: "Measured") -> tuple[float, float, float]:
         """How many times as long the other takes: median, least and greatest over the rounds."""
@@ -104,9 +104,9 @@ class Turns:
             yield
             print(time.perf_counter() - started, file=self._answers, flush=True)
 
-    def tell(self, said: Mapping[str, Any]) -> None:
+    def report(self, facts: Mapping[str, Any]) -> None:
         """The end: the peak of the memory during the turns, and what else there is to say."""
-        print(json.dumps({"peak_mb": self._needed, **said}), file=self._answers, flush=True)
+        print(json.dumps({"peak_mb": self._needed, **facts}), file=self._answers, flush=True)
 
 
 def answer(step: Callable[[], None], end: Callable[[], Mapping[str, Any]]) -> None:
@@ -114,7 +114,7 @@ def answer(step: Callable[[], None], end: Callable[[], Mapping[str, Any]]) -> No
     turns = Turns()
     for _ in turns:
         step()
-    turns.tell(end())
+    turns.report(end())
 
 
 def peak() -> float:

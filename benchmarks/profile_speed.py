@@ -85,7 +85,7 @@ def contestant(kind: str, name: str, statistics: str, tool: str) -> None:
         counted = step()
     if counted is not None and not sum(counted):
         raise SystemExit("counts nothing")
-    turns.tell({"spikes": spikes.hexdigest(), "counted": counted})
+    turns.report({"spikes": spikes.hexdigest(), "counted": counted})
 
 
 def profiled(model: Any, images: Any) -> None:
@@ -102,7 +102,7 @@ def profiled(model: Any, images: Any) -> None:
         digests.append(spikes.hexdigest())
 
     report = price(profile(model, batches()))
-    turns.tell({"spikes": digests[0], "counted": (report.acs, report.macs)})
+    turns.report({"spikes": digests[0], "counted": (report.acs, report.macs)})
 
 
 @contextmanager
@@ -147,11 +147,11 @@ def table(name: str, results: dict[str, Measured], absent: dict[str, str]) -> st
     for kind, measured in results.items():
         median = sorted(measured.seconds)[len(measured.seconds) // 2]
         ratios = [f"{x:.2f} | {low:.2f}, {high:.2f}" for x, low, high in (bare.ratio(measured), ours.ratio(measured))]
-        counted = [f"{number / 1e6:.1f}" for number in measured.said["counted"] or ()] or ["", ""]
+        counted = [f"{number / 1e6:.1f}" for number in measured.reported["counted"] or ()] or ["", ""]
         lines.append(
             f"| {kind} | {median:.2f} | {' | '.join(ratios)} | {measured.peak_mb:.0f} | "
             f"{measured.peak_mb / bare.peak_mb:.2f} | {' | '.join(counted)} | "
-            f"{'equal' if measured.said['spikes'] == bare.said['spikes'] else 'DIFFERENT'} |"
+            f"{'equal' if measured.reported['spikes'] == bare.reported['spikes'] else 'DIFFERENT'} |"
         )
     lines += [f"| {kind} | {problem} {'| ' * 9}|" for kind, problem in absent.items()]
     return "\n".join(lines) + "\n"

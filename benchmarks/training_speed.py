@@ -84,7 +84,7 @@ def table(results: dict[str, Measured], folder: Path) -> str:
         differ = distance(folder / f"{name}.pt", folder / "plain.pt")
         lines.append(
             f"| {name} | {median:.2f} | {middle:.2f} | {least:.2f}, {most:.2f} | {measured.peak_mb:.0f} | "
-            f"{measured.peak_mb / plain.peak_mb:.2f} | {measured.said['loss']:.7f} | {differ:.1e} |"
+            f"{measured.peak_mb / plain.peak_mb:.2f} | {measured.reported['loss']:.7f} | {differ:.1e} |"
         )
     lines += [
         "",

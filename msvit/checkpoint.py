@@ -159,11 +159,11 @@ def _inferred_spec(
 ) -> tuple[ModelSpec, list[str]]:
     """Model and arguments from the caller's name, the file's arguments, and keys and shapes; with notes."""
     notes = []
-    own_name = stored.model_name
+    stored_name = stored.model_name
     if name is not None:
         args = shape_arguments(name, stored.weights)
-    elif own_name in list_models():
-        name, args = own_name, shape_arguments(own_name, stored.weights)
+    elif stored_name in list_models():
+        name, args = stored_name, shape_arguments(stored_name, stored.weights)
         notes.append(f"model {name} (the file says so)")
     else:
         try:
@@ -171,7 +171,7 @@ def _inferred_spec(
         except ModelError as error:
             raise ModelError(f"{path}: {error}") from error
         notes.append(
-            f"model {name} (from keys and shapes" + (f"; the file calls it {own_name!r})" if own_name else ")")
+            f"model {name} (from keys and shapes" + (f"; the file calls it {stored_name!r})" if stored_name else ")")
         )
     notes += [f"{argument} {value} (from shapes)" for argument, value in args.items()]
     known = {"time_steps": stored.time_steps, "img_size": stored.img_size}

@@ -4,7 +4,7 @@ Two kinds of CSV are read:
 - `layer,input_rate[,nonzero_rate][,kind]`: the mean of an operator's input; a row may also name a layer of neurons,
   then it is its firing rate, which is what the products of attention need;
 - the log of Spikingformer's tool (`name,type,dense_ops_per_image,ac_ops,mac_ops,spike_rate_percent`): the rate of a
-  convolution or linear layer is ac_ops / dense_ops, real-valued where mac_ops says so; that of neurons is their output.
+  convolution or linear layer is ac_ops / dense_ops, real-valued if mac_ops is not 0; that of neurons is their output.
 """
 
 import csv
@@ -39,7 +39,7 @@ KIND_OF_ORIGIN: dict[str, Kind] = {"spikes": "binary", "sum": "integer", "produc
 
 @dataclass(frozen=True)
 class Rate:
-    """One row: mean, share of non-zero values, kind, dense operations per image; None where the table does not say."""
+    """One row: mean, share of non-zero values, kind, dense operations per image; None if the table lacks it."""
 
     mean: float
     nonzero: float | None = None
@@ -203,7 +203,7 @@ class _Filling:
 
 
 def filled(operand: Operand, rate: Rate, kind: Kind) -> Operand:
-    """An operand of that kind and rate; its share of non-zero values stays unknown if nothing says it."""
+    """An operand of that kind and rate; its share of non-zero values stays unknown if nothing gives it."""
     runs = len(operand.sums)
     if kind == "binary" and rate.mean > 1:
         raise EnergyError(f"{operand.layer}: its input is spikes, so its rate is at most 1, not {rate.mean}")

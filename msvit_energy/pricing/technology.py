@@ -89,11 +89,11 @@ def with_prices(base: Technology, e_mac: float | None, e_ac: float | None) -> Te
     if e_mac is None and e_ac is None:
         return base
     given = {"E_MAC": e_mac, "E_AC": e_ac}
-    said = ", ".join(f"{label} {price} pJ" for label, price in given.items() if price is not None)
+    listed = ", ".join(f"{label} {price} pJ" for label, price in given.items() if price is not None)
     rest = "" if None not in given.values() else f", the rest as {base.name}"
     return Technology(
         "custom",
         base.e_mac if e_mac is None else e_mac,
         base.e_ac if e_ac is None else e_ac,
-        source=f"given by hand: {said}{rest}",
+        source=f"given by hand: {listed}{rest}",
     )

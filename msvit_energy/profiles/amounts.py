@@ -1,4 +1,4 @@
-"""Quantities that are linear in what was counted, and what their spread over images says about them.
+"""Quantities that are linear in what was counted, and their uncertainty from the spread over images.
 
 Whatever a protocol computes per image is a constant plus weights times measured counts. So the exact second moments of
 the counts, kept in the profile, give the uncertainty of any protocol at any price, without the images.

@@ -15,7 +15,7 @@ class MemoryEstimate:
     """SpikingJelly's estimate after Lemaire et al. 2022 (operations, addressing, memory), images run one by one.
 
     `parts_pj` has the energy of every image for each part; `model` is the estimator's name for itself, `warnings` what
-    it says it left out.
+    it left out, in its words.
     """
 
     model: Annotated[str, Meta(description="the estimator's name for itself")]

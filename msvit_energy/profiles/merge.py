@@ -62,7 +62,7 @@ def _check_same(first: Profile, other: Profile, label: str, other_label: str) ->
 
 
 def _fact(profile: Profile, path: tuple[str, str]) -> Any:
-    """A fact of the provenance, None where nothing was said."""
+    """A fact of the provenance, None where it is not stated."""
     record, name = path
     value = getattr(getattr(profile.provenance, record), name, None)
     return None if value is UNSET else value

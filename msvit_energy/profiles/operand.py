@@ -58,8 +58,13 @@ class Operand:
         return float(sum(self.sums) / self.elements)
 
     @property
+    def input_rate(self) -> float | None:
+        """The rate of spikes or of sums of spikes; None for real numbers, which have a mean but no rate."""
+        return None if self.kind == "analog" else self.rate
+
+    @property
     def nonzero_rate(self) -> float:
-        """Share of the values that are not 0; NaN where a table of rates does not say."""
+        """Share of the values that are not 0; NaN where a table of rates does not have it."""
         return float(sum(self.nonzeros) / self.elements) if self.nonzeros else math.nan
 
     def mean(self) -> Amount:

@@ -27,7 +27,7 @@ class Profile:
     """One measurement of one model on one set of images; json_format.py keeps it as JSON.
 
     `moments` are the exact second moments of the counts over images, from which uncertainties come. `parameters` is the
-    number of the model's trainable and frozen weights, None where a file of an earlier version does not say it.
+    number of the model's trainable and frozen weights, None where a file of an earlier version does not have it.
     """
 
     images: Annotated[Positive, Meta(description="number of images measured")]
@@ -116,7 +116,10 @@ class Profile:
         return load(path)
 
     def records(self) -> list[dict[str, Any]]:
-        """One record per operator. MACs are per run, SOPs per image (Appendix C), rates of the driving operand."""
+        """One record per operator. MACs are per run, SOPs per image (Appendix C), rates of the driving operand.
+
+        Real numbers are no spikes, so an analog input has neither `input_rate` nor `sops`: they are None.
+        """
         events = self.events_by_layer()
         return [
             {
@@ -127,10 +130,10 @@ class Profile:
                 "kind": operator.driver.kind,
                 "macs_per_step": operator.macs_per_step,
                 "runs_per_image": operator.runs_per_image,
-                "input_rate": operator.driver.rate,
+                "input_rate": operator.driver.input_rate,
                 "nonzero_rate": operator.driver.nonzero_rate,
                 "input_max": operator.driver.maximum,
-                "sops": operator.sops,
+                "sops": None if operator.driver.kind == "analog" else operator.sops,
                 "events": events.get(operator.layer),
             }
             for operator in self.operators

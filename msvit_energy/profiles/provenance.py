@@ -8,9 +8,9 @@ from dataclasses import dataclass, field, fields, is_dataclass, replace
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
-from typing import Any, Self, TypeVar, Union
+from typing import Annotated, Any, Self, TypeVar, Union
 
-from msgspec import UNSET, UnsetType, ValidationError, convert
+from msgspec import UNSET, Meta, UnsetType, ValidationError, convert
 
 from msvit_energy.errors import EnergyError
 from msvit_energy.profiles.refusal import refusal
@@ -18,7 +18,7 @@ from msvit_energy.profiles.refusal import refusal
 LIBRARIES = ("msvit-energy", "torch", "torchvision", "spikingjelly", "timm", "fvcore")
 
 T = TypeVar("T")
-# UNSET where nothing was said, and then not in the file. None and UNSET are both false.
+# UNSET where a fact is not stated, and then not in the file. None and UNSET are both false.
 Stated = Union[T, None, UnsetType]  # noqa: UP007 (mypy knows no generic alias with |)
 
 
@@ -33,7 +33,7 @@ class ModelOrigin:
 
 @dataclass(frozen=True)
 class CheckpointOrigin:
-    """File of the weights, whether they are its moving average, and what had to be found out to open it, in words."""
+    """File of the weights, whether they are its moving average, and what was inferred to open it, in words."""
 
     file: Stated[str] = UNSET
     sha256: Stated[str] = UNSET
@@ -90,26 +90,29 @@ class MergedPart:
 
 @dataclass(frozen=True)
 class Provenance:
-    """Everything that is known of where a profile comes from. What is UNSET was not said, and is not in the file.
+    """Everything that is known of where a profile comes from.
 
-    A `checkpoint` of None says that the weights are untrained, or were loaded by the model's own factory. `created` is
-    UTC in ISO 8601. `other` holds facts of other programs; they stand beside these in the file.
+    What is UNSET is not stated, and not in the file. `other` holds facts of other programs; in the file they stand
+    beside these.
     """
 
-    checkpoint: Stated[CheckpointOrigin] = UNSET
+    checkpoint: Annotated[
+        Stated[CheckpointOrigin],
+        Meta(description="the weights' file; null if they are untrained, or loaded by the model's own factory"),
+    ] = UNSET
     model: Stated[ModelOrigin] = UNSET
-    device: Stated[str] = UNSET
+    device: Annotated[Stated[str], Meta(description="such as cpu or cuda")] = UNSET
     fast: Stated[FastInference] = UNSET
     data: Stated[DataOrigin] = UNSET
-    rates: Stated[RatesOrigin] = UNSET
-    batch_size: Stated[int] = UNSET
-    epoch: Stated[int | float] = UNSET
-    created: Stated[str] = UNSET
-    command: Stated[tuple[str, ...]] = UNSET
-    python: Stated[str] = UNSET
-    versions: Stated[Mapping[str, str]] = UNSET
-    warnings: Stated[tuple[str, ...]] = UNSET
-    merged: Stated[tuple[MergedPart, ...]] = UNSET
+    rates: Annotated[Stated[RatesOrigin], Meta(description="only if nothing was measured")] = UNSET
+    batch_size: Annotated[Stated[int], Meta(description="images per forward")] = UNSET
+    epoch: Annotated[Stated[int | float], Meta(description="of the training, counted from 1")] = UNSET
+    created: Annotated[Stated[str], Meta(description="UTC, ISO 8601")] = UNSET
+    command: Annotated[Stated[tuple[str, ...]], Meta(description="command line, by argument")] = UNSET
+    python: Annotated[Stated[str], Meta(description="version of Python")] = UNSET
+    versions: Annotated[Stated[Mapping[str, str]], Meta(description="versions of libraries")] = UNSET
+    warnings: Annotated[Stated[tuple[str, ...]], Meta(description="what a reader must know first, in words")] = UNSET
+    merged: Annotated[Stated[tuple[MergedPart, ...]], Meta(description="profiles that this one joins")] = UNSET
     other: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod

@@ -13,7 +13,7 @@ def refusal(error: ValidationError, content: Any) -> str:
     text, _, path = str(error).removesuffix("`").partition(" - at `")
     text = text.replace("`", "")
     text = text[0].lower() + text[1:]
-    if text.startswith("expected") and ", got " not in text and "[...]" not in path:  # a key that msgspec does not say
+    if text.startswith("expected") and ", got " not in text and "[...]" not in path:  # of an unknown key
         text += f", got {_value_at(path, content)}"
     return f"{path or '$'}: {text}"
 

@@ -100,11 +100,13 @@ def _known(entry: Operator | Overhead | None, events: float | None) -> dict[str,
     if isinstance(entry, Operator):
         driver = entry.driver
         nonzero = None if math.isnan(driver.nonzero_rate) else driver.nonzero_rate
-        known = {"op": entry.op, "kind": driver.kind, "rate": driver.rate, "nonzero": nonzero, "events": events}
+        known = {"op": entry.op, "kind": driver.kind, "rate": driver.input_rate, "nonzero": nonzero, "events": events}
         return known | {"macs": entry.macs_per_step, "dense": entry.macs_per_image, "runs": entry.runs_per_image}
-    flow = entry.operands[-1] if entry is not None and entry.operands else None
-    known = {"op": entry and entry.op, "kind": flow and flow.kind, "rate": flow and flow.rate, "nonzero": None}
-    return known | {"events": None, "macs": None, "dense": None, "runs": None}
+    blank = dict.fromkeys(("op", "kind", "rate", "nonzero", "events", "macs", "dense", "runs"))
+    if entry is None:
+        return blank
+    flow = {"kind": entry.flow().kind, "rate": entry.flow().input_rate} if entry.operands else {}
+    return blank | {"op": entry.op} | flow
 
 
 def operations(profile: Profile, choice: str, entries: Entries, known: "dict[Any, Variances]") -> dict[str, Any]:

@@ -14,7 +14,7 @@ from msvit_energy.reporting.table import Column, Table
 def terminal(table: Table) -> Group:
     """Warnings, the table and its notes; where space is short text folds, numbers never."""
     shown = RichTable(
-        title=Text(table.title) if table.title else None,
+        title=Text(table.title),
         title_justify="left",
         box=SIMPLE_HEAD,
         padding=(0, 1, 0, 0),

@@ -1,8 +1,9 @@
 """Measure a loaded model on the images that were asked for, and say where the profile comes from."""
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import nn
@@ -17,13 +18,9 @@ from msvit_energy.errors import EnergyError
 from msvit_energy.profiles.image_indices import write_ranges
 from msvit_energy.profiles.merge import merge
 from msvit_energy.profiles.provenance import Provenance, command_line
+from msvit_energy.recording.firing_maps import FiringMaps
 from msvit_energy.workflows.model_loading import LoadedModel
 from msvit_energy.workflows.progress import Progress, no_progress
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from msvit_energy.recording.firing_maps import FiringMaps
 
 
 @dataclass(frozen=True)
@@ -97,8 +94,8 @@ def profile_together(
     *,
     workers: int | None = 0,
     lemaire: int = 0,
-    maps: "FiringMaps | None" = None,
-    enough: "Callable[[Profile], bool] | None" = None,
+    maps: FiringMaps | None = None,
+    enough: Callable[[Profile], bool] | None = None,
     **options: Any,
 ) -> Profile:
     """The profile of all images, of which each process measures some: whole batches, so that one process alone would

@@ -33,7 +33,6 @@ class LoadedModel:
 
     def size(self, given: str | None) -> tuple[int, int, int]:
         """C, H, W of the images: as given, else the model's own; EnergyError if neither says it all."""
-
         if given is not None:
             return parse_size(given, self.input_size)
         if self.input_size is None:
@@ -43,7 +42,6 @@ class LoadedModel:
 
 def parse_size(text: str, own: tuple[int, int, int] | None) -> tuple[int, int, int]:
     """C, H, W from "288", "288x384" (with the model's own channels) or "3x288x384"; EnergyError otherwise."""
-
     parts = text.split("x")
     if not all(part.isdigit() and int(part) > 0 for part in parts) or len(parts) > 3:
         raise EnergyError(f"input size must be N, HxW or CxHxW, such as 288, 288x384 or 3x288x384, not {text!r}")
@@ -75,7 +73,6 @@ def load_model(
 
 def parse_arguments(text: str | None) -> dict[str, Any]:
     """Keyword arguments from a JSON object; EnergyError for anything else."""
-
     if text is None:
         return {}
     try:
@@ -89,7 +86,6 @@ def parse_arguments(text: str | None) -> dict[str, Any]:
 
 def without_memory(name: str, arguments: Mapping[str, Any]) -> SpikingClassifier:
     """A registered model on the meta device: shapes, no weights."""
-
     with torch.device("meta"):
         return msvit.create_model(name, **arguments)
 
@@ -125,7 +121,6 @@ def load_registered(
 
 def _foreign(name: str, arguments: dict[str, Any], ckpt: Path | None, ema: bool, seed: int, device: str) -> LoadedModel:
     """Anybody's model, made by calling `package.module:factory` with the arguments."""
-
     factory = _imported(name)
     try:
         inspect.signature(factory).bind(**arguments)
@@ -149,7 +144,6 @@ def _foreign(name: str, arguments: dict[str, Any], ckpt: Path | None, ema: bool,
 
 def _imported(name: str) -> Any:
     """The callable that `package.module:factory` names; modules of the current folder are found too."""
-
     module_name, _, attribute = name.partition(":")
     if "" not in sys.path:
         sys.path.insert(0, "")

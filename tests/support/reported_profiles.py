@@ -22,11 +22,11 @@ def profiles() -> dict[str, Profile]:
     parity.draw(model, {"seed": 0, "gain": 2.5, "input_shape": (1, 1, 12, 12), "input_kind": "image"})
     images = torch.rand(6, 1, 12, 12, generator=torch.Generator().manual_seed(0))
     labels = torch.arange(6)
-    said = {"model": {"name": "msvit_digits"}, "data": {"name": "noise"}, "command": ["msvit-energy", "a b"]}
+    facts = {"model": {"name": "msvit_digits"}, "data": {"name": "noise"}, "command": ["msvit-energy", "a b"]}
     return {
-        "four": msvit_energy.profile(model, [(images, labels)], lemaire=2, provenance=said),
-        "two": msvit_energy.profile(model, [(images, labels)], time_steps=2, provenance=said),
-        "single": msvit_energy.profile(model, [images[:1]], provenance=said | {"warnings": ["one image only"]}),
+        "four": msvit_energy.profile(model, [(images, labels)], lemaire=2, provenance=facts),
+        "two": msvit_energy.profile(model, [(images, labels)], time_steps=2, provenance=facts),
+        "single": msvit_energy.profile(model, [images[:1]], provenance=facts | {"warnings": ["one image only"]}),
     }
 
 

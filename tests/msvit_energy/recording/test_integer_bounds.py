@@ -1,4 +1,4 @@
-"""What is said to be whole numbers without looking, against what the functions return."""
+"""What is taken to be whole numbers without looking, against what the functions return."""
 
 from collections.abc import Callable
 from typing import Any
@@ -103,7 +103,7 @@ def test_products_of_numbers_that_bfloat16_would_round_are_looked_at() -> None:
 
 
 def remembered(cache: TensorStatsCache, function: Function, *arguments: Tensor) -> Tensor:
-    """The output of a call that the cache are told of."""
+    """The output of a call, as the cache notes it."""
     output: Tensor = function(*arguments)
     cache.note_output(function, arguments, {}, output)
     return output

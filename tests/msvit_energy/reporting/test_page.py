@@ -122,7 +122,7 @@ def test_facts_of_a_profile_are_the_profiles() -> None:
     operators = stored["entries"][: len(frame)]
     assert [entry["layer"] for entry in operators] == list(frame.layer)
     assert [entry["macs"] for entry in operators] == list(frame.macs_per_step)
-    assert [entry["rate"] for entry in operators] == list(frame.input_rate)
+    assert [entry["rate"] for entry in operators] == [record["input_rate"] for record in profile.records()]
     assert [entry["kind"] for entry in operators] == list(frame.kind)
     events = [entry["events"] for entry in operators if entry["events"] is not None]
     assert events == list(frame.events.dropna())
@@ -164,8 +164,8 @@ def test_nothing_is_loaded_and_nothing_is_inline_in_attributes(parsed: Parsed) -
 
 def test_names_from_models_are_text(tmp_path: Path) -> None:
     profile = renamed(profiles()["four"], {LAYER: HOSTILE, NEURON: f"{HOSTILE}2", "stage2": "<b>"}, tmp_path)
-    said = {"model": {"name": HOSTILE, HOSTILE: HOSTILE}, "warnings": [HOSTILE]}
-    html = page({HOSTILE: replace(profile, provenance=Provenance.of(said))}, "appendix-c", FP32)
+    facts = {"model": {"name": HOSTILE, HOSTILE: HOSTILE}, "warnings": [HOSTILE]}
+    html = page({HOSTILE: replace(profile, provenance=Provenance.of(facts))}, "appendix-c", FP32)
     parsed = Parsed(html)
     assert len([tag for tag, _, _ in parsed.raw if tag == "script"]) == 7
     assert "<script>alert(1)" not in html
