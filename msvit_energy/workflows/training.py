@@ -54,7 +54,7 @@ class TrainingRequest:
 
     @property
     def names_run_alone(self) -> bool:
-        """Whether nothing is said that a run in `folder` would not know by itself."""
+        """Whether it says nothing that a run in `folder` would not know by itself."""
         return not any((self.model, self.epochs, self.batch_size, self.settings, self.init, self.seed))
 
 

@@ -4,11 +4,18 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import TensorDataset
 
+import msvit
+from msvit.classifier import SpikingClassifier
 from msvit.training.recipes import Recipe
 
 TINY = Recipe(
     name="tiny", model="msvit_digits", data="digits", epochs=2, batch_size=8, base_lr=1e-2, label_smoothing=0.1
 )
+
+
+def network() -> SpikingClassifier:
+    """A narrow msvit_digits with fresh weights: what a run does to bits does not depend on the width."""
+    return msvit.create_model(TINY.model, embed_dims=(16, 16, 32), num_heads=(2, 2, 2), time_steps=2)
 
 
 def images(count: int = 48) -> TensorDataset:

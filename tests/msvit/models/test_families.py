@@ -11,6 +11,7 @@ import msvit_energy
 from msvit.attention import Matmul
 from msvit_energy import Profile
 from msvit_energy.dense.graph import trace
+from msvit_energy.dense.meta_tensors import ShapesOnly
 from msvit_energy.geometry import geometry
 from tests.support import parity
 
@@ -96,10 +97,12 @@ def test_parameters_and_state_dict_are_the_official_ones(official: Official) -> 
 @pytest.mark.parametrize("official", OFFICIAL, ids=by_config)
 def test_dense_macs_per_layer_are_the_recorded_ones(official: Official) -> None:
     facts = parity.read(f"{official.config}.flops.json")
-    model = msvit.create_model(official.name, **official.args | {"time_steps": 1}).eval()
+    with torch.device("meta"):
+        model = msvit.create_model(official.name, **official.args | {"time_steps": 1}).eval()
     products = [name for name, module in model.named_modules() if isinstance(module, Matmul)]
     layers = facts["macs_conv_linear_by_module"]
-    counted = trace(model, torch.zeros(1, *model.input_size), []).own_macs
+    with ShapesOnly():  # the same graph as with values (tests/msvit_energy/dense), in a tenth of the time
+        counted = trace(model, torch.zeros(1, *model.input_size, device="meta"), []).own_macs
     assert {name: counted[name] for name in layers} == layers
     assert not any(macs for name, macs in counted.items() if name not in layers and name not in products)
     for owner, macs in facts["macs_matmul_by_module"].items():
@@ -207,19 +210,19 @@ FAMILIES = [
 def test_a_training_step_lowers_the_loss_and_reaches_every_used_parameter(name: str) -> None:
     torch.manual_seed(0)
     model = msvit.create_model(name, time_steps=2, num_classes=4).train()
-    channels, height, _ = model.input_size
-    side = min(height, 32)
+    channels = model.input_size[0]
+    side = max(12, 2 * model.total_stride)
     shape = (4, 2, channels, side, side) if channels == 2 else (4, channels, side, side)
     images, labels = torch.randn(shape) + 0.5, torch.arange(4)
     optimizer = torch.optim.AdamW(model.parameters(), lr=2e-3)
-    losses = []
-    for _ in range(6):
+    losses: list[float] = []
+    while len(losses) < 6 and not (losses and losses[-1] < losses[0]):
         loss = nn.functional.cross_entropy(model(images), labels)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
         losses.append(loss.item())
-    assert min(losses[1:]) < losses[0]
+    assert losses[-1] < losses[0]
     unused = parity.UNUSED.get(name.split("_", maxsplit=1)[0], ())
     for key, parameter in model.named_parameters():
         if not any(part in key for part in unused):

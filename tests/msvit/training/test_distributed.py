@@ -1,5 +1,6 @@
 """Two processes at one task against one process alone, and against torch's own batch norm."""
 
+import io
 import json
 import os
 import signal
@@ -7,6 +8,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import redirect_stderr
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -38,9 +40,10 @@ from msvit.training.evaluation import evaluate
 from msvit.training.loop import Interrupted, Training
 from msvit.training.recipes import get_recipe
 from msvit.training.state import random_states
+from msvit_energy.commands import main
 from msvit_energy.workflows.measurement import profile_together
 from tests.support.command_line import run
-from tests.support.training_runs import TINY, Noisy, images, same
+from tests.support.training_runs import TINY, Noisy, images, network, same
 
 IMAGES = 48
 
@@ -71,7 +74,7 @@ def one_step(recipe: Any = TINY) -> dict[str, Tensor]:
     changed = replace(recipe, optimizer="sgd", weight_decay=0.0, epochs=1, batch_size=IMAGES)
     dataset = images(IMAGES)
     dataset.tensors = (dataset.tensors[0].double(), dataset.tensors[1])
-    model = msvit.create_model("msvit_digits").double()
+    model = network().double()
     run = Training(changed, model, Batches(changed, dataset, dataset, 10))
     run.run()
     return {key: value.clone() for key, value in model.state_dict().items()}
@@ -80,9 +83,8 @@ def one_step(recipe: Any = TINY) -> dict[str, Tensor]:
 def whole_run(folder: Path | None = None) -> Training:
     random_seed(0)
     recipe = replace(TINY, mixup=0.4, drop_path=0.3, ema_decay=0.9, effective_batch=16, batch_size=4)
-    network: Any = msvit.create_model("msvit_digits")
     train = Noisy(*images(IMAGES).tensors)
-    run = Training(recipe, network, Batches(recipe, train, images(10), 10), folder=folder)
+    run = Training(recipe, network(), Batches(recipe, train, images(10), 10), folder=folder)
     random_seed(0, rank())
     return run
 
@@ -118,6 +120,16 @@ def wrong() -> int:
     raise ModelError("wrong")
 
 
+def refused_run(folder: Path) -> str:
+    """What `train` prints in a process where the folder holds a run."""
+    sys.argv = ["msvit-energy", "train", "digits", "--out", str(folder)]
+    errors = io.StringIO()
+    with redirect_stderr(errors), pytest.raises(SystemExit) as end:
+        main()
+    assert end.value.code == 2
+    return errors.getvalue()
+
+
 def on_an_interval() -> None:
     profile_together(nn.Identity(), images(10), 5, enough=lambda profile: True)
 
@@ -143,6 +155,7 @@ def observed(folder: Path) -> dict[str, Any]:
         "first": from_first(lambda: f"of {rank()}"),
         "ahead": first_ahead(lambda: (folder / "made").touch() if rank() == 0 else (folder / "made").exists()),
         "refused": [refused(lambda: from_first(wrong)), refused(on_an_interval)],
+        "refused_run": refused_run(folder),
         "orders": orders,
         "tested": [len(labels) for _, labels in batches.test()],
         "accuracy": evaluate(model, batches, "cpu"),
@@ -217,7 +230,7 @@ def test_batch_norm_is_that_of_all_images(both: list[dict[str, Any]]) -> None:
 
 def test_an_update_by_two_processes_is_that_of_one(both: list[dict[str, Any]]) -> None:
     alone = one_step()
-    start = msvit.create_model("msvit_digits")
+    start = network()
     for key, value in alone.items():
         torch.testing.assert_close(both[0]["step"][key], value, rtol=1e-9, atol=1e-12, msg=key)
         assert torch.equal(both[0]["step"][key], both[1]["step"][key])
@@ -228,6 +241,12 @@ def test_a_run_of_two_processes_goes_on_to_the_same_bits(both: list[dict[str, An
     assert both[0]["resumed"] and both[1]["resumed"]
     assert both[0]["history"] == both[1]["history"]
     assert len(both[0]["states"]) == 2
+
+
+def test_a_command_that_is_refused_says_so_once(both: list[dict[str, Any]]) -> None:
+    first, second = (seen["refused_run"] for seen in both)
+    assert first.endswith("holds a run; --resume goes on with it, --force replaces it\n")
+    assert (first.count("error: "), second) == (1, "")
 
 
 def test_alone_nothing_changes(tmp_path: Path) -> None:
@@ -290,7 +309,8 @@ def test_two_processes_give_the_profile_of_one(
 
 
 def test_two_processes_train_a_checkpoint(tmp_path: Path) -> None:
-    short = ("--epochs", "1", "--batch-size", "128", "--set", "profile_every=1", "--set", "profile_images=64")
+    settings = ("profile_every=1", "profile_images=64", 'model_args={"time_steps": 1}')
+    short = ("--epochs", "1", "--batch-size", "128", *(part for text in settings for part in ("--set", text)))
     end = torchrun(tmp_path, "train", "digits", *short, "--out", "run")
     assert end.returncode == 0, end.stderr
     assert end.stdout.count("test accuracy") == 2  # of the epoch, of the weights
@@ -299,5 +319,3 @@ def test_two_processes_train_a_checkpoint(tmp_path: Path) -> None:
     history = (tmp_path / "run" / "history.csv").read_text().splitlines()
     loss = float(history[1].split(",")[1])
     assert 1 < loss < 2.303  # ln 10: learns nothing
-    end = torchrun(tmp_path, "train", "digits", *short, "--out", "run")
-    assert end.stderr.count("error: run holds a run; --resume goes on with it, --force replaces it") == 1

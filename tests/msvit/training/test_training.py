@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -34,16 +33,16 @@ from msvit.training.recipes import RECIPES, Recipe, about, get_recipe
 from msvit.training.sop_penalty import SOPPenalty
 from msvit.training.state import newest_state, save_state
 from msvit_energy.workflows.training import dense_macs
-from tests.support.training_runs import TINY, Noisy, images, same, weights
+from tests.support.training_runs import TINY, Noisy, images, network, same, weights
 
 
 def run_of(recipe: Recipe, folder: Path | None = None, model: nn.Module | None = None, **options: Any) -> Training:
     random_seed(0)
-    network: Any = model or msvit.create_model("msvit_digits")
+    trained: Any = model or network()
     train = Noisy(*images().tensors)
-    penalty = SOPPenalty(network, dense_macs) if recipe.sop_penalty else None
+    penalty = SOPPenalty(trained, dense_macs) if recipe.sop_penalty else None
     batches = Batches(recipe, train, images(10), 10)
-    return Training(recipe, network, batches, folder=folder, penalty=penalty, **options)
+    return Training(recipe, trained, batches, folder=folder, penalty=penalty, **options)
 
 
 def stopping_at(*steps: int) -> Callable[[float], None]:
@@ -250,7 +249,7 @@ def test_the_penalty_has_a_gradient_and_leaves_no_hook(small_model: SpikingClass
 def test_a_penalty_that_the_recipe_asks_for_must_be_given() -> None:
     recipe = replace(TINY, sop_penalty=0.5)
     with pytest.raises(ModelError, match=r"sop_penalty is 0.5, but the run was given no penalty"):
-        Training(recipe, msvit.create_model("msvit_digits"), Batches(recipe, images(), images(10), 10))
+        Training(recipe, network(), Batches(recipe, images(), images(10), 10))
 
 
 def test_a_penalty_on_spikes_lowers_them() -> None:
@@ -323,30 +322,36 @@ def test_a_full_disk_leaves_the_previous_file_whole(tmp_path: Path, monkeypatch:
 
 
 KILLED = """
-import sys, torch
+import os, signal, sys, time, torch
 from pathlib import Path
 from msvit.training.state import save_state
-for update in range(10**6):
-    save_state(Path(sys.argv[1]), update, {"update": update, "weights": torch.full((500_000,), float(update))}, keep=2)
-    print(update, flush=True)
+torch.set_num_threads(1)
+for attempt in range(4):
+    reader, writer = os.pipe()
+    child = os.fork()
+    if not child:
+        for update in range(10**6):
+            state = {"update": update, "weights": torch.full((500_000,), float(update))}
+            save_state(Path(sys.argv[1], str(attempt)), update, state, keep=2)
+            os.write(writer, b"%d " % update)
+    os.close(writer)
+    first = os.read(reader, 2)
+    time.sleep(0.013 * (attempt + 1))
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+    print((first + os.read(reader, 10**6)).split()[-1].decode())
 """
 
 
 def test_a_state_can_be_read_after_being_killed_while_writing(tmp_path: Path) -> None:
-    for attempt in range(4):
-        command = [sys.executable, "-c", KILLED, str(tmp_path)]
-        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as child:
-            assert child.stdout is not None
-            child.stdout.readline()
-            time.sleep(0.013 * (attempt + 1))
-            child.send_signal(signal.SIGKILL)
-            done = child.stdout.read().split()
-        state = newest_state(tmp_path, "cpu")
+    command = [sys.executable, "-c", KILLED, str(tmp_path)]
+    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout.split()
+    assert len(done) == 4
+    for attempt, last in enumerate(done):
+        state = newest_state(tmp_path / str(attempt), "cpu")
         assert state is not None
-        assert state["update"] >= int(done[-1] if done else 0)
+        assert state["update"] >= int(last)
         assert torch.equal(state["weights"], torch.full((500_000,), float(state["update"])))
-        for path in tmp_path.glob("state-*.pt"):
-            path.unlink()
 
 
 def test_the_newest_whole_state_is_taken_and_few_are_kept(tmp_path: Path) -> None:

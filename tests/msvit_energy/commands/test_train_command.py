@@ -18,7 +18,7 @@ from msvit_energy.errors import EnergyError
 from msvit_energy.workflows.training_files import earlier_files
 from tests.support.command_line import run
 
-SHORT = ("train", "digits", "--epochs", "1", "--batch-size", "64")
+SHORT = ("train", "digits", "--epochs", "1", "--batch-size", "64", "--set", 'model_args={"time_steps": 2}')
 
 
 @pytest.fixture(autouse=True)
@@ -40,7 +40,16 @@ def test_a_run_that_ended_before_its_first_state_may_be_begun_again() -> None:
 
 def test_tensorboard_gets_the_history(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     events = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
-    options = ("--epochs", "1", "--batch-size", "256", "--set", "tensorboard=true")
+    options = (
+        "--epochs",
+        "1",
+        "--batch-size",
+        "256",
+        "--set",
+        "tensorboard=true",
+        "--set",
+        'model_args={"time_steps": 1}',
+    )
     assert run(monkeypatch, "train", "digits", *options, "--out", "run") == 0
     history = pd.read_csv("run/history.csv")
     read = events.EventAccumulator("run").Reload()
@@ -75,7 +84,7 @@ def test_train_writes_a_checkpoint_that_profile_opens_and_a_stopped_run_goes_on_
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as child:
         assert child.stdout is not None
         assert child.stdout.readline().startswith("training msvit_digits on digits: 1 epochs")
-        time.sleep(3)
+        time.sleep(1)
         child.send_signal(signal.SIGINT)
         assert "stopped in epoch 1; go on: msvit-energy train digits --out stopped --resume" in child.stdout.read()
     assert child.returncode == 130
