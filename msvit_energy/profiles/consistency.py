@@ -9,7 +9,7 @@ from msvit_energy.profiles.operand import Operand
 from msvit_energy.profiles.profile import Profile
 
 
-def contradictions(profile: Profile) -> Iterator[tuple[str, str]]:
+def inconsistencies(profile: Profile) -> Iterator[tuple[str, str]]:
     """The path of each field that cannot be right, and why."""
     if profile.labelled > profile.images:
         yield "$.labelled", f"{profile.labelled} of {profile.images} images"

@@ -12,10 +12,10 @@ from typing import Any
 from msgspec import ValidationError, convert
 
 from msvit_energy.errors import EnergyError
-from msvit_energy.profiles.consistency import contradictions
+from msvit_energy.profiles.consistency import inconsistencies
 from msvit_energy.profiles.profile import Profile
-from msvit_energy.profiles.provenance import Provenance, sort_facts
-from msvit_energy.profiles.refusal import refusal
+from msvit_energy.profiles.provenance import Provenance, separate_facts
+from msvit_energy.profiles.validation_message import validation_message
 
 VERSION = 2
 OPTIONAL = ("parameters", "provenance")  # not in every file of this version
@@ -32,7 +32,7 @@ def save(profile: Profile, path: str | Path) -> None:
 def load(path: str | Path) -> Profile:
     """Read a saved profile; EnergyError for a missing or newer file, or with the path of a field that is damaged."""
     try:
-        content = json.loads(Path(path).read_text(), parse_constant=_refuse)
+        content = json.loads(Path(path).read_text(), parse_constant=_refuse, object_pairs_hook=_object)
     except OSError as error:
         raise EnergyError(f"cannot read profile {path}: {error.strerror}") from error
     except (ValueError, RecursionError) as error:
@@ -49,13 +49,13 @@ def load(path: str | Path) -> Profile:
 
 def profile_of(content: dict[str, Any]) -> Profile:
     """The profile that the content of a file describes; EnergyError with the path of the first field that is wrong."""
-    facts = {"provenance": sort_facts(content["provenance"])} if "provenance" in content else {}
+    facts = {"provenance": separate_facts(content["provenance"])} if "provenance" in content else {}
     try:
         profile = convert(content | facts, Profile, strict=True, dec_hook=_exact)
     except ValidationError as error:
-        raise EnergyError(refusal(error, content)) from error
+        raise EnergyError(validation_message(error, content)) from error
     _check_fields(content, profile, "$")
-    for path, message in contradictions(profile):
+    for path, message in inconsistencies(profile):
         raise EnergyError(f"{path}: {message}")
     return profile
 
@@ -85,8 +85,16 @@ def _check_fields(content: Any, built: Any, path: str) -> None:
                 raise EnergyError(f"{path}: object missing required field {name}")
         for name in content:
             if name not in names:
-                raise EnergyError(f"{path}: object contains unknown field {name}")
+                raise EnergyError(f"{path}: object contains unknown field {name!r}")
             _check_fields(content[name], getattr(built, name), f"{path}.{name}")
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        raise ValueError(f"{next(name for name in names if names.count(name) > 1)!r} stands twice in one object")
+    return found
 
 
 def _refuse(constant: str) -> None:

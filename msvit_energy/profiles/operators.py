@@ -47,7 +47,10 @@ class Operator:
 
     @property
     def sops(self) -> float:
-        """Synaptic operations per image, input rate x T x MACs (MSViT paper, Appendix C, equation 17)."""
+        """Synaptic operations per image, input rate x T x MACs (MSViT paper, Appendix C, equation 17).
+
+        Of an analog input the same product, which counts nothing: real numbers are no spikes.
+        """
         return self.driver.rate * self.macs_per_image
 
     def events(self, images: int, *, nonzero: bool = False) -> Amount:

@@ -13,7 +13,7 @@ from typing import Annotated, Any, Self, TypeVar, Union
 from msgspec import UNSET, Meta, UnsetType, ValidationError, convert
 
 from msvit_energy.errors import EnergyError
-from msvit_energy.profiles.refusal import refusal
+from msvit_energy.profiles.validation_message import validation_message
 
 LIBRARIES = ("msvit-energy", "torch", "torchvision", "spikingjelly", "timm", "fvcore")
 
@@ -118,11 +118,11 @@ class Provenance:
     @classmethod
     def of(cls, facts: Mapping[str, Any]) -> Self:
         """From a mapping as it stands in a file; EnergyError with the path of a fact that has a wrong type."""
-        content = sort_facts(facts)
+        content = separate_facts(facts)
         try:
             return convert(content, cls, strict=True)
         except ValidationError as error:
-            raise EnergyError(f"provenance: {refusal(error, facts)}") from error
+            raise EnergyError(f"provenance: {validation_message(error, facts)}") from error
 
     def as_mapping(self) -> dict[str, Any]:
         """All that is stated, as plain data."""
@@ -166,7 +166,7 @@ RECORDS: dict[str, type] = {
 }
 
 
-def sort_facts(facts: Any, record: type = Provenance) -> Any:
+def separate_facts(facts: Any, record: type = Provenance) -> Any:
     """The facts that a record has fields for, and all others under `other`; what is no mapping stays as it is."""
     if not isinstance(facts, Mapping):
         return facts
@@ -177,14 +177,14 @@ def sort_facts(facts: Any, record: type = Provenance) -> Any:
         if inner is None:
             result[key] = value
         elif isinstance(value, list | tuple):
-            result[key] = [sort_facts(item, inner) for item in value]
+            result[key] = [separate_facts(item, inner) for item in value]
         else:
-            result[key] = sort_facts(value, inner)
+            result[key] = separate_facts(value, inner)
     return result
 
 
 def _plain(value: Any) -> Any:
-    """The inverse of `sort_facts`, without what is UNSET."""
+    """The inverse of `separate_facts`, without what is UNSET."""
     if isinstance(value, tuple):
         return [_plain(item) for item in value]
     if not is_dataclass(value):

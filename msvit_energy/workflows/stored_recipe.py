@@ -25,17 +25,17 @@ def read_stored_recipe(path: Path) -> "tuple[Recipe, StoredStart]":
     from msgspec import ValidationError, convert
 
     from msvit.training.recipes import Recipe
-    from msvit_energy.profiles.refusal import refusal
+    from msvit_energy.profiles.validation_message import validation_message
 
     how = "does not say how to go on"
     try:
         content = json.loads(path.read_text())
         start, recipe = convert(content, StoredStart, strict=True), convert(content, Recipe, strict=True)
     except ValidationError as error:
-        raise EnergyError(f"{path} {how}: {refusal(error, content)}; give the run's settings") from error
+        raise EnergyError(f"{path} {how}: {validation_message(error, content)}; give the run's settings") from error
     except (OSError, ValueError) as error:
         raise EnergyError(f"{path} {how}: {error}; give the run's settings") from error
     known = {entry.name for kind in (Recipe, StoredStart) for entry in fields(kind)}
     if unknown := [name for name in content if name not in known]:
-        raise EnergyError(f"{path} {how}: $: object contains unknown field {unknown[0]}; give the run's settings")
+        raise EnergyError(f"{path} {how}: $: object contains unknown field {unknown[0]!r}; give the run's settings")
     return recipe, start

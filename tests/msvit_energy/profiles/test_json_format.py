@@ -114,8 +114,12 @@ OPERANDS = ("operators", 2, "operands")
         (change("operators", 0, "operands", []), "$.operators[0].operands: expected array of length >= 1, got []"),
         (change("operators", 3, "layer", "mlp"), "$.operators[3].layer: 'mlp' is also $.operators[1].layer"),
         (change("neurons", 1, "neuron", "lif"), "$.neurons[1].neuron: 'lif' is also $.neurons[0].neuron"),
-        (change("operators", 0, "colour", 1), "$.operators[0]: object contains unknown field colour"),
-        (change("note", ""), "$: object contains unknown field note"),
+        (change("operators", 0, "colour", 1), "$.operators[0]: object contains unknown field 'colour'"),
+        (
+            change(*OPERANDS, 0, "kind", "a - at `$.b\n"),
+            "$.operators[2].operands[0].kind: invalid enum value 'a - at $.b",
+        ),
+        (change("note", ""), "$: object contains unknown field 'note'"),
         (without("operators", 0, "pairs"), "$.operators[0]: object missing required field pairs"),
         (without("operators"), "$: object missing required field operators"),
         (without("moments", "keys", 0), "$.moments.keys: not the counts of this profile: 'conv#0 nonzero'"),
@@ -140,6 +144,12 @@ def test_a_damaged_field_is_named_in_one_line(damage: Callable[[Any], Any], mess
         Profile.load(path)
     assert str(refused.value).startswith(f"{path} is a damaged profile: {message}")
     assert "\n" not in str(refused.value)
+
+
+def test_an_entry_that_stands_twice_in_an_object_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "p.json").write_text(text().replace('"conv": 48,', '"conv": 48, "mlp": 24,'))
+    with pytest.raises(EnergyError, match="is not a profile: 'mlp' stands twice in one object"):
+        Profile.load(tmp_path / "p.json")
 
 
 def test_what_is_no_number_in_json_is_refused(tmp_path: Path) -> None:

@@ -28,7 +28,7 @@ def test_a_recipe_is_read_back_as_it_was_written(tmp_path: Path) -> None:
         ({"flip": True}, r"\$\.flip: expected float, got bool"),
         ({"seed": None}, r"\$\.seed: expected int, got null"),
         ({"epochs": 0}, r"epochs must be at least 1, not 0"),
-        ({"colour": 1}, r"\$: object contains unknown field colour"),
+        ({"colour": 1}, r"\$: object contains unknown field 'colour'"),
     ],
 )
 def test_a_damaged_recipe_is_refused_by_name(changes: dict[str, Any], message: str, tmp_path: Path) -> None:

@@ -8,10 +8,11 @@ from msgspec import ValidationError
 STEP = re.compile(r"\.([^.\[\]]+)|\[(\d+)\]")
 
 
-def refusal(error: ValidationError, content: Any) -> str:
+def validation_message(error: ValidationError, content: Any) -> str:
     """msgspec's message as `$.path: expected ..., got ...`."""
-    text, _, path = str(error).removesuffix("`").partition(" - at `")
-    text = text.replace("`", "")
+    text, at, path = str(error).removesuffix("`").rpartition(" - at `")
+    text, path = (text, path) if at else (path, "")
+    text = " ".join(text.replace("`", "").split())
     text = text[0].lower() + text[1:]
     if text.startswith("expected") and ", got " not in text and "[...]" not in path:  # of an unknown key
         text += f", got {_value_at(path, content)}"
