@@ -51,8 +51,8 @@ def neuron(name: str, *sums: int, elements: int = 1000) -> NeuronLayer:
 def operator(layer: str, kind: str, rate: float, macs: int, role: str = "") -> Operator:
     """An operator of T = 4 runs with `macs` each."""
     origin = "other" if kind == "analog" else "spikes"
-    sums = (Fraction(rate) * 10,) * 4
-    operand = Operand(f"{layer}#0", kind, origin, (), elements=40, sums=sums, nonzeros=sums, maximum=1.0)
+    sums, nonzeros = ((Fraction(mean) * 10,) * 4 for mean in (rate, min(rate, 1)))
+    operand = Operand(f"{layer}#0", kind, origin, (), elements=40, sums=sums, nonzeros=nonzeros, maximum=1.0)
     return Operator(layer, layer.partition(".")[0], "conv2d", role, 4 * macs, 4, (operand,))
 
 
