@@ -4,8 +4,8 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 # spinning threads of one process slow down all others on a shared machine
 export OMP_WAIT_POLICY ?= passive
-# one process per core, files in their order, so that the long ones run side by side
-PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --dist loadfile --no-loadscope-reorder
+# one process per core; one that has nothing left takes tests from another
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --dist worksteal
 
 .PHONY: help profile test check lint format clean
 

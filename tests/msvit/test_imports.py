@@ -16,11 +16,13 @@ def loaded(code: str, *modules: str) -> list[str]:
     return subprocess.run([sys.executable, "-c", listing], check=True, capture_output=True, text=True).stdout.split()
 
 
+@pytest.mark.slow
 def test_a_model_is_built_without_data_sets_timm_or_the_compiler() -> None:
     code = "import msvit; msvit.create_model('msvit_digits')"
     assert loaded(code, *HEAVY, "spikingjelly", "torch") == ["spikingjelly", "torch"]
 
 
+@pytest.mark.slow
 def test_the_digits_are_opened_without_scikit_learn_and_torchvision() -> None:
     code = "from msvit.data import open_data; open_data('digits', (1, 12, 12)).dataset[0]"
     assert loaded(code, *HEAVY, "msvit.data.digits") == ["msvit.data.digits"]
@@ -30,6 +32,7 @@ def test_errors_need_no_torch() -> None:
     assert loaded("import msvit; from msvit.errors import ModelError; msvit.ModelError", "torch") == []
 
 
+@pytest.mark.slow
 def test_the_registry_fills_itself() -> None:
     code = "from msvit.registry import create_model; create_model('spikformer_cifar', depth=1, dim=12)"
     assert loaded(code, "msvit.models.sdt") == ["msvit.models.sdt"]

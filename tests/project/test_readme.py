@@ -15,6 +15,9 @@ from msvit_energy.pricing.protocols import PROTOCOLS
 from msvit_energy.workflows.model_list import describe
 from tests.support.command_line import run
 
+pytestmark = pytest.mark.slow
+
+
 README = (Path(__file__).parents[2] / "README.md").read_text()
 SET_UP = ("make", "pip")  # what .ci/run executes
 SHORT = ["--epochs", "1", "--batch-size", "64", "--set", 'model_args={"time_steps": 1}']  # training takes minutes

@@ -25,6 +25,7 @@ def test_every_report_is_listed_with_the_command_that_writes_it() -> None:
         assert first in commands if program == "msvit-energy" else (ROOT / first).is_file(), line
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("table", ["table2", "table3"])
 def test_report_is_current(table: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert run(monkeypatch, table, "--out", str(tmp_path / "new")) == 0

@@ -66,6 +66,7 @@ def seen_by_cifar10_dvs(events: list[Event]) -> Tensor:
     return binned([(1 - bit, 127 - x, 127 - y) for x, y, bit, _ in events], T)
 
 
+@pytest.mark.slow
 def test_cifar10_dvs_frames_are_those_of_its_bytes(cifar10_dvs: Path) -> None:
     train, test = (DATASETS["cifar10-dvs"].open(cifar10_dvs, split, None, T) for split in ("train", "test"))
     assert (len(train), len(test), train.classes) == (100, 10, CIFAR10DVS_CLASS_NAMES)
@@ -80,6 +81,7 @@ def test_cifar10_dvs_frames_are_those_of_its_bytes(cifar10_dvs: Path) -> None:
     assert {path.name for path in cifar10_dvs.iterdir()} == {"extract", "events_np"}
 
 
+@pytest.mark.slow
 def test_cifar10_dvs_is_what_official_training_files_use(cifar10_dvs: Path, tmp_path: Path) -> None:
     """SpikingJelly's frames on disk, cut by its split_to_train_test_set(0.9, ...)."""
     DATASETS["cifar10-dvs"].open(cifar10_dvs, "test", None, T)
@@ -271,6 +273,7 @@ def recorded() -> digits_dvs.Streams:
     return digits_dvs.recorded()[0]
 
 
+@pytest.mark.slow
 def test_no_event_of_the_digits_is_lost_or_made_up(recorded: digits_dvs.Streams) -> None:
     train, test = (DATASETS["digits-dvs"].open(None, split, None, 4) for split in ("train", "test"))
     assert (len(train), len(test), train.classes) == (1442, 355, digits.CLASSES)

@@ -94,6 +94,7 @@ def test_parameters_and_state_dict_are_the_official_ones(official: Official) -> 
     assert ours == parity.keys(f"{official.config}.keys.csv")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("official", OFFICIAL, ids=by_config)
 def test_dense_macs_per_layer_are_the_recorded_ones(official: Official) -> None:
     facts = parity.read(f"{official.config}.flops.json")
@@ -139,6 +140,7 @@ def test_macs_of_artificial_networks_include_fused_attention(name: str) -> None:
     assert geometry(model, model.input_size, 1).macs_per_step / 1e9 == pytest.approx(ANN_GMACS[name], abs=5e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["deit_base_patch16_224", "swin_tiny_patch4_window7_224"])
 def test_fvcore_with_the_fused_attention_handler_agrees(name: str) -> None:
     model = msvit.create_model(name).eval()
@@ -167,6 +169,7 @@ def vector(request: pytest.FixtureRequest) -> Run:
     return Run(facts, msvit_energy.profile(model, [images]), logits[0])
 
 
+@pytest.mark.slow
 def test_logits_equal_the_official_ones(vector: Run) -> None:
     expected = torch.tensor(vector.facts["logits"], dtype=torch.float64)
     torch.testing.assert_close(vector.logits, expected, rtol=0, atol=1e-9)

@@ -89,6 +89,7 @@ def test_spikes_equal_spikingjelly_and_gradients_agree(tau: float, dtype: torch.
     torch.testing.assert_close(our_gradient, their_gradient, rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name", ["msvit_digits", "spikformer_cifar", "spikingformer_cifar", "sdt_cifar", "qkformer_cifar"]
 )
@@ -121,6 +122,7 @@ def test_spikes_lie_in_memory_as_the_currents() -> None:
     assert torch.equal(spikes, LIF()(currents.contiguous()))
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not any(map(shutil.which, ("c++", "g++", "clang++"))), reason="no C++ compiler")
 @pytest.mark.filterwarnings("ignore")  # of the compiler, about this and that
 def test_compiled_neurons_fire_alike_and_learn_alike() -> None:

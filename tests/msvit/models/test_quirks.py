@@ -92,6 +92,7 @@ def test_event_mode_is_on_for_cifar10_dvs_only() -> None:
     assert isinstance(kinds["sdt_gesture"], nn.Identity)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["sdt_cifar_2_256", "spikingresformer_ti"])
 def test_tet_keeps_the_time_axis_whose_mean_is_the_usual_output(name: str) -> None:
     usual = msvit.create_model(name, num_classes=5, time_steps=3)

@@ -31,6 +31,7 @@ def training_file(path: Path, weights: dict[str, Tensor], **more: Any) -> Path:
     return path
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("wrapper", [None, "model", "state_dict"])
 @pytest.mark.parametrize("prefix", ["", "module.", "_orig_mod.module."])
 def test_wrappers_and_prefixes_are_removed(
@@ -45,6 +46,7 @@ def test_wrappers_and_prefixes_are_removed(
     assert "num_classes 7 (from shapes)" in notes
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "args"),
     [

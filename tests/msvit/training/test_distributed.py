@@ -45,6 +45,9 @@ from msvit_energy.workflows.measurement import profile_together
 from tests.support.command_line import run
 from tests.support.training_runs import TINY, Noisy, images, network, same
 
+pytestmark = pytest.mark.slow
+
+
 IMAGES = 48
 
 

@@ -61,6 +61,7 @@ def stopping_at(*steps: int) -> Callable[[float], None]:
 RICH = {"mixup": 0.4, "mixup_off_epoch": 1, "drop_path": 0.3, "ema_decay": 0.9, "sop_penalty": 0.3, "clip_grad": 1.0}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("settings", [{}, RICH, RICH | {"effective_batch": 16}], ids=["plain", "rich", "accumulating"])
 def test_a_run_that_is_stopped_twice_ends_with_the_same_bits(settings: dict[str, Any], tmp_path: Path) -> None:
     recipe = replace(TINY, **settings)
@@ -89,6 +90,7 @@ def test_a_run_with_another_seed_or_recipe_is_not_gone_on_with(tmp_path: Path) -
     assert not run_of(TINY, tmp_path / "empty").resume()
 
 
+@pytest.mark.slow
 def test_activations_computed_again_change_nothing() -> None:
     kept = run_of(TINY)
     losses = [epoch.loss for epoch in kept.run()]
@@ -252,6 +254,7 @@ def test_a_penalty_that_the_recipe_asks_for_must_be_given() -> None:
         Training(recipe, network(), Batches(recipe, images(), images(10), 10))
 
 
+@pytest.mark.slow
 def test_a_penalty_on_spikes_lowers_them() -> None:
     def rate(penalty: float) -> float:
         run = run_of(replace(TINY, sop_penalty=penalty, epochs=3), model=load_checkpoint(SHIPPED))
@@ -262,6 +265,7 @@ def test_a_penalty_on_spikes_lowers_them() -> None:
     assert rate(20.0) < 0.8 * rate(0.0)
 
 
+@pytest.mark.slow
 def test_a_measurement_leaves_no_trace_in_the_run() -> None:
     def measure(model: nn.Module, epoch: int) -> dict[str, float]:
         model.eval()
@@ -343,6 +347,7 @@ for attempt in range(4):
 """
 
 
+@pytest.mark.slow
 def test_a_state_can_be_read_after_being_killed_while_writing(tmp_path: Path) -> None:
     command = [sys.executable, "-c", KILLED, str(tmp_path)]
     done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout.split()

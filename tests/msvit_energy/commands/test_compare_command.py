@@ -36,6 +36,7 @@ def entry(name: str, energy: float | None, accuracy: float | None, data: str = "
     return Entry(name, data, "measured, 1 images", energy_mj=energy, top1=accuracy, doubt=doubt)
 
 
+@pytest.mark.slow
 def test_profile_knows_its_parameters_and_keeps_them(profile: Profile, tmp_path: Path) -> None:
     assert profile.parameters == 164_346  # the model's docstring and README
     profile.save(tmp_path / "p.json")
@@ -184,6 +185,7 @@ def test_names_tell_equal_models_apart(profile: Profile, tmp_path: Path) -> None
     assert list(load_named(paths)) == ["msvit_digits (a/x)", "msvit_digits (b/x)", "other"]
 
 
+@pytest.mark.slow
 def test_scatter_draws_every_known_point_and_is_the_same_twice(tmp_path: Path) -> None:
     entries = [*published_entries("table1"), entry("mine", 0.004, 98.0, data="digits"), entry("none", None, 99.0)]
     figure = energy_accuracy(entries)

@@ -49,6 +49,7 @@ def profiles(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_protocols_side_by_side_as_json(
     profiles: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -119,6 +120,7 @@ def test_merge_replaces_a_file_only_when_forced(
     assert Profile.load("joined.json").images == 40
 
 
+@pytest.mark.slow
 def test_same_inputs_give_the_same_bytes_except_for_the_time(monkeypatch: pytest.MonkeyPatch) -> None:
     texts = []
     for _ in range(2):
@@ -128,6 +130,7 @@ def test_same_inputs_give_the_same_bytes_except_for_the_time(monkeypatch: pytest
     assert texts[0] == texts[1]
 
 
+@pytest.mark.slow
 def test_published_rates_are_priced_on_the_models_geometry(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -235,6 +238,7 @@ def test_their_weights_are_loaded_and_hashed(
     assert "theirs.pth does not fit the model: " in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_measurement_ends_when_the_interval_is_narrow_enough(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

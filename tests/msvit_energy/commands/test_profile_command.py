@@ -30,6 +30,7 @@ def in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
 
 
+@pytest.mark.slow
 def test_profile_writes_all_files_which_agree(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -54,6 +55,7 @@ def test_profile_writes_all_files_which_agree(
     assert {line.removeprefix("out/") for line in printed.splitlines()[-len(FILES) :]} == FILES
 
 
+@pytest.mark.slow
 def test_every_format_adds_up_to_the_printed_total(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -82,6 +84,7 @@ def test_every_format_adds_up_to_the_printed_total(
         assert sum(known) == pytest.approx(total, abs=29 * 5e-7)  # six decimals in print
 
 
+@pytest.mark.slow
 def test_files_of_an_earlier_run_do_not_stay_among_the_new_ones(monkeypatch: pytest.MonkeyPatch) -> None:
     assert run(monkeypatch, "profile", "--images", "2", "--out", "out", "--format", "csv,parquet") == 0
     assert run(monkeypatch, "profile", "--images", "2", "--out", "out", "--format", "md", "--force") == 0
@@ -98,6 +101,7 @@ def test_unknown_format_is_refused_before_measuring(
     assert not Path("out").exists()
 
 
+@pytest.mark.slow
 def test_provenance_says_how_to_measure_again(monkeypatch: pytest.MonkeyPatch) -> None:
     arguments = ("profile", "--images", "3", "--time-steps", "2", "--seed", "7", "--out", "out")
     assert run(monkeypatch, *arguments) == 0
@@ -112,6 +116,7 @@ def test_provenance_says_how_to_measure_again(monkeypatch: pytest.MonkeyPatch) -
     assert provenance["versions"]["torch"] == torch.__version__.split("+")[0]
 
 
+@pytest.mark.slow
 def test_shipped_checkpoint_reaches_the_accuracy_it_claims(monkeypatch: pytest.MonkeyPatch) -> None:
     assert run(monkeypatch, "profile", "--out", "out") == 0
     profile = Profile.load("out/profile.json")
@@ -131,6 +136,7 @@ def test_noise_and_untrained_weights_are_marked_in_every_output(
     assert Profile.load("o/profile.json").accuracy is None
 
 
+@pytest.mark.slow
 def test_folder_of_images_gives_accuracy_only_when_its_classes_fit(monkeypatch: pytest.MonkeyPatch) -> None:
     for digit in range(10):
         Path(f"ten/{digit}").mkdir(parents=True)
@@ -145,6 +151,7 @@ def test_folder_of_images_gives_accuracy_only_when_its_classes_fit(monkeypatch: 
     assert Profile.load("o3/profile.json").labelled == 0  # three classes are not the model's ten
 
 
+@pytest.mark.slow
 def test_official_training_file_is_profiled_and_what_was_inferred_is_said(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -158,6 +165,7 @@ def test_official_training_file_is_profiled_and_what_was_inferred_is_said(
     assert Profile.load("out/profile.json").time_steps == 2
 
 
+@pytest.mark.slow
 def test_input_size_changes_the_tokens(monkeypatch: pytest.MonkeyPatch) -> None:
     arguments = ("profile", "--model", "msvit_digits", "--data", "noise", "--images", "1", "--out", "out")
     assert run(monkeypatch, *arguments, "--input-size", "16x24") == 0
@@ -180,6 +188,7 @@ def test_models_lists_what_is_registered(monkeypatch: pytest.MonkeyPatch, capsys
     assert "no model matches 'bert*'; models: " in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_artificial_network_is_profiled_with_its_attention(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -245,6 +254,7 @@ def test_bad_input_is_one_line_exit_code_2_and_no_file(
     assert not Path("out").exists()
 
 
+@pytest.mark.slow
 def test_results_of_another_run_are_kept_unless_forced(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -277,6 +287,7 @@ def test_a_failure_while_writing_leaves_nothing(monkeypatch: pytest.MonkeyPatch)
     assert list(Path().iterdir()) == []
 
 
+@pytest.mark.slow
 def test_all_front_doors_are_the_same_program(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -18,6 +18,9 @@ from msvit_energy.errors import EnergyError
 from msvit_energy.workflows.training_files import earlier_files
 from tests.support.command_line import run
 
+pytestmark = pytest.mark.slow
+
+
 SHORT = ("train", "digits", "--epochs", "1", "--batch-size", "64", "--set", 'model_args={"time_steps": 2}')
 
 

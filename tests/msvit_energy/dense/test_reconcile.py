@@ -69,6 +69,7 @@ def test_what_has_no_size_is_the_same_with_and_without_values() -> None:
     assert with_values.uncountable["aten::add_"] == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name",
     ["msvit_digits_dvs", "msvit_cifar", "qkformer_dvs", "spikformer_cifar", "sdt_cifar", "spikingformer_dvs",
@@ -81,6 +82,7 @@ def test_registered_models_have_the_graph_that_values_give(name: str) -> None:
     assert of_shapes(model, 1, *model.input_size) == with_values
 
 
+@pytest.mark.slow
 def test_the_largest_model_needs_no_values_and_no_memory_for_weights() -> None:
     with torch.device("meta"):
         model = msvit.create_model("msvit_10_768")

@@ -15,6 +15,9 @@ from msvit_energy.profiles.image_indices import read_ranges, write_ranges
 from msvit_energy.profiles.merge import merge
 from msvit_energy.profiles.provenance import ModelOrigin, Provenance
 
+pytestmark = pytest.mark.slow
+
+
 IMAGES = torch.randn(7, 1, 12, 12, dtype=torch.float64, generator=torch.Generator().manual_seed(2))
 
 

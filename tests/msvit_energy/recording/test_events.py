@@ -139,6 +139,7 @@ def test_events_of_layers_called_once_per_step_equal_spikingjellys_count() -> No
     check_against_spikingjelly(profile, model, images, times=4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "options"),
     [

@@ -34,6 +34,7 @@ def emitted(model: nn.Module, images: Tensor) -> dict[str, Tensor]:
     return seen
 
 
+@pytest.mark.slow
 def test_maps_are_the_means_of_the_spikes(small_model: SpikingClassifier) -> None:
     maps = FiringMaps(["*_lif"])
     profile = msvit_energy.profile(small_model, [IMAGES[:2], IMAGES[2:]], maps=maps)
@@ -51,6 +52,7 @@ def test_maps_are_the_means_of_the_spikes(small_model: SpikingClassifier) -> Non
         assert layers[layer.neuron].channels.mean() == pytest.approx(layer.firing_rate, rel=1e-12)
 
 
+@pytest.mark.slow
 def test_asking_for_maps_changes_nothing_else(small_model: SpikingClassifier) -> None:
     assert msvit_energy.profile(small_model, [IMAGES], maps=FiringMaps(["stage1*"])) == msvit_energy.profile(
         small_model, [IMAGES]
@@ -110,6 +112,7 @@ def test_layout_says_how_an_output_was_read() -> None:
     assert LayerMap("n", (8,), np.zeros(8), None).layout == "8 as 8 channels"
 
 
+@pytest.mark.slow
 def test_command_writes_maps_of_all_images_and_of_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -51,6 +51,7 @@ def sews(images: tuple[Tensor, ...]) -> dict[str, Profile]:
     return {mode: msvit_energy.profile(sew(mode), images, time_steps=2) for mode in "ms"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", ["m", "s"])
 def test_a_sew_resnet_counts_as_brute_force_does(
     mode: str, sews: dict[str, Profile], images: tuple[Tensor, ...]

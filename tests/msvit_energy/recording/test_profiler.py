@@ -25,6 +25,7 @@ def cifar() -> Profile:
     return msvit_energy.profile(model, [parity.draw(model, parity.read("msvit/cifar10.parity.json"))])
 
 
+@pytest.mark.slow
 def test_frames_hold_what_other_code_relies_on(cifar: Profile) -> None:
     columns = {"layer", "stage", "op", "kind", "macs_per_step", "runs_per_image", "input_rate", "nonzero_rate", "sops"}
     assert columns <= set(cifar.to_frame().columns)
@@ -82,6 +83,7 @@ def test_dense_macs_equal_half_of_torchs_flops(small_model: SpikingClassifier) -
     assert 2 * profile.macs_per_step == counter.get_total_flops()
 
 
+@pytest.mark.slow
 def test_rates_equal_a_plain_mean_over_stored_tensors(small_model: SpikingClassifier) -> None:
     images = torch.randn(5, 1, 12, 12, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
     profile = msvit_energy.profile(small_model, images.split(2))
@@ -98,6 +100,7 @@ def test_rates_equal_a_plain_mean_over_stored_tensors(small_model: SpikingClassi
         assert rows.kind[layer] == "integer"
 
 
+@pytest.mark.slow
 def test_any_split_and_order_of_the_images_gives_the_same_profile(small_model: SpikingClassifier) -> None:
     images = torch.randn(7, 1, 12, 12, dtype=torch.float64, generator=torch.Generator().manual_seed(2))
     whole = msvit_energy.profile(small_model, [images])
@@ -107,6 +110,7 @@ def test_any_split_and_order_of_the_images_gives_the_same_profile(small_model: S
         assert msvit_energy.profile(small_model, batches) == whole
 
 
+@pytest.mark.slow
 def test_float32_batches_agree_to_a_thousandth(small_model: SpikingClassifier) -> None:
     images = torch.randn(8, 1, 12, 12, generator=torch.Generator().manual_seed(2))
     model = small_model.float()
@@ -114,6 +118,7 @@ def test_float32_batches_agree_to_a_thousandth(small_model: SpikingClassifier) -
     assert one == pytest.approx(all_, rel=1e-3)
 
 
+@pytest.mark.slow
 def test_model_comes_back_as_it_was(small_model: SpikingClassifier) -> None:
     small_model.train()
     small_model.head.eval()
@@ -197,12 +202,14 @@ def test_single_step_models_called_once_per_step_are_counted() -> None:
     assert looped.overhead_totals()["neuron_update"] == stepped.overhead_totals()["neuron_update"] == 4 * (2 + 3)
 
 
+@pytest.mark.slow
 def test_silent_layers_are_reported(small_model: SpikingClassifier) -> None:
     torch.nn.init.constant_(small_model.get_submodule("stage3.0.ssa.q_bn").bias, -100.0)
     profile = msvit_energy.profile(small_model, [torch.randn(1, 1, 12, 12)])
     assert any("stage3.0.ssa.q_lif" in note and "never fire" in note for note in profile.warnings())
 
 
+@pytest.mark.slow
 def test_overheads_are_listed_with_their_elements(small_model: SpikingClassifier) -> None:
     profile = msvit_energy.profile(small_model, [torch.randn(2, 1, 12, 12)])
     elements = {overhead.layer: overhead.elements_per_image for overhead in profile.overheads}
@@ -215,6 +222,7 @@ def test_overheads_are_listed_with_their_elements(small_model: SpikingClassifier
     assert elements["head.bias"] == 10
 
 
+@pytest.mark.slow
 def test_profile_survives_json(small_model: SpikingClassifier, tmp_path: Path) -> None:
     labels = torch.tensor([1, -1, 3])
     profile = msvit_energy.profile(
@@ -261,6 +269,7 @@ def test_wrong_time_steps_nan_and_no_images_are_named(small_model: SpikingClassi
             msvit_energy.profile(small_model, [torch.full((1, 1, 12, 12), bad)])
 
 
+@pytest.mark.slow
 def test_profile_json_is_plain_data(small_model: SpikingClassifier, tmp_path: Path) -> None:
     msvit_energy.profile(small_model, [torch.randn(1, 1, 12, 12)]).save(tmp_path / "p.json")
     content = json.loads((tmp_path / "p.json").read_text())

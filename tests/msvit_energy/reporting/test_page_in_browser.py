@@ -20,6 +20,9 @@ from msvit_energy.profiles.provenance import Provenance
 from msvit_energy.reporting.page import page as written
 from tests.support.reported_profiles import LAYER, NEURON, ODD_PRICES, profiles, renamed
 
+pytestmark = pytest.mark.slow
+
+
 SCRIPT = "<script>alert(1)</script>"
 MARKUP = "<img src=x onerror=alert(1)><b>&lt;</b>"
 NAMES = {LAYER: SCRIPT, NEURON: MARKUP, "stage2": '=HYPERLINK("http://x", 1)'}

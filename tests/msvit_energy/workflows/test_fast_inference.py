@@ -21,6 +21,7 @@ from tests.support.command_line import run
 FAMILIES = ("msvit_cifar", "msvit_digits_dvs", "spikformer_cifar", "sdt_cifar", "qkformer_cifar", "spikingformer_cifar")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", FAMILIES)
 def test_folded_batch_norm_is_not_run_and_changes_no_spike_in_float64(name: str) -> None:
     model = msvit.create_model(name, time_steps=2).double()
@@ -60,6 +61,7 @@ def test_flips_are_counted_against_the_second() -> None:
     assert flips(ours, theirs) == (4, 2, 4)
 
 
+@pytest.mark.slow
 def test_a_fast_profile_lists_the_same_work_and_says_what_it_is(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
@@ -111,6 +113,7 @@ print(resident() - before > 1 << 27)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc, and mallopt is glibc's")
 @pytest.mark.parametrize("kept", [True, False])
 def test_freed_memory_stays_with_the_process_only_if_it_is_kept(kept: bool) -> None:

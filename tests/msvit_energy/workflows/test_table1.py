@@ -69,6 +69,7 @@ def report() -> pd.DataFrame:
     return pd.read_csv(REPORT / "table1.csv").set_index("architecture")
 
 
+@pytest.mark.slow
 def test_the_report_is_current(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert run(monkeypatch, "table1", "--out", str(tmp_path / "new")) == 0
     for name in FILES:
@@ -133,6 +134,7 @@ def test_readme_quotes_rows_of_the_report() -> None:
     assert set(quoted) <= set(written)
 
 
+@pytest.mark.slow
 def test_a_measured_profile_takes_the_place_of_an_assumed_rate(tmp_path: Path) -> None:
     model = msvit.create_model("msvit_cifar")
     measured = msvit_energy.profile(model, [torch.randn(2, 3, 32, 32)], provenance={"model": {"name": "msvit_10_384"}})
@@ -155,6 +157,7 @@ def one_row(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(table1, "published_table", lambda name: [printed])
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("one_row")
 def test_a_checkpoint_is_measured_in_place_of_an_assumed_rate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
