@@ -25,16 +25,16 @@ def draw(images: int, seed: int) -> list[Image]:
     return [{key: int(column[i]) for key, column in columns.items() if i in seen[key]} for i in range(images)]
 
 
-def tallied(images: Sequence[Image], sizes: Sequence[int]) -> Moments:
+def accumulated(images: Sequence[Image], sizes: Sequence[int]) -> Moments:
     """Moments of the images, counted in batches of the given sizes; a batch has the keys of its images."""
     assert sum(sizes) == len(images)
-    tally, start = MomentAccumulator(), 0
+    accumulator, start = MomentAccumulator(), 0
     for size in sizes:
         batch = images[start : start + size]
         start += size
         keys = dict.fromkeys(key for image in batch for key in image)
-        tally.add({key: np.array([image.get(key, 0) for image in batch]) for key in keys})
-    return tally.moments(KEYS)
+        accumulator.add({key: np.array([image.get(key, 0) for image in batch]) for key in keys})
+    return accumulator.moments(KEYS)
 
 
 def brute_force(images: Sequence[Image], keys: Sequence[str] = KEYS) -> Moments:
@@ -48,9 +48,9 @@ def brute_force(images: Sequence[Image], keys: Sequence[str] = KEYS) -> Moments:
 
 def moments_of(**columns: Sequence[int]) -> Moments:
     """Moments of counts given column by column."""
-    tally = MomentAccumulator()
-    tally.add({key: np.array(column) for key, column in columns.items()})
-    return tally.moments(columns)
+    accumulator = MomentAccumulator()
+    accumulator.add({key: np.array(column) for key, column in columns.items()})
+    return accumulator.moments(columns)
 
 
 @pytest.mark.parametrize("sizes", [(13,), (1,) * 13, (4, 9), (6, 6, 1), (2, 0, 11)])
@@ -58,17 +58,17 @@ def test_moments_equal_python_integers_for_any_split_into_batches(sizes: Sequenc
     images = draw(13, seed=1)
     expected = brute_force(images)
     assert expected.products[0][0] > 1 << 63  # beyond int64, and odd digits beyond float64
-    assert tallied(images, sizes) == expected
+    assert accumulated(images, sizes) == expected
 
 
 def test_moments_of_a_large_batch_of_the_largest_counts_are_exact() -> None:
     images = [{"early": MOST - 1 - i % 3, "small": i, "late": MOST - 1} for i in range(20_001)]
-    assert tallied(images, [20_001]) == tallied(images, [4_097, 1, 15_903]) == brute_force(images)
+    assert accumulated(images, [20_001]) == accumulated(images, [4_097, 1, 15_903]) == brute_force(images)
 
 
 def test_moments_of_disjoint_parts_add_up_to_those_of_the_whole() -> None:
     images = draw(11, seed=2)
-    assert tallied(images[:7], [7]) + tallied(images[7:], [1, 3]) == brute_force(images)
+    assert accumulated(images[:7], [7]) + accumulated(images[7:], [1, 3]) == brute_force(images)
 
 
 def test_moments_of_different_counts_do_not_add() -> None:
@@ -78,10 +78,10 @@ def test_moments_of_different_counts_do_not_add() -> None:
 
 def test_moments_are_given_for_the_asked_counts_in_the_asked_order() -> None:
     # a = 1, 2 and b = 5, 7: sums 3 and 12; squares 1 + 4 = 5 and 25 + 49 = 74; products 5 + 14 = 19
-    tally = MomentAccumulator()
-    tally.add({"a": np.array([1, 2]), "unasked": np.array([9, 9]), "b": np.array([5, 7])})
-    assert tally.moments(["a", "b"]) == Moments(("a", "b"), (3, 12), ((5, 19), (74,)))
-    assert tally.moments(["b", "a"]) == Moments(("b", "a"), (12, 3), ((74, 19), (5,)))
+    accumulator = MomentAccumulator()
+    accumulator.add({"a": np.array([1, 2]), "unasked": np.array([9, 9]), "b": np.array([5, 7])})
+    assert accumulator.moments(["a", "b"]) == Moments(("a", "b"), (3, 12), ((5, 19), (74,)))
+    assert accumulator.moments(["b", "a"]) == Moments(("b", "a"), (12, 3), ((74, 19), (5,)))
 
 
 def test_a_selected_count_that_was_not_stored_is_its_source() -> None:
@@ -93,10 +93,10 @@ def test_a_selected_count_that_was_not_stored_is_its_source() -> None:
 
 
 def test_counts_from_two_to_the_forty_are_refused() -> None:
-    tally = MomentAccumulator()
-    tally.add({"early": np.array([MOST - 1])})
+    accumulator = MomentAccumulator()
+    accumulator.add({"early": np.array([MOST - 1])})
     with pytest.raises(OverflowError, match=f"{MOST} events in one image"):
-        tally.add({"early": np.array([3, MOST])})
+        accumulator.add({"early": np.array([3, MOST])})
 
 
 def test_covariances_of_sums_equal_numpys_for_moderate_counts() -> None:

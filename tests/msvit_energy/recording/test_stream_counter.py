@@ -30,11 +30,11 @@ def seen(values: Tensor, reached: float | Tensor = 0) -> Observation:
     return observe(values, reached, TensorStatsCache())
 
 
-def count(tally: StreamCounter, values: Tensor, reached: float | Tensor = 0, run: int = 0) -> dict[str, list[int]]:
+def count(counter: StreamCounter, values: Tensor, reached: float | Tensor = 0, run: int = 0) -> dict[str, list[int]]:
     """Count values `[runs, images, ...]`, as a recorder does."""
-    tally.announce(run, values, reached)
+    counter.announce(run, values, reached)
     (observation,) = fetched([seen(values, reached)])
-    return {name: numbers.tolist() for name, numbers in tally.add(run, observation, reached).items()}
+    return {name: numbers.tolist() for name, numbers in counter.add(run, observation, reached).items()}
 
 
 def fetched(observations: Sequence[Observation]) -> list[Observation]:
@@ -52,12 +52,12 @@ def draw(kind: int, *shape: int, seed: int = 0) -> Tensor:
 
 @pytest.mark.parametrize("values", [*product((0.0, 1.0), repeat=2), (0.0, 3.0), (0.5, 0.0), (-1.0, 1.0)])
 def test_kind_is_that_of_all_values(values: tuple[float, float]) -> None:
-    tally = StreamCounter()
-    count(tally, torch.tensor(values).reshape(1, 1, 2))
+    counter = StreamCounter()
+    count(counter, torch.tensor(values).reshape(1, 1, 2))
     expected = 2 if any(v < 0 or v % 1 for v in values) else int(max(values) > 1)
-    assert tally.kind == expected
-    count(tally, torch.zeros(1, 1, 2))  # later zeros do not narrow it
-    assert tally.kind == expected
+    assert counter.kind == expected
+    count(counter, torch.zeros(1, 1, 2))  # later zeros do not narrow it
+    assert counter.kind == expected
 
 
 def test_real_sums_do_not_depend_on_the_order_of_images() -> None:
@@ -77,17 +77,17 @@ def test_counts_of_each_image_equal_numpy(shape: tuple[int, ...], kind: int, rea
     array, factor = values.numpy(), np.asarray(reached).astype(np.int64)
     axes = (0, *range(2, len(shape)))
     spikes, whole = (array != 0).astype(np.int64), array.astype(np.int64) * (kind != ANALOG)
-    tally = StreamCounter()
-    assert count(tally, values, reached) == {
+    counter = StreamCounter()
+    assert count(counter, values, reached) == {
         "nonzero": spikes.sum(axes).tolist(),
         "nonzero_events": (spikes * factor).sum(axes).tolist(),
         "value": whole.sum(axes).tolist(),
         "events": (whole * factor).sum(axes).tolist(),
     }
-    assert (tally.kind, tally.maximum, tally.elements) == (kind, array.max(), array.size)
-    assert (tally.events, tally.nonzero_events) == ((whole * factor).sum(), (spikes * factor).sum())
-    assert list(tally.exact_sums()) == [sum(map(Fraction, run.ravel().tolist())) for run in array]
-    assert tally.nonzeros == [int(run.sum()) for run in spikes]
+    assert (counter.kind, counter.maximum, counter.elements) == (kind, array.max(), array.size)
+    assert (counter.events, counter.nonzero_events) == ((whole * factor).sum(), (spikes * factor).sum())
+    assert list(counter.exact_sums()) == [sum(map(Fraction, run.ravel().tolist())) for run in array]
+    assert counter.nonzeros == [int(run.sum()) for run in spikes]
 
 
 def test_batches_and_runs_add_up() -> None:
@@ -103,12 +103,12 @@ def test_batches_and_runs_add_up() -> None:
 
 def test_sums_stay_exact_when_real_numbers_follow_whole_ones() -> None:
     # 0.1 in float64 is no decimal 0.1, and added to 3 * 2^34 it would be rounded
-    tally, large = StreamCounter(), torch.full((1, 1, 1 << 14), 2.0**20, dtype=torch.float64)
+    counter, large = StreamCounter(), torch.full((1, 1, 1 << 14), 2.0**20, dtype=torch.float64)
     for values in (large, large, large, torch.tensor([[[0.1, 0.0]]], dtype=torch.float64)):
-        count(tally, values, 2)
-    assert tally.exact_sums() == (3 * 2**34 + Fraction(0.1),)
-    assert (tally.kind, tally.nonzeros) == (ANALOG, [3 * 2**14 + 1])
-    described = tally.operand("x", OTHER)
+        count(counter, values, 2)
+    assert counter.exact_sums() == (3 * 2**34 + Fraction(0.1),)
+    assert (counter.kind, counter.nonzeros) == (ANALOG, [3 * 2**14 + 1])
+    described = counter.operand("x", OTHER)
     assert (described.kind, described.events, described.nonzero_events) == ("analog", None, 2 * (3 * 2**14 + 1))
 
 
@@ -127,17 +127,17 @@ def test_nan_and_infinity_are_errors(reached: float | Tensor, bad: float) -> Non
 def test_fan_out_is_known_where_all_elements_reach_as_many(
     reached: Sequence[float | Tensor], fan_out: int | None
 ) -> None:
-    tally = StreamCounter()
+    counter = StreamCounter()
     for each in reached:
-        tally.announce(0, torch.empty(1, 2, 3, device="meta"), each)
-    assert tally.operand("x", OTHER).fan_out == fan_out
+        counter.announce(0, torch.empty(1, 2, 3, device="meta"), each)
+    assert counter.operand("x", OTHER).fan_out == fan_out
 
 
 def test_shapes_alone_have_no_counts() -> None:
-    tally = StreamCounter()
-    tally.announce(1, torch.empty(2, 3, 5, device="meta"), 4)
-    assert (tally.elements, tally.sums, tally.nonzeros, tally.operand("x", OTHER).maximum) == (30, [0] * 3, [0] * 3, 0)
-    assert not tally.analog
+    counter = StreamCounter()
+    counter.announce(1, torch.empty(2, 3, 5, device="meta"), 4)
+    assert (counter.elements, counter.sums, counter.nonzeros, counter.operand("x", OTHER).maximum) == (30, [0] * 3, [0] * 3, 0)
+    assert not counter.analog
 
 
 class Away(Tensor):
@@ -209,15 +209,15 @@ def sent(values: Tensor, device: str) -> Tensor:
 
 
 def counted(devices: Sequence[str]) -> list[Any]:
-    """The tallies and counts of the streams, each on the next of the devices, of which all arrive together."""
+    """The counters and counts of the streams, each on the next of the devices, of which all arrive together."""
     places = [device for device, _ in zip(cycle(devices), STREAMS, strict=False)]
     there = [
         (values if device == "cpu" else sent(values, device), reached)
         for device, (values, reached) in zip(places, STREAMS, strict=True)
     ]
-    here, tallies = fetched([seen(*stream) for stream in there]), [StreamCounter() for _ in there]
-    counts = [tally.add(0, seen, reached) for tally, seen, (_, reached) in zip(tallies, here, STREAMS, strict=True)]
-    return [*tallies, *({name: numbers.tolist() for name, numbers in each.items()} for each in counts)]
+    here, counters = fetched([seen(*stream) for stream in there]), [StreamCounter() for _ in there]
+    counts = [counter.add(0, seen, reached) for counter, seen, (_, reached) in zip(counters, here, STREAMS, strict=True)]
+    return [*counters, *({name: numbers.tolist() for name, numbers in each.items()} for each in counts)]
 
 
 def test_another_device_is_waited_for_once(left: list[tuple[str, int]]) -> None:
