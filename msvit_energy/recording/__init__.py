@@ -2,7 +2,7 @@
 
 `recorder.py` (hooks and a function mode) reports to `observer.py`, which counts; `recording.py` is the frozen result.
 
-- What a call does: `operator_calls.py`, `fanout.py`, `overheads.py`, `neurons.py`; which operator it is: `call_sites.py`.
+- What a call does: `operator_calls.py`, `fanout.py`, `overheads.py`, `neurons.py`; who calls: `call_sites.py`.
 - What the streams hold: `call_counter.py`, `streams.py`, `stream_counter.py`, `tensor_stats.py`, `integer_bounds.py`,
   `moment_accumulator.py`; where they have time: `time_axis.py`; where they come from: `spike_lineage.py`.
 - How a model is run: `input_modes.py`, `model_state.py`, `function_mode.py`.
