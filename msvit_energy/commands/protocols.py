@@ -24,7 +24,7 @@ def protocols(
     out = console()
     for row in rows:
         out.print(Text(row["protocol"], style="bold"))
-        lines = {"Samples": row["source"]} | row["answers"]
+        lines = {"Source": row["source"]} | row["answers"]
         lines |= {f"Option {name}": " (default), ".join(values) for name, values in row["options"].items()}
         for question, answer in lines.items():
             out.print(Padding(Text.assemble((f"{question}: ", "italic"), answer), (0, 0, 0, 2)))

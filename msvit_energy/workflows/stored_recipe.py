@@ -3,12 +3,12 @@
 import json
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from msgspec import ValidationError, convert
+
+from msvit.training.recipes import Recipe
 from msvit_energy.errors import EnergyError
-
-if TYPE_CHECKING:
-    from msvit.training.recipes import Recipe
+from msvit_energy.profiles.validation_message import validation_message
 
 
 @dataclass(frozen=True)
@@ -20,13 +20,8 @@ class StoredStart:
     init: str | None
 
 
-def read_stored_recipe(path: Path) -> "tuple[Recipe, StoredStart]":
+def read_stored_recipe(path: Path) -> tuple[Recipe, StoredStart]:
     """The recipe of a run and what it started from; EnergyError with the path of the field that is wrong."""
-    from msgspec import ValidationError, convert
-
-    from msvit.training.recipes import Recipe
-    from msvit_energy.profiles.validation_message import validation_message
-
     how = "does not say how to go on"
     try:
         content = json.loads(path.read_text())

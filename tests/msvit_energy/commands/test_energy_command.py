@@ -157,7 +157,8 @@ def test_protocols_are_listed_with_their_answers(
 ) -> None:
     assert run(monkeypatch, "protocols") == 0
     printed = capsys.readouterr().out
-    assert printed.count("Integer inputs: ") == len(PROTOCOLS)
+    for label in ("Source: ", "Operators: ", "Integer inputs: ", "Head: "):
+        assert printed.count(label) == len(PROTOCOLS)
     assert "45nm-int32: E_MAC 3.2 pJ, E_AC 0.1 pJ" in printed
     assert run(monkeypatch, "protocols", "--json") == 0
     assert [row["protocol"] for row in json.loads(capsys.readouterr().out)] == list(PROTOCOLS)
