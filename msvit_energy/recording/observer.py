@@ -26,7 +26,7 @@ class Observer:
     call of the model runs over."""
 
     def __init__(self, model: nn.Module, time_steps: int, steps_per_call: int, maps: FiringMaps | None) -> None:
-        self.call_sites = CallSites(model)
+        self.call_sites = CallSites(model, steps_per_call)
         self.streams = Streams()
         self.origins: Origins | None = None  # while the first batch runs
         self._time_steps, self._steps_per_call, self._maps = time_steps, steps_per_call, maps
@@ -42,7 +42,8 @@ class Observer:
         """Start a batch of that many images; origins are followed in the first."""
         self._axis = TimeAxis(self._steps_per_call, images)
         self._image_size = tuple(inputs.shape[-2:]) if inputs.dim() > 3 else ()
-        self.call_sites.begin()
+        for part in (self.call_sites, self._operators, self._spike_costs):
+            part.begin()
         self.streams.begin(self._axis)
         if self._images == 0:
             self.origins = Origins()
@@ -50,7 +51,10 @@ class Observer:
 
     def end(self) -> None:
         """Count the batch. EnergyError for NaN, and for neurons that did not run T times, or a multiple of T."""
-        self.streams.end()
+        repeats = self.call_sites.repeats()
+        self._operators.end(repeats)
+        self._spike_costs.end(repeats)
+        self.streams.end(repeats, self._time_steps)
         for key in self.streams.counters:
             runs, steps = self.streams.runs(key), self._time_steps
             if key.role == OUTPUT and runs % steps:
@@ -72,22 +76,22 @@ class Observer:
         if self.call_sites.inside_operator:
             return
         for call in described(func, args, kwargs):
-            layer = self.call_sites.name(call, self._repeats(call))
+            layer = self.call_sites.name(call, self._single_step(call))
             streams = [call.streams[key.position] for key in self._operators.streams_of(layer, call, self.origins)]
             placed = all(self._axis.steps_in(stream.values, stream.rank) is not None for stream in streams)
-            if layer in self._operators.layers or placed:
+            if self._operators.known(layer) or placed:
                 self._operators.observe(layer, call, self.origins)
             else:
                 self._unplaced.setdefault(layer, call.macs // self._axis.images)
 
-    def _repeats(self, call: Call) -> bool:
-        """Whether a call handles a single step although the model was called for all: it may be one of a loop."""
-        streams = [stream for stream in call.streams if not isinstance(stream.values, nn.Parameter)]
-        return self._axis.steps > 1 and all(self._axis.steps_in(each.values, each.rank) == 1 for each in streams)
+    def _single_step(self, call: Call) -> bool:
+        """Whether a call handles one time step."""
+        return all(self._axis.steps_in(stream.values, stream.rank) == 1 for stream in call.streams)
 
     def neuron(self, name: str, module: nn.Module, output: Any) -> None:
         """A layer of spiking neurons has run."""
         key, spikes, sequences = StreamKey(name, OUTPUT), emitted(output), takes_sequences(module)
+        self.call_sites.neuron_runs += 1
         if sequences:
             self._axis.check_sequence(spikes, name)
         # a neuron that runs over one step at a time has no time axis, whatever its shape looks like

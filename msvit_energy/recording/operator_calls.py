@@ -41,6 +41,12 @@ class Call:
     macs: int
     streams: tuple[Stream, ...]
     pairs: Callable[[float], Tensor] | None = None
+    weight: Tensor | None = None  # of a convolution or linear layer
+
+    @property
+    def tensors(self) -> list[Tensor]:
+        """All inputs, the weight included."""
+        return [*(stream.values for stream in self.streams), *([] if self.weight is None else [self.weight])]
 
 
 def convolution(
@@ -60,7 +66,7 @@ def convolution(
     reached = _reached(tuple(spatial), tuple(taps), stride, dilation, padding, mode, weight.shape[0] // groups)
     macs = x.shape[0] * math.prod(outputs) * weight.numel()
     stream = Stream(x, reached, rank=len(taps) + 2)
-    return Call(f"conv{len(taps)}d", macs, (stream,))
+    return Call(f"conv{len(taps)}d", macs, (stream,), weight=weight)
 
 
 @lru_cache(maxsize=4096)
@@ -97,12 +103,12 @@ def transposed_convolution(
     axes = [written_on_axis(*along) for along in geometry]
     macs = x.shape[0] * math.prod(spatial) * weight.numel()
     stream = Stream(x, reach(axes, weight.shape[1]), rank=len(taps) + 2)
-    return Call(f"conv_transpose{len(taps)}d", macs, (stream,))
+    return Call(f"conv_transpose{len(taps)}d", macs, (stream,), weight=weight)
 
 
 def linear(x: Tensor, weight: Tensor) -> Call:
     """`[..., in]`, weight `[out, in]`."""
-    return Call("linear", x.numel() * weight.shape[0], (Stream(x, weight.shape[0]),))
+    return Call("linear", x.numel() * weight.shape[0], (Stream(x, weight.shape[0]),), weight=weight)
 
 
 def product(left: Tensor, right: Tensor) -> Call:
