@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from torch import Tensor, nn
 
-from msvit_energy.recording.operator_calls import Call, is_operator
+from msvit_energy.recording.operator_calls import Call, has_own_weight, is_operator
 
 
 class PlainCall(NamedTuple):
@@ -82,6 +82,9 @@ class CallSites:
         running = self._stack[-1] if self._stack else RunningModule("", self._model)
         weights = tuple(_view(tensor) for tensor in call.tensors if _storage(tensor) in self._weights)
         if weights:
+            own = running.module.weight if has_own_weight(running.module) else None
+            if isinstance(own, Tensor) and _view(own) in weights:
+                return running.name
             place = (call.op, *weights)
             if place not in running.by_weights:
                 running.by_weights[place] = self._new_name(running, call.op)

@@ -68,6 +68,9 @@ class Observer:
         call = of_module(module, tuple(inputs), output)
         assert call is not None
         self._operators.observe(name, call, self.origins)
+
+    def bias(self, name: str, module: nn.Module, output: Tensor) -> None:
+        """A module that may add a bias to its output has run."""
         if isinstance(getattr(module, "bias", None), Tensor):
             self._overheads.add(f"{name}.bias", "bias", output, self._axis.images)
 
