@@ -55,13 +55,26 @@ class Observer:
         self._operators.end(repeats)
         self._spike_costs.end(repeats)
         self.streams.end(repeats, self._time_steps)
-        for key in self.streams.counters:
-            runs, steps = self.streams.runs(key), self._time_steps
-            if key.role == OUTPUT and runs % steps:
-                raise EnergyError(f"{key.layer} ran {runs} time steps, not {steps}; is time_steps = {steps} right?")
+        self._check_runs()
         self._overheads.settle()
         self.origins = None
         self._images += self._axis.images
+
+    def _check_runs(self) -> None:
+        """EnergyError for neurons that did not run T times, or a multiple of T, and for a model that runs over more
+        steps than T: all its neurons do, and at least one operator as often."""
+        steps, runs = self._time_steps, self.streams.runs()
+        neurons = {key.layer: count for key, count in runs.items() if key.role == OUTPUT}
+        for layer, count in neurons.items():
+            if count % steps:
+                raise EnergyError(f"{layer} ran {count} time steps, not {steps}; is time_steps = {steps} right?")
+        (most, *others) = set(neurons.values()) or {steps}
+        operators = {count for key, count in runs.items() if key.role != OUTPUT}
+        if most > steps and not others and most in operators:
+            raise EnergyError(
+                f"the model runs over {most} time steps by itself, not {steps}: all its neurons did, such as "
+                f"{next(iter(neurons))}; pass time_steps = {most}"
+            )
 
     def operator(self, name: str, module: nn.Module, inputs: Sequence[Tensor], output: Tensor) -> None:
         """A module that is an operator by itself has run."""

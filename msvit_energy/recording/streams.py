@@ -93,9 +93,9 @@ class Streams:
         met = self._axis.split(pairs, None, layer)
         self._waiting_pairs.append(_WaitingPairs(layer, operands, met.reshape(*met.shape[:2], -1).sum((0, 2))))
 
-    def runs(self, key: StreamKey) -> int:
-        """Time steps of a stream in the present batch."""
-        return self._runs.get(key, 0)
+    def runs(self) -> Mapping[StreamKey, int]:
+        """Time steps of every stream that was observed in the present batch."""
+        return self._runs
 
     def end(self, repeats: Mapping[str, str], time_steps: int) -> None:
         """Count what was observed in this batch, of T = `time_steps` steps. `repeats` are provisional layers, and which
