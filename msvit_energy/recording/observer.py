@@ -37,6 +37,7 @@ class Observer:
         self._spike_costs = CallCounter(self.streams, reaching=False)
         self._overheads = OverheadCounter()
         self._unplaced: dict[str, int] = {}
+        self._nan_in = ""  # the first layer whose output has NaN
 
     def begin(self, inputs: Tensor, images: int) -> None:
         """Start a batch of that many images; origins are followed in the first."""
@@ -55,6 +56,8 @@ class Observer:
         self._operators.end(repeats)
         self._spike_costs.end(repeats)
         self.streams.end(repeats, self._time_steps)
+        if self._nan_in:
+            raise EnergyError(f"{self._nan_in}: its output has NaN; the weights or the input are damaged")
         self._check_runs()
         self._overheads.settle()
         self.origins = None
@@ -81,7 +84,7 @@ class Observer:
         call = of_module(module, tuple(inputs), output)
         assert call is not None
         self._operators.observe(name, call, self.origins)
-        self._check_output(name, output)
+        self._look_for_nan(name, output)
 
     def bias(self, name: str, module: nn.Module, output: Tensor) -> None:
         """A module that may add a bias to its output has run."""
@@ -96,7 +99,7 @@ class Observer:
             layer = self.call_sites.name(call, self._single_step(call))
             streams = [call.streams[key.position] for key in self._operators.streams_of(layer, call, self.origins)]
             placed = all(self._axis.steps_in(stream.values, stream.rank) is not None for stream in streams)
-            self._check_output(layer, output)
+            self._look_for_nan(layer, output)
             if self._operators.known(layer) or placed:
                 self._operators.observe(layer, call, self.origins)
             else:
@@ -129,18 +132,18 @@ class Observer:
     def overhead(self, name: str, op: str, inputs: Sequence[Tensor], output: Any) -> None:
         """A module that costs something beside MACs has run; column sums and masks are fed with spikes."""
         result = emitted(output)
-        self._check_output(name, result)
+        self._look_for_nan(name, result)
         largest = result if isinstance(result, Tensor) and result.numel() > inputs[0].numel() else inputs[0]
         self._overheads.add(name, op, largest, self._axis.images)
         if op in SPIKE_COSTS:
             self._spike_costs.observe(name, Call(op, 0, tuple(Stream(value, 0) for value in inputs)), self.origins)
 
-    def _check_output(self, layer: str, output: Any) -> None:
-        """EnergyError for NaN in an output of the first batch: a neuron that is fed with it is silent, and no operator
-        may ever read it. Inputs of operators are checked in every batch."""
+    def _look_for_nan(self, layer: str, output: Any) -> None:
+        """Note NaN in an output of the first batch: a neuron that is fed with it is silent, and no operator may ever
+        read it. Inputs of operators are checked in every batch."""
         watched = isinstance(output, Tensor) and output.is_floating_point() and not output.is_meta
-        if watched and self._images == 0 and bool(output.isnan().any()):
-            raise EnergyError(f"{layer}: its output has NaN; the weights or the input are damaged")
+        if watched and self._images == 0 and not self._nan_in and bool(output.isnan().any()):
+            self._nan_in = layer
 
     def result(self) -> Recording:
         """What was counted so far."""
