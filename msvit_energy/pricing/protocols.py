@@ -29,8 +29,9 @@ def dense(operator: Operator, *, runs: int | None = None) -> Operations:
 
 
 def entrance(operator: Operator, profile: Profile, first_layer: str) -> Operations:
-    """The convolution that encodes real numbers: once, or at every time step."""
-    return dense(operator, runs=1 if first_layer == "once" else profile.time_steps)
+    """What encodes real numbers: once, or at every time step, as it must be where they differ between time steps."""
+    once = first_layer == "once" and not operator.driver.varies
+    return dense(operator, runs=1 if once else profile.time_steps)
 
 
 def encodes(operator: Operator) -> bool:
@@ -176,8 +177,8 @@ PROTOCOLS = {
                 rate="mean of each operator's input, times T.",
                 integer_inputs="accumulates at their mean value.",
                 first_layer=(
-                    "multiply-accumulates once (option: at every time step). Fed with events, on which the paper is "
-                    "silent: accumulates, as everywhere."
+                    "multiply-accumulates once (option: at every time step); at every time step if its input differs "
+                    "between them. Fed with events, on which the paper is silent: accumulates, as everywhere."
                 ),
                 products="K^T V at the smaller of the two rates, the product with Q at the rate of Q.",
                 beside_macs=(

@@ -215,6 +215,7 @@ def filled(operand: Operand, rate: Rate, kind: Kind) -> Operand:
         nonzeros=() if share is None else _sums(share, Fraction(operand.elements, runs), runs),
         events=None,
         nonzero_events=None,
+        varies=None,
     )
 
 

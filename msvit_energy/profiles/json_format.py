@@ -18,13 +18,17 @@ from msvit_energy.profiles.provenance import Provenance, separate_facts
 from msvit_energy.profiles.validation_message import validation_message
 
 VERSION = 2
-OPTIONAL = ("parameters", "provenance")  # not in every file of this version
+OPTIONAL = ("parameters", "provenance", "varies")  # not in every file of this version
 FRACTION = re.compile(r"-?[0-9]+/0*[1-9][0-9]*")
 
 
 def save(profile: Profile, path: str | Path) -> None:
     """Write `profile`. Whole numbers are exact; sums of real numbers are kept as fractions, "p/q"."""
     content = {"version": VERSION} | asdict(profile) | {"provenance": profile.provenance.as_mapping()}
+    for entry in (*content["operators"], *content["overheads"]):
+        for operand in entry["operands"]:
+            if operand["varies"] is None:  # not observed, as in files of other programs
+                del operand["varies"]
     parts = (f" {json.dumps(key)}: {_lines(value)}" for key, value in content.items())
     Path(path).write_text("{\n" + ",\n".join(parts) + "\n}\n")
 

@@ -146,6 +146,7 @@ def _operands(a: Operand, b: Operand) -> Operand:
         fan_out=a.fan_out if a.fan_out == b.fan_out else None,
         events=None if kind == "analog" else _plus(a.events, b.events),
         nonzero_events=_plus(a.nonzero_events, b.nonzero_events),
+        varies=True if a.varies or b.varies else None if None in (a.varies, b.varies) else False,
     )
 
 

@@ -41,6 +41,9 @@ class Operand:
     nonzero_events: Annotated[
         Count | None, Meta(description="synapses reached by values that are not 0, over all images; null if unknown")
     ] = None
+    varies: Annotated[
+        bool | None, Meta(description="whether an image's values differ between time steps; null if not observed")
+    ] = None
 
     @property
     def layer(self) -> str:

@@ -4,12 +4,17 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+import torch
+from torch import Tensor
+
 from msvit_energy.profiles.operand import Operand
 from msvit_energy.profiles.operators import Operator, stage_of
-from msvit_energy.recording.operator_calls import Call
+from msvit_energy.recording.operator_calls import Call, Stream
 from msvit_energy.recording.spike_lineage import BLANK, OTHER, WEIGHT, Origin, Origins, merge
 from msvit_energy.recording.stream_counter import Observation
 from msvit_energy.recording.streams import INPUT, StreamKey, Streams
+
+ENCODED = ("input", "other")  # origins of what an entrance may encode
 
 
 @dataclass
@@ -19,6 +24,7 @@ class Calls:
     op: str
     streams: tuple[StreamKey, ...]
     origins: dict[StreamKey, Origin] = field(default_factory=dict)
+    varies: dict[StreamKey, bool] = field(default_factory=dict)  # of inputs that come from no neuron
     macs: int = 0
 
 
@@ -32,11 +38,13 @@ class CallCounter:
         self.layers: dict[str, Calls] = {}
         self._present: dict[str, Calls] = {}  # in the present batch
         self._final: dict[str, str] = {}  # of provisional layers in earlier batches
+        self._first_steps: dict[StreamKey, Tensor] = {}  # in the present batch
         self._streams, self._reaching = streams, reaching
 
     def begin(self) -> None:
         """Start a batch; what is left of one that failed is forgotten."""
         self._present.clear()
+        self._first_steps.clear()
 
     def end(self, repeats: Mapping[str, str]) -> None:
         """Count the batch; `repeats` are provisional layers, and which layer they are a repeat of."""
@@ -48,6 +56,9 @@ class CallCounter:
             for key, origin in calls.origins.items():
                 own = key._replace(layer=layer)
                 known.origins[own] = merge([origin, known.origins.get(own, origin)])
+            for key, varies in calls.varies.items():
+                own = key._replace(layer=layer)
+                known.varies[own] = known.varies.get(own, False) or varies
 
     def known(self, layer: str) -> bool:
         """Whether a layer was called before."""
@@ -81,9 +92,21 @@ class CallCounter:
             if origins is not None:
                 origin = origins.of(stream.values)
                 calls.origins[key] = merge([origin, calls.origins.get(key, origin)])
+            self._compare_steps(calls, key, stream, origins)
             seen.append(self._streams.observe(key, stream.values, stream.rank, stream.reached))
         if call.pairs is not None and len(seen) == 2:
             self._observe_pairs(layer, call, calls, [each for each in seen if each is not None])
+
+    def _compare_steps(self, calls: Calls, key: StreamKey, stream: Stream, origins: Origins | None) -> None:
+        """Note whether a stream that comes from no neuron differs between time steps, until it does once."""
+        layer = self._final.get(key.layer, key.layer)
+        earlier, own = self.layers.get(layer, calls), key._replace(layer=layer)
+        origin = earlier.origins.get(own, OTHER) if origins is None else origins.of(stream.values)
+        if origin.what not in ENCODED or calls.varies.get(key) or earlier.varies.get(own) or stream.values.is_meta:
+            return
+        steps = self._streams.split(stream.values, stream.rank, key)
+        first = self._first_steps.setdefault(key, steps[0].clone())
+        calls.varies[key] = any(step.shape != first.shape or not torch.equal(step, first) for step in steps)
 
     def _observe_pairs(self, layer: str, call: Call, calls: Calls, seen: list[Observation]) -> None:
         unread = (0, math.inf, 1)  # nothing waits for a device
@@ -98,7 +121,12 @@ class CallCounter:
         calls = self.layers[layer]
         counters = self._streams.counters
         return tuple(
-            counters[key].operand(str(key), _settled(calls.origins.get(key, OTHER)), reaching=self._reaching)
+            counters[key].operand(
+                str(key),
+                _settled(calls.origins.get(key, OTHER)),
+                calls.varies.get(key),
+                reaching=self._reaching,
+            )
             for key in calls.streams
         )
 

@@ -125,8 +125,8 @@ class StreamCounter:
         """Whether real numbers were seen."""
         return self.kind == ANALOG
 
-    def operand(self, name: str, origin: Origin, *, reaching: bool = True) -> Operand:
-        """What was counted, as data."""
+    def operand(self, name: str, origin: Origin, varies: bool | None = None, *, reaching: bool = True) -> Operand:
+        """What was counted, as data; `varies` says whether values differ between time steps."""
         fan_out = next(iter(self.reaches)) if len(self.reaches) == 1 else None
         return Operand(
             name=name,
@@ -140,6 +140,7 @@ class StreamCounter:
             fan_out=fan_out,
             events=self.events if reaching and not self.analog else None,
             nonzero_events=self.nonzero_events if reaching else None,
+            varies=varies,
         )
 
     def exact_sums(self) -> tuple[int | Fraction, ...]:

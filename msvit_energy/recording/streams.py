@@ -69,6 +69,10 @@ class Streams:
         self._waiting.clear()
         self._waiting_pairs.clear()
 
+    def split(self, values: Tensor, rank: int | None, key: StreamKey) -> Tensor:
+        """A tensor of a stream as `[T or 1, B, ...]`."""
+        return self._axis.split(values, rank, key)
+
     def observe(
         self,
         key: StreamKey,
@@ -80,7 +84,7 @@ class Streams:
     ) -> Observation | None:
         """Observe a tensor of a stream, perhaps known to be whole numbers up to `highest`; `rank` as for TimeAxis,
         `reached` as for the function. None on the meta device, where only shapes are noted."""
-        steps = self._axis.split(values, rank, key)
+        steps = self.split(values, rank, key)
         observation = None
         if not steps.is_meta:
             steps = steps.cpu() if steps.is_mps else steps  # which has no float64

@@ -8,7 +8,7 @@ from spikingjelly.activation_based import neuron
 from torch import Tensor, nn
 
 import msvit_energy
-from msvit_energy import EnergyError
+from msvit_energy import EnergyError, price
 from tests.support.foreign_models import Forward, numbers
 
 
@@ -46,3 +46,39 @@ def test_a_neuron_that_several_layers_share_runs_more_often_without_a_loop() -> 
     profile = msvit_energy.profile(model, [torch.ones(1, 4)], time_steps=1)
     assert [layer.firing_rates for layer in profile.neurons] == [(1.0,)]
     assert profile.macs_per_step == 16 + 8
+
+
+# An entrance that is fed with the same at every time step is encoded once, one that is not at each of them
+
+
+def stem(images: Tensor, per_step: bool) -> msvit_energy.Profile:
+    """A convolution on images or on real-valued frames `[B, T, 1, 4, 4]`, T = 3, in one call or a step at a time."""
+
+    def run(s: Any, x: Tensor) -> Tensor:
+        frames = x.transpose(0, 1) if x.dim() == 5 else x.unsqueeze(0).repeat(3, 1, 1, 1, 1)
+        if per_step:
+            return sum(s.fire(s.conv(frame)) for frame in frames).flatten(1)
+        return s.fire(s.conv(frames.flatten(0, 1)).unflatten(0, (3, -1))).sum(0).flatten(1)
+
+    fire = neuron.IFNode(step_mode="s" if per_step else "m")
+    model = Forward(run, conv=nn.Conv2d(1, 2, 3, bias=False), fire=fire)
+    return msvit_energy.profile(model, images.split(2), time_steps=3, feed="image")
+
+
+@pytest.mark.parametrize("per_step", [False, True])
+def test_frames_that_change_are_encoded_at_every_step(per_step: bool) -> None:
+    """By hand: 2 x 2 positions, 2 x 9 weights, three steps."""
+    constant, changing = torch.rand(3, 1, 4, 4), torch.rand(3, 3, 1, 4, 4)
+    still = changing[:, :1].expand(3, 3, 1, 4, 4)
+    late = torch.cat([still[:2], changing[2:]])  # the frames of the first batch are equal
+    for images, steps in ((constant, 1), (changing, 3), (still, 1), (late, 3)):
+        profile = stem(images, per_step)
+        assert profile.operators[0].driver.varies is (steps == 3)
+        assert price(profile).macs == steps * 4 * 18
+        assert price(profile, "appendix-c:first-layer=every-step").macs == 3 * 4 * 18
+
+
+def test_spikes_are_not_compared() -> None:
+    model = nn.Sequential(neuron.IFNode(step_mode="m"), nn.Linear(4, 2))
+    (linear,) = msvit_energy.profile(model, [numbers(2, 4)], time_steps=2, feed="sequence").operators
+    assert linear.driver.varies is None
