@@ -11,7 +11,9 @@ from msgspec import UNSET
 
 from msvit_energy import Profile, price
 from msvit_energy.pricing.protocols import PROTOCOLS, all_choices
-from msvit_energy.profiles.provenance import ModelOrigin
+from msvit_energy.profiles.operand import Operand
+from msvit_energy.profiles.operators import Operator
+from msvit_energy.profiles.provenance import ModelOrigin, Provenance
 from tests.support.command_line import run
 
 RATES = Path(__file__).parents[2] / "data" / "spikingformer" / "8_512.rates.csv"
@@ -63,6 +65,21 @@ def test_protocols_side_by_side_as_json(
     assert ann["total_mj"] == pytest.approx(2 * 8_500_096 / 1e9, rel=1e-12)
     assert exact["total_mj"] == pytest.approx((2 * exact["macs"] + 0.9 * exact["acs"]) / 1e9, rel=1e-12)
     assert exact["ci95_mj"][0] < exact["total_mj"] < exact["ci95_mj"][1]
+
+
+def test_json_has_the_warnings_and_the_images_that_were_measured(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    spikes = Operand("a#0", "integer", "other", (), 8, (3,), (2,), 2.0)
+    one = Profile(1, 1, (Operator("a", "a", "linear", "", 8, 1, (spikes,)),), provenance=Provenance(warnings=("w",)))
+    one.save("one.json")  # of one image, so that there is no interval
+    assert run(monkeypatch, "energy", "one.json", "--protocol", "appendix-c", "--protocol", "ann", "--json") == 0
+    for row in json.loads(capsys.readouterr().out):
+        assert (row["images"], row["ci95_mj"]) == (1, None if row["protocol"] != "ann" else row["ci95_mj"])
+        assert row["warnings"] == ["w", "a: the input is integer, but comes from no spiking neuron"]
+    assert run(monkeypatch, "energy", "--model", "msvit_digits", "--rate", "0.25", "--json") == 0
+    (given,) = json.loads(capsys.readouterr().out)
+    assert (given["images"], given["warnings"]) == (0, ["one rate of 0.25 for all layers, not measured here"])
 
 
 def test_all_protocols_are_priced_and_compared(
