@@ -115,6 +115,7 @@ def test_provenance_says_how_to_measure_again(monkeypatch: pytest.MonkeyPatch) -
     assert run(monkeypatch, *arguments) == 0
     provenance = json.loads(Path("out/profile.json").read_text())["provenance"]
     assert provenance["command"] == ["msvit-energy", *arguments]
+    assert len(provenance["model"].pop("weights")) == 64
     assert provenance["model"] == {"name": "msvit_digits", "args": {"num_classes": 10, "time_steps": 2}}
     data = provenance["data"]
     assert (data["split"], data["drawn"], data["seed"]) == ("test", "3 of 355 drawn with seed 7", 7)
