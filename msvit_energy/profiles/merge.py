@@ -3,6 +3,7 @@
 import operator
 from collections.abc import Sequence
 from dataclasses import replace
+from fractions import Fraction
 from functools import reduce
 from typing import Any
 
@@ -56,11 +57,11 @@ def _check_same(first: Profile, other: Profile, label: str, other_label: str) ->
         raise EnergyError(f"{label} and {other_label} differ in T: {first.time_steps} and {other.time_steps}")
     if _layers(first) != _layers(other):
         raise EnergyError(f"{label} and {other_label} are profiles of different models: their layers differ")
-    for mine, theirs in zip(first.entries, other.entries, strict=True):
-        if _work(mine) != _work(theirs):
+    for mine, theirs in zip(first.operators, other.operators, strict=True):
+        if mine.macs_per_image != theirs.macs_per_image:
             raise EnergyError(
-                f"{label} and {other_label} differ in the work of {mine.layer}, {_work(mine)} and {_work(theirs)} per "
-                "image: are their images of one size?"
+                f"{label} and {other_label} differ in the MACs of {mine.layer}, {mine.macs_per_image} and "
+                f"{theirs.macs_per_image} per image: are their images of one size?"
             )
 
 
@@ -70,11 +71,6 @@ def _layers(profile: Profile) -> list[tuple[Any, ...]]:
     neurons = [(layer.neuron, len(layer.sums)) for layer in profile.neurons]
     streams = [(operand.name, len(operand.sums)) for operand in _all_operands(profile)]
     return [*operators, *((entry.layer, entry.op) for entry in profile.overheads), *neurons, *streams]
-
-
-def _work(entry: Operator | Overhead) -> int:
-    """MACs, or for an overhead elements, per image."""
-    return entry.macs_per_image if isinstance(entry, Operator) else entry.elements_per_image
 
 
 def _check_weights(profiles: Sequence[Profile], labels: Sequence[str]) -> None:
@@ -135,7 +131,7 @@ def _provenance(profiles: Sequence[Profile], indices: str | None) -> Provenance:
 
 def _joined(a: Profile, b: Profile) -> Profile:
     operators = tuple(map(_operators, a.operators, b.operators))
-    overheads = tuple(map(_overheads, a.overheads, b.overheads))
+    overheads = tuple(_overheads(*pair, a.images, b.images) for pair in zip(a.overheads, b.overheads, strict=True))
     merged = replace(
         a,
         images=a.images + b.images,
@@ -172,8 +168,11 @@ def _operators(a: Operator, b: Operator) -> Operator:
     return replace(a, operands=tuple(map(_operands, a.operands, b.operands)), pairs=_plus(a.pairs, b.pairs))
 
 
-def _overheads(a: Overhead, b: Overhead) -> Overhead:
-    return replace(a, operands=tuple(map(_operands, a.operands, b.operands)))
+def _overheads(a: Overhead, b: Overhead, images: int, more_images: int) -> Overhead:
+    """Elements are their mean over images, rounded."""
+    elements = a.elements_per_image * images + b.elements_per_image * more_images
+    mean = round(Fraction(elements, images + more_images))
+    return replace(a, elements_per_image=mean, operands=tuple(map(_operands, a.operands, b.operands)))
 
 
 def _operands(a: Operand, b: Operand) -> Operand:
