@@ -15,7 +15,7 @@ from msvit_energy.dense.reconcile import reconcile
 from msvit_energy.errors import EnergyError
 from msvit_energy.profiles.coverage import Coverage
 from msvit_energy.profiles.profile import Profile
-from msvit_energy.profiles.provenance import Provenance
+from msvit_energy.profiles.provenance import ModelOrigin, Provenance
 from msvit_energy.recording import input_modes
 from msvit_energy.recording.firing_maps import FiringMaps
 from msvit_energy.recording.input_modes import Feed
@@ -23,6 +23,7 @@ from msvit_energy.recording.memory_estimate import estimate
 from msvit_energy.recording.model_state import RestState
 from msvit_energy.recording.recorder import Recorder
 from msvit_energy.recording.recording import Recording
+from msvit_energy.recording.weights_hash import weights_hash
 
 Batch = Tensor | tuple[Tensor, Tensor]
 
@@ -82,7 +83,7 @@ def profile(
     """
     _check(time_steps, feed, lemaire)
     _check_format(model)
-    origin = Provenance.of(provenance or {})
+    origin = _with_weights(Provenance.of(provenance or {}), model)
     steps = time_steps or getattr(model, "time_steps", None) or 1
     labels = Labels(classes)
     single: list[Tensor] = []
@@ -132,6 +133,12 @@ def profile_of(
         parameters=sum(weights.numel() for weights in model.parameters() if not is_lazy(weights)),
         provenance=provenance or Provenance(),
     )
+
+
+def _with_weights(origin: Provenance, model: nn.Module) -> Provenance:
+    """With the hash of the weights that are measured, where they can be read."""
+    weights = weights_hash(model)
+    return origin if weights is None else replace(origin, model=replace(origin.model or ModelOrigin(), weights=weights))
 
 
 def _check(time_steps: int | None, feed: str, lemaire: int) -> None:

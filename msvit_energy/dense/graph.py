@@ -16,12 +16,14 @@ from weakref import WeakKeyDictionary
 import torch
 from torch import Tensor, nn
 
+from msvit_energy.dense.autograd_functions import FUNCTION, REDUCING, follows_from_inputs, name_of, operators_of
 from msvit_energy.dense.meta_tensors import ShapesOnly
 
 with warnings.catch_warnings():
     # fvcore compiles an unrelated loss with torch.jit.script on import, which is nothing that its users could change
     warnings.filterwarnings("ignore", message=".*torch.jit.script.*", category=FutureWarning)
     from fvcore.nn import FlopCountAnalysis
+    from fvcore.nn.jit_handles import einsum_flop_jit
 
 FUSED_ATTENTION = "scaled_dot_product_attention"
 MAC_OPERATORS = ("conv", "linear", "addmm", "mm", "bmm", "matmul", "einsum", FUSED_ATTENTION)
@@ -30,15 +32,16 @@ FREE = frozenset(
     f"aten::{name}{suffix}"
     for name in (
         # moving, selecting and making data
-        "unflatten flatten embedding _weight_norm numpy_T mT mH t movedim "
-        "tile repeat roll pad constant_pad_nd im2col index index_put gather scatter where copy clone "
-        "fill zeros ones full arange empty linspace meshgrid new_zeros new_ones zeros_like ones_like unfold topk sort "
-        "masked_fill bernoulli dropout feature_dropout upsample_nearest2d upsample_bilinear2d tril triu one_hot "
+        "unflatten flatten embedding _weight_norm numpy_T mT mH t movedim tile repeat roll flip pad constant_pad_nd "
+        "im2col index index_put gather scatter where copy clone fill zeros ones full arange empty linspace meshgrid "
+        "new_zeros new_ones zeros_like ones_like empty_like unfold topk sort masked_fill bernoulli rand rand_like "
+        "randn randn_like normal dropout feature_dropout upsample_nearest2d upsample_bilinear2d tril triu one_hot "
         # residual additions, scaling, averages: work per element, by convention not synaptic
         "add sub rsub mul div neg abs pow sqrt rsqrt square mean sum var std max min amax amin maximum minimum clamp "
-        "clamp_min cumsum prod norm linalg_vector_norm reciprocal remainder floor round ceil sign lerp addcmul addcdiv "
-        "exp log erf tanh sigmoid relu gelu silu elu leaky_relu hardtanh hardswish softplus softmax log_softmax "
-        "heaviside gt ge lt le eq ne logical_and logical_or logical_not __and__ __or__ bitwise_and bitwise_not argmax "
+        "clamp_min clamp_max cumsum prod norm linalg_vector_norm reciprocal remainder floor round ceil sign lerp "
+        "addcmul addcdiv exp log erf tanh sigmoid relu gelu silu elu leaky_relu hardtanh hardswish softplus softmax "
+        "log_softmax heaviside gt ge lt le eq ne logical_and logical_or logical_not __and__ __or__ bitwise_and "
+        "bitwise_not argmax "
         # pooling, normalisation
         "max_pool1d max_pool2d max_pool3d avg_pool1d avg_pool2d avg_pool3d adaptive_avg_pool1d adaptive_max_pool2d "
         "adaptive_max_pool1d adaptive_avg_pool2d adaptive_avg_pool3d instance_norm group_norm layer_norm batch_norm "
@@ -48,16 +51,27 @@ FREE = frozenset(
 
 
 # parts of the names of operators that are never mere work per element, not even inside a neuron
-HEAVY = ("mm", "conv", "linear", "einsum", "rnn", "lstm", "gru", "attention", "fft", "dot", "bilinear", "cdist")
+HEAVY = tuple("mm matmul ::mv conv linear einsum rnn lstm gru attention fft dot bilinear cdist".split())
+
+
+def is_heavy(operator: str) -> bool:
+    """Whether an operator's name is that of more than work per element."""
+    return any(part in operator for part in HEAVY)
 
 
 @dataclass(frozen=True)
 class Graph:
     """One forward as fvcore sees it: MACs of every module without its children, and operators that it cannot count
-    outside the modules that are reported anyway (operator -> calls)."""
+    outside the modules that are reported anyway (operator -> calls). Of these, `work_per_element` are the autograd
+    functions whose forward runs nothing else."""
 
     own_macs: dict[str, int]
     uncountable: dict[str, int]
+    work_per_element: frozenset[str] = frozenset()
+
+    def is_free(self, operator: str) -> bool:
+        """Whether an operator that fvcore cannot count has no synapses."""
+        return operator in FREE or operator in self.work_per_element
 
 
 GraphCache = WeakKeyDictionary[nn.Module, dict[Hashable, Graph]]  # by model, which its owner must not change
@@ -75,10 +89,59 @@ def matmul_macs(inputs: list[Any], outputs: list[Any]) -> Counter[str]:
     return Counter({"matmul": math.prod(shape) * inner})
 
 
+def padded_convolution_macs(inputs: list[Any], outputs: list[Any]) -> Counter[str]:
+    """A convolution whose padding is "same" or "valid", with weight `[O, C / groups, *taps]`."""
+    (shape,), weight = (value.type().sizes() for value in outputs), inputs[1].type().sizes()
+    return Counter({"conv": math.prod(shape) * math.prod(weight[1:])})
+
+
+def einsum_macs(inputs: list[Any], outputs: list[Any]) -> Counter[str]:
+    """A contraction. Of two tensors it has one product for each combination of all their letters: fvcore rounds this to
+    four digits, and halves it where nothing is added up. Of one tensor it has none; of more what fvcore says."""
+    shapes = [value.type().sizes() for value in inputs[1].node().inputs()]
+    if len(shapes) != 2:
+        return Counter({"einsum": int(einsum_flop_jit(inputs, outputs)) if len(shapes) > 2 else 0})
+    operands = inputs[0].toIValue().replace(" ", "").partition("->")[0]
+    letters = "".join(dict.fromkeys(letter for letter in operands if letter.isalpha()))
+    every = torch.einsum(f"{operands}->...{letters}", *(torch.empty(shape, device="meta") for shape in shapes))
+    return Counter({"einsum": every.numel()})
+
+
 def added_product_macs(inputs: list[Any], outputs: list[Any]) -> Counter[str]:
     """A batch of products that is added to something: its second argument times its third."""
     (batch, n, k), (_, _, m) = (value.type().sizes() for value in inputs[1:3])
     return Counter({"bmm": batch * n * k * m})
+
+
+class _Analysis(FlopCountAnalysis):
+    """fvcore's, which also notes what autograd functions do."""
+
+    def __init__(self, model: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        super().__init__(model, inputs)
+        self.heavy: set[str] = set()  # functions that run operators with MACs
+        self._light: set[str] = set()
+        self._opaque: set[str] = set()
+
+    @property
+    def work_per_element(self) -> frozenset[str]:
+        """Functions that run nothing but free operators, wherever they are called."""
+        return frozenset(self._light - self._opaque - self.heavy)
+
+    def _should_ignore_node(self, node: Any) -> bool:
+        if node.kind() == FUNCTION:
+            operators = set(operators_of(node))
+            free = all(self._is_free(operator) for operator in operators) and follows_from_inputs(node)
+            (self._light if free else self._opaque).add(name_of(node))
+            if any(is_heavy(operator) for operator in operators):
+                self.heavy.add(name_of(node))
+        return bool(super()._should_ignore_node(node))
+
+    def _is_free(self, operator: str) -> bool:
+        """Of a function inside of another the operators are checked themselves."""
+        if operator.startswith("prim::"):
+            return not operator.startswith("prim::Call")
+        reduces = any(part in operator for part in REDUCING)
+        return not reduces and (operator in FREE or operator in self._ignored_ops)
 
 
 @contextmanager
@@ -141,12 +204,14 @@ def trace(model: nn.Module, inputs: Tensor, listed: Collection[str], neurons: Co
     `listed` are leaf modules that are reported as overhead: what fvcore finds in those is not reported again. Of
     `neurons` that is true for work per element and for functions of their own (surrogate gradients) only.
     """
-    analysis = FlopCountAnalysis(model, (inputs,))
+    analysis = _Analysis(model, (inputs,))
     analysis.unsupported_ops_warnings(False).uncalled_modules_warnings(False).tracer_warnings("none")
     analysis.set_op_handle(f"aten::{FUSED_ATTENTION}", fused_attention_macs)
     analysis.set_op_handle("aten::matmul", matmul_macs)
     analysis.set_op_handle("aten::mv", matmul_macs)
     analysis.set_op_handle("aten::baddbmm", added_product_macs)
+    analysis.set_op_handle("aten::_convolution_mode", padded_convolution_macs)
+    analysis.set_op_handle("aten::einsum", einsum_macs)
     with torch.no_grad(), _hooks_taken_back(model):
         inclusive = {
             name: sum(int(counts[op]) for op in MAC_OPERATORS)
@@ -161,5 +226,6 @@ def trace(model: nn.Module, inputs: Tensor, listed: Collection[str], neurons: Co
         uncountable -= analysis.unsupported_ops(name)
     for name in neurons:
         inside = analysis.unsupported_ops(name)
-        uncountable -= Counter({op: calls for op, calls in inside.items() if not any(part in op for part in HEAVY)})
-    return Graph(own, dict(uncountable))
+        heavy = {op for op in inside if is_heavy(op)} | analysis.heavy
+        uncountable -= Counter({op: calls for op, calls in inside.items() if op not in heavy})
+    return Graph(own, dict(uncountable), analysis.work_per_element & uncountable.keys())

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Mapping
 
-from msvit_energy.dense.graph import FREE, Graph
+from msvit_energy.dense.graph import Graph
 from msvit_energy.profiles.coverage import Coverage, Unknown
 
 
@@ -29,11 +29,11 @@ def reconcile(
             more.append(Unknown(module or "(top level)", calls, difference * calls))
         elif difference < 0:
             less.append(module or "(top level)")
-    unsized = [Unknown(op, n * calls) for op, n in sorted(graph.uncountable.items()) if op not in FREE]
+    unsized = [Unknown(op, n * calls) for op, n in sorted(graph.uncountable.items()) if not graph.is_free(op)]
     note = f"fvcore counts fewer MACs than the hooks in {', '.join(less)}" if less else ""
     return Coverage(
         counted={layer: macs * calls for layer, (_, macs) in measured.items()},
-        free={op: n * calls for op, n in sorted(graph.uncountable.items()) if op in FREE},
+        free={op: n * calls for op, n in sorted(graph.uncountable.items()) if graph.is_free(op)},
         unknown=(*unknown, *more, *unsized),
         note=note,
     )

@@ -10,11 +10,10 @@ Two kinds of CSV are read:
 import csv
 import math
 import re
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
 
 from msvit_energy.errors import EnergyError
 from msvit_energy.pricing.protocols import operations_with_bias
@@ -39,44 +38,63 @@ KIND_OF_ORIGIN: dict[str, Kind] = {"spikes": "binary", "sum": "integer", "produc
 
 @dataclass(frozen=True)
 class Rate:
-    """One row: mean, share of non-zero values, kind, dense operations per image; None if the table lacks it."""
+    """One row: mean, share of non-zero values, kind, dense operations per image; None if the table lacks it. `line` is
+    that of the file."""
 
     mean: float
     nonzero: float | None = None
     kind: Kind | None = None
     dense: float | None = None
+    line: int | None = field(default=None, compare=False)
 
 
 def read_rates(path: Path) -> dict[str, Rate]:
-    """Rates by layer. A missing file, other columns, rates that are no numbers from 0 raise EnergyError."""
+    """Rates by layer. A missing file, other columns, cells too many or too few, rates that are no numbers from 0 or
+    contradict each other raise EnergyError, with line and column."""
     try:
         with path.open(newline="") as file:
-            reader = csv.DictReader(file)
-            header = tuple(reader.fieldnames or ())
-            rows = list(enumerate(reader, start=2))
+            reader = csv.reader(file)
+            header = tuple(next(reader, ()))
+            lines = [(reader.line_num, cells) for cells in reader if cells]
     except OSError as error:
         raise EnergyError(f"cannot read rates {path}: {error.strerror}") from error
     except (UnicodeDecodeError, csv.Error) as error:
         raise EnergyError(f"{path} is not a CSV file: {error}") from error
-    if set(LOG_COLUMNS) <= set(header):
-        pairs = [(row["name"], _from_log(row, f"{path}, line {line}"), line) for line, row in rows]
-    elif {"layer", "input_rate"} <= set(header) <= set(COLUMNS):
-        pairs = [(row["layer"], _from_row(row, f"{path}, line {line}"), line) for line, row in rows]
+    repeated = len(set(header)) < len(header)
+    if set(LOG_COLUMNS) <= set(header) and not repeated:
+        of_row, name_column = _from_log, "name"
+    elif {"layer", "input_rate"} <= set(header) <= set(COLUMNS) and not repeated:
+        of_row, name_column = _from_row, "layer"
     else:
         raise EnergyError(
             f"{path} has the columns {','.join(header) or '(none)'}; rates have {','.join(COLUMNS[:2])} and perhaps "
             f"{', '.join(COLUMNS[2:])}, a log of Spikingformer's tool has {','.join(LOG_COLUMNS)}"
         )
     rates: dict[str, Rate] = {}
-    for name, rate, line in pairs:
+    for line, cells in lines:
+        row = _row(header, cells, f"{path}, line {line}")
+        name, rate = row[name_column], of_row(row, f"{path}, line {line}")
         if name in rates:
             raise EnergyError(f"{path}, line {line}: a second rate for {name}")
         if rate is not None:
-            rates[name] = rate
+            rates[name] = replace(rate, line=line)
     return rates
 
 
-def _from_row(row: Mapping[str, Any], where: str) -> Rate:
+def _row(header: Sequence[str], cells: Sequence[str], where: str) -> dict[str, str]:
+    """The cells by column; EnergyError where there are more or fewer than columns."""
+    if len(cells) > len(header):
+        surplus, columns = cells[len(header)], len(header)
+        raise EnergyError(
+            f"{where}: {surplus!r} is in column {columns + 1} of {columns} ({','.join(header)}); decimals have a "
+            "point, not a comma"
+        )
+    if len(cells) < len(header):
+        raise EnergyError(f"{where}: no cell in column {len(cells) + 1}, {header[len(cells)]}")
+    return dict(zip(header, cells, strict=True))
+
+
+def _from_row(row: Mapping[str, str], where: str) -> Rate:
     mean = number(row["input_rate"], f"{where}: input_rate")
     share = row.get("nonzero_rate") or None
     kind = next((known for known in KINDS if known == row.get("kind")), None)
@@ -87,10 +105,22 @@ def _from_row(row: Mapping[str, Any], where: str) -> Rate:
         raise EnergyError(f"{where}: input_rate must be 0 or more, not {mean}")
     if kind == "binary" and (mean > 1 or (nonzero is not None and nonzero != mean)):
         raise EnergyError(f"{where}: a binary input has a rate of at most 1, equal to its nonzero_rate; not {mean}")
+    if kind == "integer" and (conflict := _conflict(mean, nonzero)):
+        raise EnergyError(f"{where}: {conflict}")
     return Rate(mean, nonzero, kind)
 
 
-def _from_log(row: Mapping[str, Any], where: str) -> Rate | None:
+def _conflict(mean: float, nonzero: float | None) -> str:
+    """Why whole numbers from 0 cannot have this mean and this share of non-zero ones; empty if they can."""
+    if nonzero is None or nonzero == mean == 0 or 0 < nonzero <= mean:
+        return ""
+    return (
+        f"nonzero_rate is {nonzero} and input_rate {mean}; whole numbers that are not 0 are 1 or more, so their mean "
+        "is at least the share of them"
+    )
+
+
+def _from_log(row: Mapping[str, str], where: str) -> Rate | None:
     """A row of the log; None for batch norm, pooling and whatever else is no synapse and no neuron."""
     kind = row["type"]
     if "LIF" in kind or "IFNode" in kind:
@@ -103,12 +133,13 @@ def _from_log(row: Mapping[str, Any], where: str) -> Rate | None:
     return Rate(1.0, kind="analog", dense=dense) if macs else Rate(acs / dense, dense=dense)
 
 
-def number(text: Any, what: str, most: float = math.inf) -> float:
+def number(text: str, what: str, most: float = math.inf) -> float:
     """A finite number from 0 to `most`, else EnergyError; the sign of an analog mean is for the caller."""
     try:
-        value = float(text)
-    except (TypeError, ValueError):
-        raise EnergyError(f"{what} must be a number, not {text!r}") from None
+        value = float("" if "_" in text else text)  # which float takes for a separator of digits
+    except ValueError:
+        hint = "; decimals have a point, not a comma" if "," in text else ""
+        raise EnergyError(f"{what} must be a number, not {text!r}{hint}") from None
     if not math.isfinite(value) or value > most or (value < 0 and not what.endswith("input_rate")):
         bounds = "0 or more" if most == math.inf else f"from 0 to {most:g}"
         raise EnergyError(f"{what} must be a finite number, {bounds}, not {text}")
@@ -126,8 +157,8 @@ def fill(skeleton: Profile, rates: Mapping[str, Rate], modules: Collection[str],
         *(o.layer for o in skeleton.operators),
         *(x.name for o in skeleton.operators for x in o.operands),
     }
-    rates = {current_name(name, known): rate for name, rate in rates.items()}
-    filling = _Filling(rates)
+    rates = _by_current_name(rates, known, what)
+    filling = _Filling(rates, what)
     operators = tuple(filling.operator(operator) for operator in skeleton.operators)
     overheads = tuple(filling.overhead(entry) for entry in skeleton.overheads)
     neurons = tuple(
@@ -146,6 +177,24 @@ def fill(skeleton: Profile, rates: Mapping[str, Rate], modules: Collection[str],
         ]
         raise EnergyError(f"{what} does not fit the model: {'; '.join(filter(None, parts))}")
     return replace(skeleton, operators=operators, overheads=overheads, neurons=neurons)
+
+
+def _by_current_name(rates: Mapping[str, Rate], known: Collection[str], what: str) -> dict[str, Rate]:
+    """The rates under the names of the model; EnergyError for two of one layer, by an old and a new name."""
+    given: dict[str, str] = {}
+    for name, rate in rates.items():
+        now = current_name(name, known)
+        if now in given:
+            raise EnergyError(
+                f"{_place(what, rate)}layer {name!r} is {given[now]!r} by another name; one rate is enough"
+            )
+        given[now] = name
+    return {now: rates[name] for now, name in given.items()}
+
+
+def _place(what: str, rate: Rate) -> str:
+    """Where a rate stands, to begin a message with."""
+    return f"{what}, line {rate.line}: " if rate.line else f"{what}: "
 
 
 def current_name(name: str, known: Collection[str]) -> str:
@@ -170,8 +219,8 @@ def fill_uniform(skeleton: Profile, rate: float) -> Profile:
 class _Filling:
     """Puts rates into operands and notes what is missing."""
 
-    def __init__(self, rates: Mapping[str, Rate]) -> None:
-        self.rates = rates
+    def __init__(self, rates: Mapping[str, Rate], what: str) -> None:
+        self.rates, self.what = rates, what
         self.missing: list[str] = []
 
     def operator(self, operator: Operator) -> Operator:
@@ -199,7 +248,10 @@ class _Filling:
             self.missing.append(operand.neurons[0] if alone else layer)
         if rate is None or (several and not operand.carries_spikes):
             return filled(operand, Rate(0.0), default)
-        return filled(operand, rate, rate.kind or default)
+        kind = rate.kind or default
+        if kind != "analog" and (conflict := _conflict(rate.mean, rate.nonzero)):
+            raise EnergyError(f"{_place(self.what, rate)}{operand.layer}: {conflict}")
+        return filled(operand, rate, kind)
 
 
 def filled(operand: Operand, rate: Rate, kind: Kind) -> Operand:

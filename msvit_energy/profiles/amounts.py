@@ -60,14 +60,16 @@ class Moments:
         Meta(description="sums over images of products of two counts: upper triangle, row i from column i"),
     ] = ()
 
-    def select(self, keys: Sequence[str], source: Mapping[str, str]) -> "Moments":
-        """The moments of `keys`, where `source` names the stored count that a missing one equals."""
+    def select(self, keys: Sequence[str], source: Mapping[str, tuple[str, int]]) -> "Moments":
+        """The moments of `keys`, where `source` has the stored count and the factor whose product a missing one is."""
         position = {key: index for index, key in enumerate(self.keys)}
-        rows = [position[key if key in position else source[key]] for key in keys]
+        chosen = [(key, 1) if key in position else source[key] for key in keys]
+        rows = [(position[key], factor) for key, factor in chosen]
         products = tuple(
-            tuple(self.products[min(a, b)][abs(a - b)] for b in rows[start:]) for start, a in enumerate(rows)
+            tuple(self.products[min(a, b)][abs(a - b)] * m * n for b, n in rows[start:])
+            for start, (a, m) in enumerate(rows)
         )
-        return Moments(tuple(keys), tuple(self.sums[row] for row in rows), products)
+        return Moments(tuple(keys), tuple(self.sums[row] * factor for row, factor in rows), products)
 
     def __add__(self, other: Self) -> "Moments":
         if self.keys != other.keys:

@@ -1,5 +1,8 @@
 """What a reader must know before using the numbers of a profile, in words."""
 
+from collections.abc import Sequence
+
+from msvit_energy.profiles.operand import Operand
 from msvit_energy.profiles.profile import Profile
 
 
@@ -13,10 +16,10 @@ def warnings(profile: Profile) -> list[str]:
         notes.append("no layer of spiking neurons was recognised, so nothing says that T is right")
     silent = [layer.neuron for layer in profile.neurons if layer.firing_rate == 0]
     if silent:
-        notes.append(f"{len(silent)} of {len(profile.neurons)} neuron layers never fire: {', '.join(silent[:4])}")
+        notes.append(f"{len(silent)} of {len(profile.neurons)} neuron layers never fire: {listed(silent)}")
     notes += contradictions(profile)
     if profile.coverage.unknown:
-        names = ", ".join(item.name for item in profile.coverage.unknown[:6])
+        names = listed([item.name for item in profile.coverage.unknown], most=6)
         share = (
             f"{profile.coverage.unknown_share:.1%} of the MACs" if profile.coverage.unknown_macs else "of unknown size"
         )
@@ -27,23 +30,36 @@ def warnings(profile: Profile) -> list[str]:
 
 
 def contradictions(profile: Profile) -> list[str]:
-    """Inputs whose observed kind does not fit where they come from, in words."""
-    notes = []
-    entries = [(operator.layer, operator.driver) for operator in profile.operators if operator.role != "head"]
-    for layer, operand in entries:
-        kind, origin = operand.kind, operand.origin
-        if kind != "analog" and origin == "input":
-            notes.append(
-                f"{layer}: the model's input is {kind}: right for events, which count as accumulates; "
-                "an image that happens to be so would be priced too low"
-            )
-        elif kind != "analog" and origin in ("other", "averaged") and operand.maximum > 0:
-            notes.append(f"{layer}: the input is {kind}, but comes from no spiking neuron")
-        elif kind == "analog" and operand.carries_spikes:
-            notes.append(f"{layer}: the input comes from spiking neurons, but has values that are no spike counts")
-        elif kind == "analog" and origin == "scaled":
-            notes.append(
-                f"{layer}: the input is spikes times a constant, priced as real numbers; "
-                "with the constant folded into the weights it would be spikes"
-            )
-    return notes
+    """Inputs whose observed kind does not fit where they come from, in words: one line for each cause, with its first
+    layers."""
+    layers: dict[str, list[str]] = {}
+    for operator in profile.operators:
+        if operator.role != "head" and (cause := _contradiction(operator.driver)):
+            layers.setdefault(cause, []).append(operator.layer)
+    return [f"{listed(names)}: {cause}" for cause, names in layers.items()]
+
+
+def _contradiction(operand: Operand) -> str:
+    """What does not fit, empty if all does."""
+    kind, origin = operand.kind, operand.origin
+    if kind != "analog" and origin == "input":
+        return (
+            f"the model's input is {kind}: right for events, which count as accumulates; "
+            "an image that happens to be so would be priced too low"
+        )
+    if kind != "analog" and origin in ("other", "averaged") and operand.maximum > 0:
+        return f"the input is {kind}, but comes from no spiking neuron"
+    if kind == "analog" and operand.carries_spikes:
+        return "the input comes from spiking neurons, but has values that are no spike counts"
+    if kind == "analog" and origin == "scaled":
+        return (
+            "the input is spikes times a constant, priced as real numbers; "
+            "with the constant folded into the weights it would be spikes"
+        )
+    return ""
+
+
+def listed(names: Sequence[str], most: int = 4) -> str:
+    """The first names, and how many more there are."""
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more

@@ -3,6 +3,7 @@
 import operator
 from collections.abc import Sequence
 from dataclasses import replace
+from fractions import Fraction
 from functools import reduce
 from typing import Any
 
@@ -41,6 +42,7 @@ def merge(profiles: Sequence[Profile], names: Sequence[str] = (), *, disjoint: b
     labels = names or [f"profile {number}" for number in range(1, len(profiles) + 1)]
     for profile, label in zip(profiles[1:], labels[1:], strict=True):
         _check_same(profiles[0], profile, labels[0], label)
+    _check_weights(profiles, labels)
     indices = None if disjoint else _all_indices(profiles, labels)
     merged = reduce(_joined, profiles)
     return replace(merged, provenance=_provenance(profiles, indices))
@@ -51,14 +53,46 @@ def _check_same(first: Profile, other: Profile, label: str, other_label: str) ->
         mine, theirs = (_fact(profile, path) for profile in (first, other))
         if mine != theirs:
             raise EnergyError(f"{label} and {other_label} differ in {what}: {mine!r} and {theirs!r}")
-    shapes = [
-        (profile.time_steps, *((o.layer, o.op, o.macs_per_image, o.runs_per_image) for o in profile.operators))
-        for profile in (first, other)
-    ]
-    if shapes[0][0] != shapes[1][0]:
-        raise EnergyError(f"{label} and {other_label} differ in T: {shapes[0][0]} and {shapes[1][0]}")
-    if shapes[0] != shapes[1] or [n.neuron for n in first.neurons] != [n.neuron for n in other.neurons]:
+    if first.time_steps != other.time_steps:
+        raise EnergyError(f"{label} and {other_label} differ in T: {first.time_steps} and {other.time_steps}")
+    if _layers(first) != _layers(other):
         raise EnergyError(f"{label} and {other_label} are profiles of different models: their layers differ")
+    for mine, theirs in zip(first.operators, other.operators, strict=True):
+        if mine.macs_per_image != theirs.macs_per_image:
+            raise EnergyError(
+                f"{label} and {other_label} differ in the MACs of {mine.layer}, {mine.macs_per_image} and "
+                f"{theirs.macs_per_image} per image: are their images of one size?"
+            )
+
+
+def _layers(profile: Profile) -> list[tuple[Any, ...]]:
+    """What profiles of one model have in common, whatever their images."""
+    operators = [(o.layer, o.op, o.runs_per_image) for o in profile.operators]
+    neurons = [(layer.neuron, len(layer.sums)) for layer in profile.neurons]
+    streams = [(operand.name, len(operand.sums)) for operand in _all_operands(profile)]
+    return [*operators, *((entry.layer, entry.op) for entry in profile.overheads), *neurons, *streams]
+
+
+def _check_weights(profiles: Sequence[Profile], labels: Sequence[str]) -> None:
+    """EnergyError for profiles that state different weights."""
+    stated = [(label, text) for profile, label in zip(profiles, labels, strict=True) if (text := _weights(profile))]
+    for label, text in stated[1:]:
+        if text != stated[0][1]:
+            raise EnergyError(f"{stated[0][0]} and {label} are profiles of different weights")
+
+
+def _weights(profile: Profile) -> str | None:
+    """The hash of the model's weights; None where a file of an earlier version lacks it."""
+    text = _fact(profile, ("model", "weights"))
+    return text if isinstance(text, str) else None
+
+
+def _unproven(profiles: Sequence[Profile]) -> list[str]:
+    """A note where neither weights nor a checkpoint show that all profiles are of one network."""
+    files = {_fact(profile, ("checkpoint", "sha256")) for profile in profiles}
+    if all(map(_weights, profiles)) or None not in files:
+        return []
+    return ["joined from profiles that do not say which weights they are of, so nothing shows that all are of the same"]
 
 
 def _fact(profile: Profile, path: tuple[str, str]) -> Any:
@@ -86,6 +120,7 @@ def _provenance(profiles: Sequence[Profile], indices: str | None) -> Provenance:
     first = profiles[0].provenance
     data = replace(first.data, indices=indices) if first.data and indices is not None else first.data
     notes = dict.fromkeys(note for profile in profiles for note in profile.provenance.warnings or ())
+    notes |= dict.fromkeys(_unproven(profiles))
     parts = tuple(
         MergedPart(profile.images, origin.created or None, origin.command or None, origin.versions or None)
         for profile in profiles
@@ -96,7 +131,7 @@ def _provenance(profiles: Sequence[Profile], indices: str | None) -> Provenance:
 
 def _joined(a: Profile, b: Profile) -> Profile:
     operators = tuple(map(_operators, a.operators, b.operators))
-    overheads = tuple(map(_overheads, a.overheads, b.overheads))
+    overheads = tuple(_overheads(*pair, a.images, b.images) for pair in zip(a.overheads, b.overheads, strict=True))
     merged = replace(
         a,
         images=a.images + b.images,
@@ -110,15 +145,18 @@ def _joined(a: Profile, b: Profile) -> Profile:
         labelled=a.labelled + b.labelled,
         correct=a.correct + b.correct,
     )
-    return replace(merged, moments=_moments(a, merged) + _moments(b, merged))
+    known = a.moments.keys and b.moments.keys  # else no interval is known of the whole either
+    return replace(merged, moments=_moments(a, merged) + _moments(b, merged) if known else Moments())
 
 
 def _moments(part: Profile, merged: Profile) -> Moments:
-    """A part's moments of the counts that the merged profile keeps, some of which were equal to others in the part."""
+    """A part's moments of the counts that the merged profile keeps: some are multiples of others in the part."""
     source = {}
     for mine, its in zip(_all_operands(part), _all_operands(merged), strict=True):
         for count in ("value", "nonzero", "events", "nonzero_events"):
-            source[its.key(count)[0]] = mine.key(count)[0]
+            kept, multiple = its.key(count)
+            if multiple == 1:
+                source[kept] = mine.key(count)
     return part.moments.select(merged.count_keys(), source)
 
 
@@ -130,8 +168,11 @@ def _operators(a: Operator, b: Operator) -> Operator:
     return replace(a, operands=tuple(map(_operands, a.operands, b.operands)), pairs=_plus(a.pairs, b.pairs))
 
 
-def _overheads(a: Overhead, b: Overhead) -> Overhead:
-    return replace(a, operands=tuple(map(_operands, a.operands, b.operands)))
+def _overheads(a: Overhead, b: Overhead, images: int, more_images: int) -> Overhead:
+    """Elements are their mean over images, rounded."""
+    elements = a.elements_per_image * images + b.elements_per_image * more_images
+    mean = round(Fraction(elements, images + more_images))
+    return replace(a, elements_per_image=mean, operands=tuple(map(_operands, a.operands, b.operands)))
 
 
 def _operands(a: Operand, b: Operand) -> Operand:

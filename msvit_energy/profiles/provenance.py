@@ -24,10 +24,12 @@ Stated = Union[T, None, UnsetType]  # noqa: UP007 (mypy knows no generic alias w
 
 @dataclass(frozen=True)
 class ModelOrigin:
-    """Registered name or `package.module:factory` of the model, and the arguments that it was built with."""
+    """Registered name or `package.module:factory` of the model, the arguments that it was built with, and a hash of its
+    parameters and buffers as they were measured."""
 
     name: Stated[str] = UNSET
     args: Stated[Mapping[str, Any]] = UNSET
+    weights: Stated[str] = UNSET
     other: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -132,6 +134,11 @@ class Provenance:
     def is_measured(self) -> bool:
         """Whether images were run; else rates were given."""
         return not self.rates
+
+    def with_weights_of(self, measured: "Provenance") -> "Provenance":
+        """With the hash of the weights that another provenance states."""
+        weights = measured.model.weights if measured.model else UNSET
+        return self if weights is UNSET else replace(self, model=replace(self.model or ModelOrigin(), weights=weights))
 
     @property
     def model_name(self) -> str:

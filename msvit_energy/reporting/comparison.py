@@ -18,7 +18,8 @@ class Entry:
     """One model: parameters in M, dense GMACs per time step, SOPs in G per image, mean firing rate of its neurons,
     energy and half of its 95 % interval in mJ per image, top-1 accuracy in percent; None for what is not known.
 
-    `data` is what accuracy was taken on, `source` who says all this, `doubt` why the energy cannot be right.
+    `data` is what accuracy was taken on, `source` who says all this, `doubt` why the energy cannot be right, `warnings`
+    what a reader of a measured row must know first.
     """
 
     name: str
@@ -33,6 +34,7 @@ class Entry:
     energy_mj_half: float | None = None
     top1: float | None = None
     doubt: str = ""
+    warnings: tuple[str, ...] = ()
 
     @property
     def label(self) -> str:
@@ -82,6 +84,7 @@ def measured(profile: Profile, report: EnergyReport, name: str) -> Entry:
         energy_mj=report.total_mj,
         energy_mj_half=report.spread.half_width / PJ_PER_MJ if report.spread else None,
         top1=None if profile.accuracy is None else 100 * profile.accuracy,
+        warnings=tuple(profile.warnings()),
     )
 
 
@@ -158,6 +161,7 @@ def comparison(entries: Sequence[Entry], title: str, warnings: Sequence[str] = (
             "label": entry.label,
             "relative": entry.energy_mj / first if entry.energy_mj is not None and first else None,
             "pareto": "yes" if entry in best else "",
+            "warnings": list(entry.warnings),
         }
         for entry in entries
     ]

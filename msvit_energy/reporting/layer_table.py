@@ -14,7 +14,7 @@ _IN_TERMINAL = ("kind", "input_rate", "macs_per_step", "acs", "events_difference
 
 
 def layer_table(profile: Profile, report: EnergyReport) -> Table:
-    """Measured and priced columns side by side, one record per entry.
+    """Measured and priced columns side by side, one record per entry, each with the profile's warnings.
 
     In print MACs are per time step, SOPs, events and energy per image; "exact" is by how much the events counted one by
     one differ from rate x MACs, "+-" half of the 95 % interval, both in percent.
@@ -34,7 +34,9 @@ def layer_table(profile: Profile, report: EnergyReport) -> Table:
         "share": Column("share", ".1%"),
     }
     notes = [f"{label}: {value}" for label, value in summary(profile, report)]
-    return Table(title(profile), layer_records(profile, report), columns, notes, profile.warnings())
+    warnings = profile.warnings()
+    records = [record | {"warnings": warnings} for record in layer_records(profile, report)]
+    return Table(title(profile), records, columns, notes, warnings)
 
 
 def stage_table(profile: Profile, report: EnergyReport) -> Table:

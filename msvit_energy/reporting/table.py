@@ -56,6 +56,7 @@ class Group:
 class Table:
     """Records, the columns of them that print (files for programs have all), warnings above, notes below.
 
+    A value may be a list of texts: JSON keeps it, CSV and Parquet have it as one text.
     The label of a note ends at its first colon. A terminal also shows the `groups` of the records, and `missing` in
     cells of which nothing is known.
     """
@@ -162,7 +163,15 @@ def frame(table: Table) -> "pd.DataFrame":
     """All keys of the records, full precision."""
     import pandas as pd
 
-    return pd.DataFrame([dict(record) for record in table.records])
+    return pd.DataFrame(_flat(table))
+
+
+def _flat(table: Table) -> list[dict[str, Any]]:
+    """The records, with one text in place of a list."""
+    return [
+        {key: " | ".join(value) if isinstance(value, list) else value for key, value in record.items()}
+        for record in table.records
+    ]
 
 
 def _csv(table: Table) -> str:
@@ -171,7 +180,7 @@ def _csv(table: Table) -> str:
     text = io.StringIO()
     writer = csv.DictWriter(text, list(keys), lineterminator="\n")
     writer.writeheader()
-    writer.writerows(table.records)
+    writer.writerows(_flat(table))
     return text.getvalue()
 
 

@@ -84,7 +84,8 @@ def measure(
         )
     data = describe_data(source, options.seed, measured.images)
     sampled = {"data": data, "batch_size": options.batch_size, "warnings": [*loaded.warnings, *source.warnings]}
-    return replace(measured, provenance=Provenance.of(loaded.provenance | sampled).stamped(command_line()))
+    origin = Provenance.of(loaded.provenance | sampled).with_weights_of(measured.provenance)
+    return replace(measured, provenance=origin.stamped(command_line()))
 
 
 def profile_together(

@@ -79,7 +79,7 @@ def price_by(profile: Profile, names: Sequence[str], technology: Technology) -> 
 
 
 def totals(profile: Profile, report: EnergyReport) -> dict[str, Any]:
-    """A report's totals for a program."""
+    """A report's totals for a program; `images` are those that were measured, 0 where rates were given."""
     return {
         "protocol": report.protocol,
         "technology": report.technology.name,
@@ -89,6 +89,7 @@ def totals(profile: Profile, report: EnergyReport) -> dict[str, Any]:
         "ci95_mj": report.interval_mj,
         "macs": report.macs,
         "acs": report.acs,
-        "images": profile.images if report.spread else 0,
+        "images": profile.images if profile.provenance.is_measured else 0,
         "time_steps": profile.time_steps,
+        "warnings": profile.warnings(),
     }

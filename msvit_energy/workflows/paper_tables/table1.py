@@ -169,6 +169,7 @@ def described(profile: Profile, protocol: str, prices: Technology) -> dict[str, 
     return half | {
         "rate": sum(operator.sops for operator in inner) / macs,
         "rate_source": f"measured on {profile.images} images{interval_text}",
+        "warnings": profile.warnings(),
     }
 
 

@@ -158,7 +158,8 @@ def test_command_writes_every_format_and_the_picture(
     monkeypatch.chdir(tmp_path)
     for name in ("a", "b"):
         Path(name).mkdir()
-        profile.save(f"{name}/profile.json")
+        provenance = replace(profile.provenance, warnings=(f"{name} is new", "and odd") if name == "b" else ())
+        replace(profile, provenance=provenance).save(f"{name}/profile.json")
     arguments = ["compare", "a/profile.json", "b/profile.json", "--baselines", "qkformer", "--out", "o"]
     assert run(monkeypatch, *arguments) == 0
     printed = capsys.readouterr().out
@@ -166,6 +167,9 @@ def test_command_writes_every_format_and_the_picture(
     assert table.name.tolist()[:2] == ["msvit_digits (a)", "msvit_digits (b)"]
     assert table.energy_mj[0] == price(profile).total_mj
     assert table.relative.tolist() == [1, 1, *(table.energy_mj[2:] / table.energy_mj[0])]
+    warnings = [["b is new", "and odd"] if name.endswith("(b)") else [] for name in table.name]
+    assert [row["warnings"] for row in json.loads(Path("o/compare.json").read_text())] == warnings
+    assert table.warnings.fillna("").tolist() == [" | ".join(row) for row in warnings]
     assert "38.91" in printed
     assert "published energies are as printed" in printed
     assert {path.name for path in Path("o").iterdir()} == {

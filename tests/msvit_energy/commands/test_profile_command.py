@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -18,6 +19,8 @@ import msvit
 from msvit_energy import Profile, price
 from msvit_energy.commands import main
 from msvit_energy.profiles.image_indices import read_ranges
+from msvit_energy.reporting.layer_table import layer_table
+from msvit_energy.reporting.table import write
 from tests.support.command_line import run
 
 ROOT = Path(__file__).parents[3]
@@ -43,6 +46,11 @@ def test_profile_writes_all_files_which_agree(
     table = pd.read_csv(out / "energy.csv")
     assert table.energy_pj.sum() == pytest.approx(report.total_pj, rel=1e-12)
     assert table.sops.tolist() == pytest.approx(profile.to_frame().sops.tolist(), rel=1e-12, nan_ok=True)
+    assert table.warnings.isna().all()
+    doubtful = replace(profile, provenance=replace(profile.provenance, warnings=("first", "second")))
+    write(layer_table(doubtful, report), Path(), "doubtful", ("csv", "json"))
+    assert set(pd.read_csv("doubtful.csv").warnings) == {"first | second"}  # on every row
+    assert {tuple(row["warnings"]) for row in json.loads(Path("doubtful.json").read_text())} == {("first", "second")}
     analog = table[table.kind == "analog"]
     assert analog[["sops", "input_rate"]].isna().all(axis=None)
     assert len(analog) == 2
@@ -107,6 +115,7 @@ def test_provenance_says_how_to_measure_again(monkeypatch: pytest.MonkeyPatch) -
     assert run(monkeypatch, *arguments) == 0
     provenance = json.loads(Path("out/profile.json").read_text())["provenance"]
     assert provenance["command"] == ["msvit-energy", *arguments]
+    assert len(provenance["model"].pop("weights")) == 64
     assert provenance["model"] == {"name": "msvit_digits", "args": {"num_classes": 10, "time_steps": 2}}
     data = provenance["data"]
     assert (data["split"], data["drawn"], data["seed"]) == ("test", "3 of 355 drawn with seed 7", 7)

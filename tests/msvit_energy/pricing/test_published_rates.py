@@ -16,6 +16,7 @@ from msvit_energy.geometry import geometry
 from msvit_energy.pricing.published_rates import Rate, fill, fill_uniform, read_rates
 
 DATA = Path(__file__).parents[2] / "data" / "spikingformer"
+LOG = "name,type,dense_ops_per_image,ac_ops,mac_ops,spike_rate_percent"
 PRINTED_MJ = 7.463502601886196
 
 
@@ -139,15 +140,69 @@ def _with(
             "layer,input_rate,nonzero_rate\na,1.5,1.1\n",
             "line 2: nonzero_rate must be a finite number, from 0 to 1, not",
         ),
+        (
+            'layer,input_rate\na,"0,5"\n',
+            "line 2: input_rate must be a number, not '0,5'; decimals have a point, not a comma",
+        ),
+        (
+            "layer,input_rate\na,0.1\n\nb,0,5\n",
+            r"line 4: '5' is in column 3 of 2 \(layer,input_rate\); decimals have a",
+        ),
+        ("layer,input_rate,kind\na,0.1,binary,x\n", r"line 2: 'x' is in column 4 of 3 \(layer,input_rate,kind\)"),
+        ("layer,input_rate,kind\na,0.1\n", "line 2: no cell in column 3, kind"),
+        ("layer,input_rate\na\n", "line 2: no cell in column 2, input_rate"),
+        ("layer,input_rate\na,0_5\n", "line 2: input_rate must be a number, not '0_5'"),
+        (
+            "layer,input_rate,nonzero_rate,kind\na,0.2,0.3,integer\n",
+            r"line 2: nonzero_rate is 0\.3 and input_rate 0\.2",
+        ),
+        ("layer,input_rate,nonzero_rate,kind\na,0.2,0,integer\n", r"line 2: nonzero_rate is 0\.0 and input_rate 0\.2"),
+        ("layer,input_rate,input_rate\na,1,2\n", "has the columns layer,input_rate,input_rate; rates have"),
+        (f"{LOG}\na,Conv2d,8,4,0,12,5\n", "line 2: '5' is in column 7 of 6"),
+        (f"{LOG}\na,Conv2d,8,4,0\n", "line 2: no cell in column 6, spike_rate_percent"),
         ("layer,rate\na,0.1\n", "has the columns layer,rate; rates have layer,input_rate and perhaps"),
         ("", r"has the columns \(none\)"),
-        ("name,type,dense_ops_per_image,ac_ops,mac_ops,spike_rate_percent\na,Conv2d,0,0,0,1\n", "ops_per_image is 0"),
+        (f"{LOG}\na,Conv2d,0,0,0,1\n", "ops_per_image is 0"),
     ],
 )
 def test_damaged_tables_of_rates_are_named(content: str, message: str, tmp_path: Path) -> None:
     (tmp_path / "r.csv").write_text(content)
     with pytest.raises(EnergyError, match=message):
         read_rates(tmp_path / "r.csv")
+
+
+def test_a_share_that_the_layers_input_cannot_have_is_refused_with_its_line(tmp_path: Path) -> None:
+    # the kind is the model's: q_conv is fed with sums of spikes, proj_conv of the attention with spikes
+    skeleton, modules = skeleton_of("msvit_digits")
+    origins = {o.layer: o.driver.origin for o in skeleton.operators}
+    summed, fired = (next(layer for layer, origin in origins.items() if origin == kind) for kind in ("sum", "spikes"))
+    rows = [f"{layer.neuron},0.1," for layer in skeleton.neurons]
+    rows += [f"{o.layer},0.25,0.25" for o in skeleton.operators if o.driver.carries_spikes]
+    table = tmp_path / "r.csv"
+    for layer, share, message in (
+        (summed, "0.3", r"nonzero_rate is 0\.3 and input_rate 0\.25; whole numbers that are not 0 are 1 or more"),
+        (fired, "0", r"nonzero_rate is 0\.0 and input_rate 0\.25"),
+    ):
+        changed = [row.replace("0.25,0.25", f"0.25,{share}") if row.startswith(f"{layer},") else row for row in rows]
+        table.write_text("\n".join(["layer,input_rate,nonzero_rate", *changed]))
+        line = 2 + next(i for i, row in enumerate(changed) if row.startswith(f"{layer},"))
+        with pytest.raises(EnergyError, match=rf"^r\.csv, line {line}: {layer}: {message}"):
+            fill(skeleton, read_rates(table), modules, "r.csv")
+    table.write_text("\n".join(["layer,input_rate,nonzero_rate", *rows]))
+    assert fill(skeleton, read_rates(table), modules, "r.csv").firing_rate == pytest.approx(0.1)
+
+
+def test_an_old_and_a_new_name_of_one_layer_are_refused(
+    spikingformer: tuple[Profile, list[str]], tmp_path: Path
+) -> None:
+    content = (DATA / "8_512.rates.csv").read_text().rstrip()
+    (tmp_path / "r.csv").write_text(
+        f"{content}\nblock.0.mlp.mlp1_conv,0.5{',' * (content.split()[0].count(',') - 1)}\n"
+    )
+    line = len(content.splitlines()) + 1
+    message = rf"^r, line {line}: layer 'block.0.mlp.mlp1_conv' is 'block.0.mlp.fc1_conv' by another name"
+    with pytest.raises(EnergyError, match=message):
+        fill(spikingformer[0], read_rates(tmp_path / "r.csv"), spikingformer[1], "r")
 
 
 def test_a_rate_of_spikes_is_at_most_1(spikingformer: tuple[Profile, list[str]]) -> None:

@@ -84,12 +84,14 @@ def test_moments_are_given_for_the_asked_counts_in_the_asked_order() -> None:
     assert accumulator.moments(["b", "a"]) == Moments(("b", "a"), (12, 3), ((74, 19), (5,)))
 
 
-def test_a_selected_count_that_was_not_stored_is_its_source() -> None:
+def test_a_selected_count_that_was_not_stored_is_a_multiple_of_its_source() -> None:
     images = draw(9, seed=3)
     stored = brute_force(images)
-    same = [image | {"alias": image.get("late", 0)} for image in images]
+    same = [image | {"alias": 9 * image.get("late", 0)} for image in images]
     keys = ("alias", "early", "late", "small")
-    assert stored.select(keys, {"alias": "late", "early": "small"}) == brute_force(same, keys)  # early has its own
+    assert stored.select(keys, {"alias": ("late", 9), "early": ("small", 2)}) == brute_force(
+        same, keys
+    )  # early has its own
 
 
 def test_counts_from_two_to_the_forty_are_refused() -> None:

@@ -1,19 +1,24 @@
 """Profiles of parts join to the profile of the whole, exactly."""
 
 from collections.abc import Sequence
+from copy import deepcopy
 from dataclasses import replace
+from statistics import mean, stdev
 
 import pytest
 import torch
-from torch import Tensor
+from msgspec import UNSET
+from torch import Tensor, nn
 
 import msvit_energy
 from msvit.classifier import SpikingClassifier
 from msvit_energy import EnergyError, Profile, price
 from msvit_energy.pricing.protocols import all_choices
+from msvit_energy.profiles.amounts import Moments
 from msvit_energy.profiles.image_indices import read_ranges, write_ranges
 from msvit_energy.profiles.merge import merge
-from msvit_energy.profiles.provenance import ModelOrigin, Provenance
+from msvit_energy.profiles.provenance import CheckpointOrigin, ModelOrigin, Provenance
+from tests.support.foreign_models import Forward, numbers
 
 pytestmark = pytest.mark.slow
 
@@ -90,3 +95,59 @@ def test_indices_are_written_as_ranges_and_read_back(indices: Sequence[int], tex
 def test_damaged_indices_are_named(text: str) -> None:
     with pytest.raises(EnergyError, match="image indices must look like 0-31,40, not"):
         read_ranges(text)
+
+
+def test_parts_whose_elements_reach_different_numbers_of_synapses_join_to_the_whole() -> None:
+    # x x^T has H x H x W products, and an element of x meets H others: 64 products for both sizes, but 4 and 2
+    model = Forward(lambda module, x: x @ x.transpose(-1, -2))
+    generator = torch.Generator().manual_seed(0)
+    square, wide = ((torch.rand(5, 1, *size, generator=generator) < 0.3).double() for size in ((4, 4), (2, 16)))
+    parts = [msvit_energy.profile(model, [images]) for images in (square, wide)]
+    whole = msvit_energy.profile(model, [square, wide])
+    assert [part.operators[0].operands[0].fan_out for part in (*parts, whole)] == [4, 2, None]
+    for joined in (merge(parts, disjoint=True), merge(parts[::-1], disjoint=True)):
+        assert counts_of(joined) == counts_of(whole)
+        for choice in set(all_choices()) - {"lemaire"}:
+            assert price(joined, choice).spread == price(whole, choice).spread
+    events = [4 * image.sum().item() for image in square] + [2 * image.sum().item() for image in wide]
+    spread = merge(parts, disjoint=True).spread().of(whole.operators[0].operands[0].reached(10))
+    assert (spread.mean, spread.standard_error) == pytest.approx((mean(events), stdev(events) / 10**0.5))
+
+
+def test_parts_with_other_work_per_image_are_refused_or_have_its_mean() -> None:
+    model = Forward(lambda module, x: module.norm(module.conv(x)), conv=nn.Conv2d(1, 2, 3), norm=nn.BatchNorm2d(2))
+    small, large = (msvit_energy.profile(model, [numbers(2, 1, size, size)]) for size in (5, 6))
+    with pytest.raises(EnergyError, match="a and b differ in the MACs of conv, 162 and 288 per image: are "):
+        merge([small, large], ["a", "b"], disjoint=True)
+    with pytest.raises(EnergyError, match="their layers differ"):
+        merge([small, replace(small, overheads=small.overheads[1:])], disjoint=True)
+    norm = next(entry for entry in small.overheads if entry.op == "batch_norm")
+    others = [replace(entry, elements_per_image=3) if entry == norm else entry for entry in small.overheads]
+    other = replace(small, images=1, overheads=tuple(others))
+    joined = {entry.layer: entry.elements_per_image for entry in merge([small, other], disjoint=True).overheads}
+    assert joined["norm"] == (18 + 18 + 3) / 3
+
+
+def test_without_moments_in_one_part_no_interval_is_known_of_the_whole(small_model: SpikingClassifier) -> None:
+    one, two = measured(small_model, (0, 1)), measured(small_model, (2, 3))
+    joined = merge([one, replace(two, moments=Moments())])
+    assert price(joined).total_mj > 0
+    assert price(joined).interval_mj is None
+
+
+def test_profiles_of_different_weights_are_refused(small_model: SpikingClassifier) -> None:
+    one, two = measured(small_model, (0, 1)), measured(small_model, (2, 3))
+    assert merge([one, two]).provenance.model == one.provenance.model
+    changed = deepcopy(small_model)
+    changed.head.weight.data[0, 0] += 1
+    with pytest.raises(EnergyError, match="a and b are profiles of different weights"):
+        merge([one, measured(changed, (2, 3))], ["a", "b"])
+    # files of earlier versions do not say their weights
+    earlier = replace(two, provenance=replace(two.provenance, model=UNSET))
+    (note,) = merge([one, earlier]).provenance.warnings
+    assert note.startswith("joined from profiles that do not say which weights they are of")
+    with pytest.raises(EnergyError, match="profile 1 and profile 3 are profiles of different weights"):
+        merge([one, earlier, measured(changed, (4, 5))])
+    hashed = CheckpointOrigin("w.pth", "ab")
+    known = [replace(part, provenance=replace(part.provenance, checkpoint=hashed)) for part in (one, earlier)]
+    assert merge(known).provenance.warnings == ()

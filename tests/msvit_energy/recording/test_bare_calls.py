@@ -39,6 +39,29 @@ CASES = {
         lambda s, x: F.conv2d(x, s.weight, stride=2, padding=1), "conv2d", 5 * (2 * 2) * 2 * 9, (5, 2, 3, 3), (2, 4, 4)
     ),
     "F.conv1d": Case(lambda s, x: F.conv1d(x, s.weight), "conv1d", 5 * 2 * 3 * 3, (5, 3, 3)),
+    "F.conv1d same": Case(
+        lambda s, x: F.conv1d(x, s.weight, padding="same", dilation=2), "conv1d", 5 * 4 * 3 * 4, (5, 3, 4)
+    ),
+    "F.conv2d same": Case(
+        lambda s, x: F.conv2d(x, s.weight, None, 1, "same"), "conv2d", 5 * (4 * 4) * 2 * 6, (5, 2, 2, 3), (2, 4, 4)
+    ),
+    "F.conv2d valid": Case(
+        lambda s, x: F.conv2d(x, s.weight, padding="valid", groups=2),
+        "conv2d",
+        6 * (3 * 2) * 6,
+        (6, 1, 2, 3),
+        (2, 4, 4),
+    ),
+    "F.conv3d same": Case(
+        lambda s, x: F.conv3d(x, s.weight, padding="same"), "conv3d", 2 * (2 * 3 * 4) * 8, (2, 1, 2, 2, 2), (1, 2, 3, 4)
+    ),
+    "einsum of an ellipsis": Case(lambda s, x: torch.einsum("...nc, ...mc -> ...nm", x, x), "einsum", 3 * 3 * 4),
+    "einsum of an ellipsis and a weight": Case(
+        lambda s, x: torch.einsum("...C,CD", x, s.weight), "einsum", 3 * 4 * 5, (4, 5)
+    ),
+    "einsum of many digits": Case(  # fvcore's own count has four
+        lambda s, x: torch.einsum("...nd,...md->...nm", x, x), "einsum", 3 * 97 * 97 * 33, shape=(3, 97, 33)
+    ),
 }
 
 
@@ -47,6 +70,10 @@ def bare(case: Case) -> nn.Module:
     return Forward(lambda s, x: s.inner(x), inner=Forward(case.function, **parts))
 
 
+EVEN = pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel lengths")
+
+
+@EVEN
 @pytest.mark.parametrize("batches", [(2,), (3,), (3, 2), (2, 3)], ids=str)
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES)
 def test_a_product_in_a_bare_function_call_is_an_operator(case: Case, batches: tuple[int, ...]) -> None:
@@ -113,6 +140,52 @@ def test_a_transposed_matrix_is_no_unknown_work(function: Callable[[Any, Tensor]
     profile = msvit_energy.profile(Forward(function, weight=weight(3, 4)), [numbers(2, 3, 4)])
     assert [operator.macs_per_image for operator in profile.operators] == [3 * 4 * 3]
     assert profile.coverage.unknown == ()
+
+
+@EVEN
+@pytest.mark.parametrize("groups", [1, 2])
+@pytest.mark.parametrize("dilation", [1, 2])
+@pytest.mark.parametrize("taps", [(1, 1), (3, 3), (2, 3), (4, 2)], ids=str)
+def test_padding_by_name_reaches_the_synapses_of_the_module(taps: tuple[int, int], dilation: int, groups: int) -> None:
+    spikes = (numbers(3, 2, 6, 7) > 0).float()
+    module = nn.Conv2d(2, 4, taps, padding="same", dilation=dilation, groups=groups, bias=False)
+    called = Forward(
+        lambda s, x: F.conv2d(x, s.weight, padding="same", dilation=dilation, groups=groups), weight=module.weight
+    )
+    profiles = [msvit_energy.profile(model, [spikes]) for model in (nn.Sequential(module), called)]
+    (expected,), (found,) = (profile.operators for profile in profiles)
+    assert found.macs_per_image == expected.macs_per_image == half_flops(called, spikes[:1])
+    mine, theirs = found.operands[0], expected.operands[0]
+    assert (mine.events, mine.fan_out) == (theirs.events, theirs.fan_out)
+    ones = nn.Conv2d(2, 4, taps, padding="same", dilation=dilation, groups=groups, bias=False)
+    ones.weight.data.fill_(1)
+    assert mine.events == ones(spikes).sum().item()
+
+
+def test_an_outer_product_in_einsum_is_counted_in_full() -> None:
+    model = Forward(lambda s, x: torch.einsum("bnc,bmd->bncmd", x, x))
+    profile = msvit_energy.profile(model, [numbers(2, 3, 4)])
+    assert [operator.macs_per_image for operator in profile.operators] == [3 * 4 * 3 * 4]
+    assert (profile.coverage.unknown, profile.coverage.note) == ((), "")
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda x: x.flip(1),
+        lambda x: x.erf(),
+        lambda x: x + torch.rand(3, 4),
+        lambda x: x + torch.rand_like(x) + torch.randn_like(x) + torch.randn(3, 4),
+        lambda x: x + torch.empty_like(x).normal_() + torch.normal(0.0, 1.0, (3, 4)),
+        lambda x: x.clamp_max(1) + x.clone().clamp_max_(1),
+        lambda x: torch.einsum("...ij->...ji", x) + torch.einsum("bij->b", x).sum(),
+    ],
+    ids=["flip", "erf", "rand", "rand_like", "normal", "clamp_max", "einsum of one"],
+)
+def test_work_without_products_is_not_unknown(function: Callable[[Tensor], Tensor]) -> None:
+    model = Forward(lambda s, x: s.part(function(x).reshape(len(x), -1)), part=nn.Linear(12, 5))
+    profile = msvit_energy.profile(model, [numbers(2, 3, 4)])
+    assert (profile.coverage.unknown, profile.coverage.note) == ((), "")
 
 
 class OwnRNN(nn.Module):

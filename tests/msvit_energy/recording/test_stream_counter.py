@@ -278,6 +278,7 @@ class Liar(nn.Module):
 
 def lied(batch: int) -> Profile:
     """6 images, of which 3 let each of 3 neurons fire, measured in batches."""
+    torch.manual_seed(0)
     model = nn.Sequential(nn.Linear(3, 3, bias=False), Liar(), nn.Linear(3, 2))
     nn.init.ones_(model[0].weight)
     images = torch.tensor([1.0, 1, 0, 0, 1, 0]).unsqueeze(1).expand(6, 3)

@@ -145,6 +145,7 @@ def test_a_measured_profile_takes_the_place_of_an_assumed_rate(tmp_path: Path) -
     low, high = price(measured).interval_mj or (0.0, 0.0)
     assert cells["rate_source"] == f"measured on 2 images, 95 % interval {low:.4f} to {high:.4f} mJ"
     assert cells["energy_mj_half"] == pytest.approx((high - low) / 2)
+    assert cells["warnings"] == measured.warnings()
     with pytest.raises(EnergyError, match=r"p.json is a profile of msvit_10_384, not of msvit_10_512"):
         load_assigned(assigned([f"msvit_10_512={tmp_path / 'p.json'}"], "--profile"))
 
