@@ -90,16 +90,16 @@ def profile(
     first = next(stream, None)
     if first is None:
         raise EnergyError("no images to profile")
-    image = first[0][:1]
+    image = first[0][:1].clone()
     with _measuring(model, steps):
         rest = RestState(model)
         feed = input_modes.detect(model, image, steps, rest) if feed == "auto" else feed
         with Recorder(model, steps, rest, steps_per_call=1 if feed == "step" else steps, maps=maps) as recorder:
             for inputs, known in chain([first], stream):
+                single += [one.unsqueeze(0).clone() for one in inputs[: max(0, lemaire - len(single))]]
                 with recorder.batch(inputs, len(inputs)):
                     logits = input_modes.run(model, inputs, steps, feed)
                 labels.add(logits, known)
-                single += [one.unsqueeze(0) for one in inputs[: max(0, lemaire - len(single))]]
                 if on_batch is not None:
                     on_batch(len(inputs))
                 if enough is not None and enough(profile_of(model, recorder.result(), labels)):
@@ -155,13 +155,14 @@ def _check_format(model: nn.Module) -> None:
 
 
 def _batches(model: nn.Module, batches: Iterable[Batch]) -> Iterator[tuple[Tensor, Tensor | None]]:
-    """Images on the model's device and in its number format, and their labels."""
+    """Copies of the images on the model's device and in its number format, and their labels. A forward may write to its
+    input, and the caller may want the images again."""
     anchor = next(model.parameters(), torch.empty(0))
     ahead = anchor.is_cuda  # from pinned memory a copy overlaps with what the GPU does
     for batch in batches:
         inputs, labels = (batch, None) if isinstance(batch, Tensor) else batch
         number_format = anchor.dtype if inputs.is_floating_point() else inputs.dtype
-        yield inputs.to(anchor.device, number_format, non_blocking=ahead), labels
+        yield inputs.to(anchor.device, number_format, non_blocking=ahead, copy=True), labels
 
 
 @contextmanager
@@ -198,7 +199,7 @@ def _coverage(
         found = reconcile(graph, measured, unplaced, calls)
         return bool(found.note) or len(found.unknown) > len(unplaced)
 
-    inputs = input_modes.repeated(image, steps) if feed == "sequence" else image
+    inputs = input_modes.repeated(image, steps) if feed == "sequence" else image.clone()
     neurons = [layer.neuron for layer in recording.neurons]
     try:
         graph = graph_of(
