@@ -43,7 +43,8 @@ class RestState:
             self.weights = WeightWrites(model, [each for each in modules if not is_neuron(each)])
             kept = [value for value in _reachable(model) if value not in self.weights]
             self._put_back = [put_back for value in kept if (put_back := putting_back(value)) is not None]
-        self._in_inference = any(value.is_inference() for value in kept if isinstance(value, Tensor))
+        self.tensors = [value for value in kept if isinstance(value, Tensor)]  # all but weights
+        self._in_inference = any(tensor.is_inference() for tensor in self.tensors)
 
     def restore(self) -> None:
         """Put the model back to rest."""

@@ -88,6 +88,7 @@ class Observer:
     def neuron(self, name: str, module: nn.Module, output: Any) -> None:
         """A layer of spiking neurons has run."""
         key, spikes, sequences = StreamKey(name, OUTPUT), emitted(output), takes_sequences(module)
+        self.streams.stats.note_neuron(spikes)
         if sequences:
             self._axis.check_sequence(spikes, name)
         # a neuron that runs over one step at a time has no time axis, whatever its shape looks like
