@@ -2,7 +2,7 @@
 
 from collections import deque
 from collections.abc import Callable, Iterable
-from types import MethodType
+from types import MemberDescriptorType, MethodType
 from typing import Any
 
 import numpy as np
@@ -21,9 +21,9 @@ def attributes(value: Any) -> dict[str, Any]:
     if isinstance(value, nn.Module):
         found |= value._buffers | value._parameters
         return {name: held for name, held in found.items() if name not in _INTERNALS}
-    slots = (getattr(base, "__slots__", ()) for base in type(value).__mro__)
-    names = {name for some in slots for name in ((some,) if isinstance(some, str) else some)}
-    held = {name: getattr(value, name, _MISSING) for name in names - {"__dict__", "__weakref__"}}
+    members = [member for base in type(value).__mro__ for member in vars(base).items()]
+    slots = [name for name, member in members if isinstance(member, MemberDescriptorType)]
+    held = {name: getattr(value, name, _MISSING) for name in slots}
     return found | {name: each for name, each in held.items() if each is not _MISSING}
 
 

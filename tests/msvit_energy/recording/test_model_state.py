@@ -83,10 +83,18 @@ class InSet(InDeque):
 
 
 class Slots:
-    __slots__ = ("mem",)
+    __slots__ = ("__private",)
 
     def __init__(self) -> None:
-        self.mem: Any = 0.0
+        self.mem = 0.0
+
+    @property
+    def mem(self) -> Any:
+        return self.__private
+
+    @mem.setter
+    def mem(self, mem: Any) -> None:
+        self.__private = mem
 
 
 class SlotsBelow(Slots):
