@@ -103,8 +103,11 @@ def _noting(found: list[Emission], name: str, spikes: bool) -> Callable[..., Non
 
 
 def _bits(values: Tensor) -> int:
-    # a copy: memory that numpy has seen cannot be resized
-    return zlib.crc32(values.detach().to("cpu", copy=True).contiguous().numpy().data)
+    found = 0
+    for part in values.detach() if values.dim() else [values.detach()]:  # one step is enough memory
+        # a copy: memory that numpy has seen cannot be resized
+        found = zlib.crc32(part.to("cpu", copy=True).contiguous().numpy().data, found)
+    return found
 
 
 def _magnitude(values: Tensor) -> float:
