@@ -1,6 +1,7 @@
 """Calls of operators, and of column sums and masks, over all batches: MACs and streams of each layer."""
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from msvit_energy.profiles.operand import Operand
@@ -22,16 +23,42 @@ class Calls:
 
 
 class CallCounter:
-    """Calls by layer, in the order of the first one. `reaching` says whether inputs reach synapses."""
+    """Calls by layer, in the order of the first one. `reaching` says whether inputs reach synapses.
+
+    The layers of the present batch may be provisional until its end.
+    """
 
     def __init__(self, streams: Streams, *, reaching: bool = True) -> None:
         self.layers: dict[str, Calls] = {}
+        self._present: dict[str, Calls] = {}  # in the present batch
+        self._final: dict[str, str] = {}  # of provisional layers in earlier batches
         self._streams, self._reaching = streams, reaching
+
+    def begin(self) -> None:
+        """Start a batch; what is left of one that failed is forgotten."""
+        self._present.clear()
+
+    def end(self, repeats: Mapping[str, str]) -> None:
+        """Count the batch; `repeats` are provisional layers, and which layer they are a repeat of."""
+        for provisional, calls in self._present.items():
+            layer = self._final[provisional] = repeats.get(provisional, provisional)
+            streams = tuple(key._replace(layer=layer) for key in calls.streams)
+            known = self.layers.setdefault(layer, Calls(calls.op, streams))
+            known.macs += calls.macs
+            for key, origin in calls.origins.items():
+                own = key._replace(layer=layer)
+                known.origins[own] = merge([origin, known.origins.get(own, origin)])
+
+    def known(self, layer: str) -> bool:
+        """Whether a layer was called before."""
+        return layer in self._present or layer in self._final
 
     def streams_of(self, layer: str, call: Call, origins: Origins | None) -> tuple[StreamKey, ...]:
         """The streams that a layer was found to have at its first call: all inputs but those made of parameters."""
-        if layer in self.layers:
-            return self.layers[layer].streams
+        if layer in self._present:
+            return self._present[layer].streams
+        if layer in self._final:
+            return tuple(key._replace(layer=layer) for key in self.layers[self._final[layer]].streams)
         known = origins or Origins()
         return tuple(
             StreamKey(layer, INPUT, position)
@@ -41,12 +68,12 @@ class CallCounter:
 
     def observe(self, layer: str, call: Call, origins: Origins | None) -> None:
         """Count the streams of one call; `origins` says where they come from while a forward is followed."""
-        if layer not in self.layers:
+        if layer not in self._present:
             streams = self.streams_of(layer, call, origins)
             if not streams:
                 return
-            self.layers[layer] = Calls(call.op, streams)
-        calls = self.layers[layer]
+            self._present[layer] = Calls(call.op, streams)
+        calls = self._present[layer]
         calls.macs += call.macs
         seen = []
         for key in calls.streams:

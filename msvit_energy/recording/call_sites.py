@@ -1,51 +1,69 @@
-"""Which modules are running, and how the operators that they call as bare functions are named."""
+"""Which modules are running, and which of the operators that they call as bare functions are the same one.
 
-import sys
+Calls with the same weights, in whatever view, are the same operator: storage is identity, source lines and names of
+helper functions are none. A call without weights (a product of activations) is known by its place in the forward of
+its module. Where that forward holds a loop over T, the sequence of such calls has a period, and repeats are folded.
+"""
+
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
-from torch import nn
+from torch import Tensor, nn
 
-from msvit_energy.recording.operator_calls import Call, is_operator
+from msvit_energy.recording.operator_calls import Call, has_own_weight, is_operator
+
+
+class PlainCall(NamedTuple):
+    """A call without weights: its provisional layer, what must be alike to be a repeat, how often a neuron had run
+    before it, and whether it reads parts of each image, such as heads, from larger tensors."""
+
+    layer: str
+    signature: tuple[Any, ...]
+    neuron_runs: int
+    reads_parts: bool
 
 
 @dataclass
 class RunningModule:
-    """A module that is running, and how often it has called each operator as a bare function."""
+    """One run of a module: how many operators of each kind it has called as bare functions, by which weights, and the
+    calls without weights that handle a single time step."""
 
     name: str
     module: nn.Module
-    called: Counter[str] = field(default_factory=Counter)
-    places: dict[tuple[Any, ...], int] = field(default_factory=dict)
-
-    def ordinal(self, call: Call, repeats: bool) -> int:
-        """1, 2, ... for the calls of an operator in this run of the module. One that `repeats` in a loop over time is
-        the same operator: called from the same line, with the same weights."""
-        weights = tuple(id(stream.values) for stream in call.streams if isinstance(stream.values, nn.Parameter))
-        place = (call.op, *caller(), *weights)
-        if repeats and place in self.places:
-            return self.places[place]
-        self.called[call.op] += 1
-        self.places[place] = self.called[call.op]
-        return self.called[call.op]
+    operators: Counter[str] = field(default_factory=Counter)
+    by_weights: dict[tuple[Any, ...], str] = field(default_factory=dict)
+    plain: list[PlainCall] = field(default_factory=list)
 
 
 class CallSites:
-    """The stack of running modules; `called` are the names of all that ever ran."""
+    """The stack of running modules; `called` are the names of all that ever ran. `neuron_runs` is counted from outside.
 
-    def __init__(self, model: nn.Module) -> None:
+    `steps_per_call` is how many time steps one forward of the model runs over.
+    """
+
+    def __init__(self, model: nn.Module, steps_per_call: int) -> None:
         self.called: set[str] = set()
+        self.neuron_runs = 0
+        self._steps = steps_per_call
         self._model = model
+        self._modules = frozenset(name for name, _ in model.named_modules())
+        self._weights = {_storage(tensor) for tensor in (*model.parameters(), *model.buffers())}
         self._stack: list[RunningModule] = []
+        self._runs: dict[str, list[RunningModule]] = {}  # of each module in the present batch
 
     def begin(self) -> None:
         """Start a batch; what is left of one that failed is forgotten."""
         self._stack.clear()
+        self._runs.clear()
+        self.neuron_runs = 0
 
     def enter(self, name: str, module: nn.Module) -> None:
         """A module starts to run."""
-        self._stack.append(RunningModule(name, module))
+        running = RunningModule(name, module)
+        self._stack.append(running)
+        self._runs.setdefault(name, []).append(running)
         self.called.add(name)
 
     def leave(self, module: nn.Module) -> None:
@@ -58,19 +76,66 @@ class CallSites:
         """Whether the running module is an operator by itself."""
         return bool(self._stack) and is_operator(self._stack[-1].module)
 
-    def name(self, call: Call, repeats: bool) -> str:
-        """The layer of a bare call: the running module and the operator, numbered from the second one on."""
+    def name(self, call: Call, single_step: bool) -> str:
+        """The layer of a bare call: the running module and the operator, numbered from the second one on. For a call
+        without weights that handles a `single_step` it is provisional; `repeats` has the final one."""
         running = self._stack[-1] if self._stack else RunningModule("", self._model)
-        ordinal = running.ordinal(call, repeats)
-        return ".".join(filter(None, (running.name, call.op if ordinal == 1 else f"{call.op}_{ordinal}")))
+        weights = tuple(_view(tensor) for tensor in call.tensors if _storage(tensor) in self._weights)
+        if weights:
+            own = running.module.weight if has_own_weight(running.module) else None
+            if isinstance(own, Tensor) and _view(own) in weights:
+                return running.name
+            place = (call.op, *weights)
+            if place not in running.by_weights:
+                running.by_weights[place] = self._new_name(running, call.op)
+            return running.by_weights[place]
+        layer = self._new_name(running, call.op)
+        if single_step and self._steps > 1:
+            tensors = call.tensors
+            signature = (call.op, call.macs, *(tuple(tensor.shape) for tensor in tensors))
+            running.plain.append(PlainCall(layer, signature, self.neuron_runs, any(map(_is_part, tensors))))
+        return layer
+
+    def _new_name(self, running: RunningModule, op: str) -> str:
+        """The next name that is no module's."""
+        while True:
+            running.operators[op] += 1
+            number = running.operators[op]
+            name = ".".join(filter(None, (running.name, op if number == 1 else f"{op}_{number}")))
+            if name not in self._modules:
+                return name
+
+    def repeats(self) -> dict[str, str]:
+        """Provisional layers of this batch that repeat another in a loop over T, and that other."""
+        found: dict[str, str] = {}
+        for runs in self._runs.values():
+            if len(runs) % self._steps:  # else the loop is around the module
+                for running in runs:
+                    found |= _folded(running.plain, self._steps)
+        return found
 
 
-def caller() -> tuple[str, int]:
-    """File and line of the code outside torch and this package that called a torch function."""
-    frame = sys._getframe(1)
-    while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] in (
-        "torch",
-        "msvit_energy",
+def _folded(calls: Sequence[PlainCall], steps: int) -> dict[str, str]:
+    """Calls of one forward that come again with a period, `steps` times in all, and the first of each. A loop over
+    heads, which may be as many as time steps, is none over T: it reads parts of each image without a neuron between."""
+    period, rest = divmod(len(calls), steps)
+    pairs = zip(calls, calls[period:], strict=False)
+    if rest or not all(
+        a.signature == b.signature and (a.neuron_runs < b.neuron_runs or not b.reads_parts) for a, b in pairs
     ):
-        frame = frame.f_back
-    return frame.f_code.co_filename, frame.f_lineno
+        return {}
+    return {call.layer: calls[i % period].layer for i, call in enumerate(calls) if i >= period}
+
+
+def _storage(tensor: Tensor) -> int:
+    return int(tensor.untyped_storage()._cdata)
+
+
+def _view(tensor: Tensor) -> tuple[int, int, int]:
+    """Which part of which memory a tensor shows, in whatever order of axes."""
+    return _storage(tensor), int(tensor.storage_offset()), tensor.numel()
+
+
+def _is_part(tensor: Tensor) -> bool:
+    """Whether a tensor shows a part of each image of a larger one; one whole time step of it is no such part."""
+    return tensor.dim() > 0 and tensor.stride(0) * tensor.shape[0] != tensor.numel()

@@ -26,7 +26,7 @@ class Observer:
     call of the model runs over."""
 
     def __init__(self, model: nn.Module, time_steps: int, steps_per_call: int, maps: FiringMaps | None) -> None:
-        self.call_sites = CallSites(model)
+        self.call_sites = CallSites(model, steps_per_call)
         self.streams = Streams()
         self.origins: Origins | None = None  # while the first batch runs
         self._time_steps, self._steps_per_call, self._maps = time_steps, steps_per_call, maps
@@ -37,12 +37,14 @@ class Observer:
         self._spike_costs = CallCounter(self.streams, reaching=False)
         self._overheads = OverheadCounter()
         self._unplaced: dict[str, int] = {}
+        self._nan_in = ""  # the first layer whose output has NaN
 
     def begin(self, inputs: Tensor, images: int) -> None:
         """Start a batch of that many images; origins are followed in the first."""
         self._axis = TimeAxis(self._steps_per_call, images)
         self._image_size = tuple(inputs.shape[-2:]) if inputs.dim() > 3 else ()
-        self.call_sites.begin()
+        for part in (self.call_sites, self._operators, self._spike_costs):
+            part.begin()
         self.streams.begin(self._axis)
         if self._images == 0:
             self.origins = Origins()
@@ -50,20 +52,42 @@ class Observer:
 
     def end(self) -> None:
         """Count the batch. EnergyError for NaN, and for neurons that did not run T times, or a multiple of T."""
-        self.streams.end()
-        for key in self.streams.counters:
-            runs, steps = self.streams.runs(key), self._time_steps
-            if key.role == OUTPUT and runs % steps:
-                raise EnergyError(f"{key.layer} ran {runs} time steps, not {steps}; is time_steps = {steps} right?")
+        repeats = self.call_sites.repeats()
+        self._operators.end(repeats)
+        self._spike_costs.end(repeats)
+        self.streams.end(repeats, self._time_steps)
+        if self._nan_in:
+            raise EnergyError(f"{self._nan_in}: its output has NaN; the weights or the input are damaged")
+        self._check_runs()
         self._overheads.settle()
         self.origins = None
         self._images += self._axis.images
+
+    def _check_runs(self) -> None:
+        """EnergyError for neurons that did not run T times, or a multiple of T, and for a model that runs over more
+        steps than T: all its neurons do, and at least one operator as often."""
+        steps, runs = self._time_steps, self.streams.runs()
+        neurons = {key.layer: count for key, count in runs.items() if key.role == OUTPUT}
+        for layer, count in neurons.items():
+            if count % steps:
+                raise EnergyError(f"{layer} ran {count} time steps, not {steps}; is time_steps = {steps} right?")
+        (most, *others) = set(neurons.values()) or {steps}
+        operators = {count for key, count in runs.items() if key.role != OUTPUT}
+        if most > steps and not others and most in operators:
+            raise EnergyError(
+                f"the model runs over {most} time steps by itself, not {steps}: all its neurons did, such as "
+                f"{next(iter(neurons))}; pass time_steps = {most}"
+            )
 
     def operator(self, name: str, module: nn.Module, inputs: Sequence[Tensor], output: Tensor) -> None:
         """A module that is an operator by itself has run."""
         call = of_module(module, tuple(inputs), output)
         assert call is not None
         self._operators.observe(name, call, self.origins)
+        self._look_for_nan(name, output)
+
+    def bias(self, name: str, module: nn.Module, output: Tensor) -> None:
+        """A module that may add a bias to its output has run."""
         if isinstance(getattr(module, "bias", None), Tensor):
             self._overheads.add(f"{name}.bias", "bias", output, self._axis.images)
 
@@ -72,23 +96,24 @@ class Observer:
         if self.call_sites.inside_operator:
             return
         for call in described(func, args, kwargs):
-            layer = self.call_sites.name(call, self._repeats(call))
+            layer = self.call_sites.name(call, self._single_step(call))
             streams = [call.streams[key.position] for key in self._operators.streams_of(layer, call, self.origins)]
             placed = all(self._axis.steps_in(stream.values, stream.rank) is not None for stream in streams)
-            if layer in self._operators.layers or placed:
+            self._look_for_nan(layer, output)
+            if self._operators.known(layer) or placed:
                 self._operators.observe(layer, call, self.origins)
             else:
                 self._unplaced.setdefault(layer, call.macs // self._axis.images)
 
-    def _repeats(self, call: Call) -> bool:
-        """Whether a call handles a single step although the model was called for all: it may be one of a loop."""
-        streams = [stream for stream in call.streams if not isinstance(stream.values, nn.Parameter)]
-        return self._axis.steps > 1 and all(self._axis.steps_in(each.values, each.rank) == 1 for each in streams)
+    def _single_step(self, call: Call) -> bool:
+        """Whether a call handles one time step."""
+        return all(self._axis.steps_in(stream.values, stream.rank) == 1 for stream in call.streams)
 
     def neuron(self, name: str, module: nn.Module, output: Any) -> None:
         """A layer of spiking neurons has run."""
         key, spikes, sequences = StreamKey(name, OUTPUT), emitted(output), takes_sequences(module)
         self.streams.stats.note_neuron(spikes)
+        self.call_sites.neuron_runs += 1
         if sequences:
             self._axis.check_sequence(spikes, name)
         # a neuron that runs over one step at a time has no time axis, whatever its shape looks like
@@ -108,10 +133,18 @@ class Observer:
     def overhead(self, name: str, op: str, inputs: Sequence[Tensor], output: Any) -> None:
         """A module that costs something beside MACs has run; column sums and masks are fed with spikes."""
         result = emitted(output)
+        self._look_for_nan(name, result)
         largest = result if isinstance(result, Tensor) and result.numel() > inputs[0].numel() else inputs[0]
         self._overheads.add(name, op, largest, self._axis.images)
         if op in SPIKE_COSTS:
             self._spike_costs.observe(name, Call(op, 0, tuple(Stream(value, 0) for value in inputs)), self.origins)
+
+    def _look_for_nan(self, layer: str, output: Any) -> None:
+        """Note NaN in an output of the first batch: a neuron that is fed with it is silent, and no operator may ever
+        read it. Inputs of operators are checked in every batch."""
+        watched = isinstance(output, Tensor) and output.is_floating_point() and not output.is_meta
+        if watched and self._images == 0 and not self._nan_in and bool(output.isnan().any()):
+            self._nan_in = layer
 
     def result(self) -> Recording:
         """What was counted so far."""

@@ -20,6 +20,8 @@ from torch.nn.modules.conv import _ConvNd
 from msvit_energy.recording.fanout import reach, reached_on_axis, written_on_axis
 from msvit_energy.recording.tensor_stats import whole_sums
 
+UNCHANGED = ("torch.nn.", "spikingjelly.")  # where forwards apply the formula of their class
+
 
 @dataclass(frozen=True)
 class Stream:
@@ -41,6 +43,12 @@ class Call:
     macs: int
     streams: tuple[Stream, ...]
     pairs: Callable[[float], Tensor] | None = None
+    weight: Tensor | None = None  # of a convolution or linear layer
+
+    @property
+    def tensors(self) -> list[Tensor]:
+        """All inputs, the weight included."""
+        return [*(stream.values for stream in self.streams), *([] if self.weight is None else [self.weight])]
 
 
 def convolution(
@@ -60,7 +68,7 @@ def convolution(
     reached = _reached(tuple(spatial), tuple(taps), stride, dilation, padding, mode, weight.shape[0] // groups)
     macs = x.shape[0] * math.prod(outputs) * weight.numel()
     stream = Stream(x, reached, rank=len(taps) + 2)
-    return Call(f"conv{len(taps)}d", macs, (stream,))
+    return Call(f"conv{len(taps)}d", macs, (stream,), weight=weight)
 
 
 @lru_cache(maxsize=4096)
@@ -97,12 +105,12 @@ def transposed_convolution(
     axes = [written_on_axis(*along) for along in geometry]
     macs = x.shape[0] * math.prod(spatial) * weight.numel()
     stream = Stream(x, reach(axes, weight.shape[1]), rank=len(taps) + 2)
-    return Call(f"conv_transpose{len(taps)}d", macs, (stream,))
+    return Call(f"conv_transpose{len(taps)}d", macs, (stream,), weight=weight)
 
 
 def linear(x: Tensor, weight: Tensor) -> Call:
     """`[..., in]`, weight `[out, in]`."""
-    return Call("linear", x.numel() * weight.shape[0], (Stream(x, weight.shape[0]),))
+    return Call("linear", x.numel() * weight.shape[0], (Stream(x, weight.shape[0]),), weight=weight)
 
 
 def product(left: Tensor, right: Tensor) -> Call:
@@ -166,8 +174,23 @@ def of_module(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor | No
 
 
 def is_operator(module: nn.Module) -> bool:
-    """Whether a module has dense MACs of its own."""
-    return isinstance(module, _ConvNd | nn.Linear) or getattr(module, "activation_op", None) == "matmul"
+    """Whether a module is an operator by itself: what it is fed is what its formula applies to."""
+    if getattr(module, "activation_op", None) == "matmul":
+        return True
+    return has_own_weight(module) and not _overrides_forward(module)
+
+
+def has_own_weight(module: nn.Module) -> bool:
+    """Whether a module is a convolution or linear layer, whatever its forward does."""
+    return isinstance(module, _ConvNd | nn.Linear)
+
+
+def _overrides_forward(module: nn.Module) -> bool:
+    """Whether a convolution or linear layer may compute something else than torch's: by a forward of a subclass (those
+    of SpikingJelly only add the time axis) or of the instance."""
+    functions = [getattr(type(module), name, None) for name in ("forward", "_conv_forward")]
+    own = [function for function in functions if function is not None]
+    return "forward" in vars(module) or not all(each.__module__.startswith(UNCHANGED) for each in own)
 
 
 def _of_convolution(module: _ConvNd, x: Tensor, output: Tensor | None) -> Call:

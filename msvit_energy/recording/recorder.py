@@ -25,7 +25,7 @@ from msvit_energy.recording.function_mode import FunctionObserver, Listener
 from msvit_energy.recording.model_state import RestState
 from msvit_energy.recording.neurons import is_neuron
 from msvit_energy.recording.observer import Observer
-from msvit_energy.recording.operator_calls import FUNCTIONS, is_operator
+from msvit_energy.recording.operator_calls import FUNCTIONS, has_own_weight, is_operator
 from msvit_energy.recording.overheads import overhead_name
 from msvit_energy.recording.recording import Recording
 from msvit_energy.recording.tensor_stats import SHARING
@@ -103,6 +103,8 @@ class Recorder:
         observer = self._observer
         if is_operator(module):
             yield lambda module, inputs, output: observer.operator(name, module, inputs, output)
+        if is_operator(module) or has_own_weight(module):
+            yield lambda module, inputs, output: observer.bias(name, module, output)
         if is_neuron(module):
             yield lambda module, inputs, output: observer.neuron(name, module, output)
         if (op := overhead_name(module)) is not None:

@@ -78,11 +78,11 @@ class StreamCounter:
     nonzero_events: int = 0
     reaches: set[int | None] = field(default_factory=set)  # synapses reached per element; None where that varies
 
-    def announce(self, run: int, values: Tensor, reached: float | Tensor) -> None:
-        """Note the shape of values `[runs, images, ...]`, all that the meta device has, and what they reach."""
-        self.elements += values.numel()
+    def announce(self, run: int, runs: int, elements: int, reached: float | Tensor) -> None:
+        """Note values of `runs` runs from `run` on, all that the meta device has, and what they reach."""
+        self.elements += elements
         self.reaches.add(None if isinstance(reached, Tensor) else int(reached))
-        self._extend(run + len(values))
+        self._extend(run + runs)
 
     def add(self, run: int, seen: Observation, reached: float | Tensor) -> dict[str, np.ndarray]:
         """Count what was observed of values announced before, in runs `run`, `run + 1`, ... of these images.

@@ -1,6 +1,7 @@
 """All streams of values of a recording: observed while a batch runs, counted once its numbers have arrived."""
 
 import math
+from collections.abc import Mapping, Sequence
 from itertools import islice
 from typing import NamedTuple
 
@@ -31,12 +32,14 @@ class StreamKey(NamedTuple):
 
 
 class _Waiting(NamedTuple):
-    """An observed tensor whose numbers may still be on their way, from its first run on."""
+    """An observed tensor `[steps, images, ...]` whose numbers may still be on their way; None on the meta device. The
+    layer of its key may be provisional."""
 
     key: StreamKey
-    first: int
+    steps: int
+    elements: int
     reached: float | Tensor
-    observation: Observation
+    observation: Observation | None
 
 
 class _WaitingPairs(NamedTuple):
@@ -76,17 +79,13 @@ class Streams:
         highest: float = math.inf,
     ) -> Observation | None:
         """Observe a tensor of a stream, perhaps known to be whole numbers up to `highest`; `rank` as for TimeAxis,
-        `reached` as for `observe`. None on the meta device, where only shapes are noted."""
+        `reached` as for the function. None on the meta device, where only shapes are noted."""
         steps = self._axis.split(values, rank, key)
-        counter = self.counters.setdefault(key, StreamCounter())
-        first = self._runs.get(key, 0)
-        self._runs[key] = first + len(steps)
-        counter.announce(first, steps, reached)
-        if steps.is_meta:
-            return None
-        steps = steps.cpu() if steps.is_mps else steps  # which has no float64
-        observation = observe(steps, reached, self.stats, highest=highest)
-        self._waiting.append(_Waiting(key, first, reached, observation))
+        observation = None
+        if not steps.is_meta:
+            steps = steps.cpu() if steps.is_mps else steps  # which has no float64
+            observation = observe(steps, reached, self.stats, highest=highest)
+        self._waiting.append(_Waiting(key, len(steps), steps.numel(), reached, observation))
         return observation
 
     def observe_pairs(self, layer: str, operands: tuple[StreamKey, ...], pairs: Tensor) -> None:
@@ -94,29 +93,50 @@ class Streams:
         met = self._axis.split(pairs, None, layer)
         self._waiting_pairs.append(_WaitingPairs(layer, operands, met.reshape(*met.shape[:2], -1).sum((0, 2))))
 
-    def runs(self, key: StreamKey) -> int:
-        """Time steps of a stream in the present batch."""
-        return self._runs.get(key, 0)
+    def runs(self) -> Mapping[StreamKey, int]:
+        """Time steps of every stream that was observed in the present batch."""
+        return self._runs
 
-    def end(self) -> None:
-        """Count what was observed in this batch. EnergyError for NaN and infinity."""
-        waiting = [tensor for each in self._waiting for tensor in each.observation]
-        arrived = iter(to_cpu([*waiting, *(each.met for each in self._waiting_pairs)]))
+    def end(self, repeats: Mapping[str, str], time_steps: int) -> None:
+        """Count what was observed in this batch, of T = `time_steps` steps. `repeats` are provisional layers, and which
+        layer they are a repeat of. EnergyError for NaN and infinity."""
+        tensors = [tensor for each in self._waiting for tensor in each.observation or ()]
+        arrived = iter(to_cpu([*tensors, *(each.met for each in self._waiting_pairs)]))
+        by_stream: dict[StreamKey, list[tuple[_Waiting, Observation | None]]] = {}
+        for each in self._waiting:
+            key = each.key._replace(layer=repeats.get(each.key.layer, each.key.layer))
+            numbers = each.observation and Observation._make(islice(arrived, len(each.observation)))
+            by_stream.setdefault(key, []).append((each, numbers))
         counts: dict[str, np.ndarray] = {}
-        for key, first, reached, observation in self._waiting:
-            numbers = Observation._make(islice(arrived, len(observation)))
-            try:
-                of_stream = self.counters[key].add(first, numbers, reached)
-            except EnergyError as error:
-                raise EnergyError(f"{key.layer}: {error}; the weights or the input are damaged") from None
-            if key.role == INPUT:
-                _add(counts, {count_key(str(key), count): values for count, values in of_stream.items()})
-        for (layer, operands, _), pairs in zip(self._waiting_pairs, arrived, strict=True):
-            if self._all_whole(operands):
+        for key, observed in by_stream.items():
+            _add(counts, self._count(key, observed, time_steps))
+        for (provisional, operands, _), pairs in zip(self._waiting_pairs, arrived, strict=True):
+            layer = repeats.get(provisional, provisional)
+            if self._all_whole(tuple(key._replace(layer=layer) for key in operands)):
                 met = pairs.long().numpy()
                 self._pairs[layer] = self._pairs.get(layer, 0) + int(met.sum())
                 _add(counts, {pairs_key(layer): met})
         self.moments.add(counts)
+
+    def _count(
+        self, key: StreamKey, observed: Sequence[tuple[_Waiting, Observation | None]], time_steps: int
+    ) -> dict[str, np.ndarray]:
+        """Count the tensors of one stream; counts of each image under the names that a profile keeps."""
+        counter = self.counters.setdefault(key, StreamCounter())
+        steps = [each.steps for each, _ in observed]
+        self._runs[key] = sum(steps)
+        counts: dict[str, np.ndarray] = {}
+        for first, (each, numbers) in zip(first_runs(steps, time_steps), observed, strict=True):
+            counter.announce(first, each.steps, each.elements, each.reached)
+            if numbers is None:
+                continue
+            try:
+                of_tensor = counter.add(first, numbers, each.reached)
+            except EnergyError as error:
+                raise EnergyError(f"{key.layer}: {error}; the weights or the input are damaged") from None
+            if key.role == INPUT:
+                _add(counts, {count_key(str(key), count): values for count, values in of_tensor.items()})
+        return counts
 
     def pairs(self, layer: str, operands: tuple[StreamKey, ...]) -> int | None:
         """Pairs over all images; None where they cannot be counted, since not all inputs are whole numbers."""
@@ -129,3 +149,16 @@ class Streams:
 def _add(counts: dict[str, np.ndarray], new: dict[str, np.ndarray]) -> None:
     for key, numbers in new.items():
         counts[key] = counts[key] + numbers if key in counts else numbers
+
+
+def first_runs(steps: Sequence[int], time_steps: int) -> list[int]:
+    """The run, counted from 0, in which each tensor of a stream begins, by the `steps` in each of them.
+
+    What is called k times in each of T steps has T runs, each with what all its calls of that step were fed.
+    """
+    together, rest = divmod(sum(steps), time_steps)
+    if all(length == time_steps for length in steps):
+        return [0] * len(steps)
+    if all(length == 1 for length in steps) and not rest:
+        return [number // together for number in range(len(steps))]
+    return [sum(steps[:number]) for number in range(len(steps))]

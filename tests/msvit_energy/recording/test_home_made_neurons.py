@@ -186,7 +186,11 @@ def test_the_callers_mode_changes_nothing(mode: str) -> None:
     with MODES[mode]():
         profile = msvit_energy.profile(mixed(), [numbers(3, 3).abs()], time_steps=3)
     assert profile == plain
-    assert [operator.op for operator in profile.operators] == ["matmul"] * 4 + ["linear"]
+    # one weight, used by four calls in every time step
+    assert [(operator.op, operator.macs_per_step) for operator in profile.operators] == [
+        ("matmul", 4 * 9),
+        ("linear", 6),
+    ]
     assert profile.coverage.unknown == ()
     assert profile.coverage.note == ""
 

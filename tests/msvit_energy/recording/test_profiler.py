@@ -277,3 +277,12 @@ def test_profile_json_is_plain_data(small_model: SpikingClassifier, tmp_path: Pa
     assert (content["version"], first["layer"], first["op"], first["role"]) == (
         2, "patch_embed1.proj_conv", "conv2d", "entrance"
     )  # fmt: skip
+
+
+@pytest.mark.parametrize("damaged", ["0", "1"])
+def test_nan_that_a_neuron_swallows_is_named(damaged: str) -> None:
+    """IF neurons fed with NaN stay silent, so no operator ever reads it."""
+    model = nn.Sequential(nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2), neuron.IFNode(), nn.Flatten(), nn.Linear(8, 3))
+    model.get_submodule(damaged).weight.data[0] = torch.nan  # type: ignore[index, operator, union-attr]
+    with pytest.raises(EnergyError, match=rf"^{damaged}: its output has NaN; the weights or the input are damaged$"):
+        msvit_energy.profile(model, [torch.rand(2, 1, 4, 4)], time_steps=2)

@@ -32,7 +32,7 @@ def seen(values: Tensor, reached: float | Tensor = 0) -> Observation:
 
 def count(counter: StreamCounter, values: Tensor, reached: float | Tensor = 0, run: int = 0) -> dict[str, list[int]]:
     """Count values `[runs, images, ...]`, as a recorder does."""
-    counter.announce(run, values, reached)
+    counter.announce(run, len(values), values.numel(), reached)
     (observation,) = fetched([seen(values, reached)])
     return {name: numbers.tolist() for name, numbers in counter.add(run, observation, reached).items()}
 
@@ -129,13 +129,13 @@ def test_fan_out_is_known_where_all_elements_reach_as_many(
 ) -> None:
     counter = StreamCounter()
     for each in reached:
-        counter.announce(0, torch.empty(1, 2, 3, device="meta"), each)
+        counter.announce(0, 1, 6, each)
     assert counter.operand("x", OTHER).fan_out == fan_out
 
 
 def test_shapes_alone_have_no_counts() -> None:
     counter = StreamCounter()
-    counter.announce(1, torch.empty(2, 3, 5, device="meta"), 4)
+    counter.announce(1, 2, 30, 4)
     assert (counter.elements, counter.sums, counter.nonzeros) == (30, [0] * 3, [0] * 3)
     assert counter.operand("x", OTHER).maximum == 0
     assert not counter.analog
