@@ -56,7 +56,6 @@ ALIASES: dict[str, Callable[[Tensor], Any]] = {
     "asarray": np.asarray,
     "data": lambda spikes: spikes.data,
     "dlpack": torch.from_dlpack,
-    "dlpack to numpy": np.from_dlpack,
     "storage": from_storage,
 }
 
