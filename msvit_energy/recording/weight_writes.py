@@ -10,7 +10,8 @@ from msvit_energy.errors import EnergyError
 
 
 class WeightWrites:
-    """The parameters of some modules of a model, which forwards should leave as they are.
+    """The parameters of some modules of a model, which forwards should leave as the first one left them: it may round
+    them or make them binary, as every later one does again.
 
     Where their version or their place in memory is another, and at the end of a measurement in any case, a checksum
     (the sum in float64) says whether the values are.
@@ -24,19 +25,22 @@ class WeightWrites:
             for name, weights in module._parameters.items()
             if weights is not None and not is_lazy(weights) and not weights.is_meta
         }
-        self._marks = {key: _mark(weights) for key, (weights, _) in self._weights.items()}
-        self._sums = {key: _checksum(weights) for key, (weights, _) in self._weights.items()}
+        self._marks: dict[int, tuple[int, int]] = {}
+        self._sums: dict[int, str] = {}
 
     def __contains__(self, value: object) -> bool:
         return id(value) in self._weights
 
     def check_written(self) -> None:
-        """EnergyError if torch noted a write, and the values are others."""
+        """After every forward: EnergyError if torch noted a write, and the values are others."""
+        if not self._sums:
+            self._marks = {key: _mark(weights) for key, (weights, _) in self._weights.items()}
+            self._sums = {key: _checksum(weights) for key, (weights, _) in self._weights.items()}
         self._check([key for key, (weights, _) in self._weights.items() if _mark(weights) != self._marks[key]])
 
     def check(self) -> None:
         """EnergyError if the values are others, however they were written."""
-        self._check(self._weights)
+        self._check(self._sums)
 
     def _check(self, keys: Iterable[int]) -> None:
         for key in keys:

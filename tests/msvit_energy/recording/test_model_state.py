@@ -333,8 +333,16 @@ def test_a_forward_that_writes_to_weights_is_refused(write: Callable[[nn.Paramet
     assert measured(model, reset=reset).neurons[0].sums == (0, 0, 0)
 
 
-def test_a_forward_may_write_what_weights_hold_already() -> None:
-    assert measured(writing(lambda weights: weights.mul_(1))).neurons[0].sums == (0, 0, 0)
+@pytest.mark.parametrize(
+    "write",
+    [
+        lambda weights: weights.mul_(1),
+        lambda weights: weights.add_(0.5).round_(),  # 0, as .5 goes to the even number
+        lambda weights: setattr(weights, "data", torch.ones(3)),
+    ],
+)
+def test_a_forward_may_write_what_the_first_one_wrote(write: Callable[[nn.Parameter], Any]) -> None:
+    assert measured(writing(write)).neurons[0].sums == (0, 0, 0)
 
 
 class Poisson(nn.Module):
