@@ -109,7 +109,7 @@ def fired(model: nn.Module, batch: Tensor, run: Callable[[nn.Module, Tensor], An
     try:
         with torch.inference_mode():
             model.eval()
-            model(batch) if run is None else run(model, batch)
+            model(batch.clone()) if run is None else run(model, batch.clone())
     finally:
         for handle in handles:
             handle.remove()

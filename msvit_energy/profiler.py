@@ -23,6 +23,7 @@ from msvit_energy.recording.memory_estimate import estimate
 from msvit_energy.recording.model_state import RestState
 from msvit_energy.recording.recorder import Recorder
 from msvit_energy.recording.recording import Recording
+from msvit_energy.recording.state_check import StateCheck
 from msvit_energy.recording.weights_hash import weights_hash
 
 Batch = Tensor | tuple[Tensor, Tensor]
@@ -63,6 +64,7 @@ def profile(
     on_batch: Callable[[int], None] | None = None,
     enough: Callable[[Profile], bool] | None = None,
     graphs: GraphCache | None = None,
+    reset: Callable[[], object] | None = None,
 ) -> Profile:
     """Profile `model` on `batches` of images or (images, labels); labels below 0 mean unknown.
 
@@ -76,10 +78,17 @@ def profile(
     - `on_batch`: called after each batch with its number of images.
     - `enough`: called with what was measured so far; ends the measurement when it returns True.
     - `graphs`: keeps traced graphs between measurements of a model that does not change.
+    - `reset`: called before every batch, after the resets of known libraries' neurons; puts a state to rest that
+      is kept where RestState does not find it, such as in class attributes or in variables of functions.
+
+    Every batch starts from the state that the model is in when this is called. A neuron of no known library that ran
+    before keeps what was left in it: pass `reset`. The first image alone runs once before and once after the
+    measurement, with torch's generators in the same state, and has to give the same spikes. Random numbers from other
+    generators differ, and are taken for a state that leaks from batch to batch.
 
     Images go to the model's device and number format. The model comes back as it was: mode, hooks, T, states at rest.
     Works under `inference_mode` and `no_grad` alike. Raises EnergyError for no images, a model in bfloat16, NaN inside
-    the network, or tensors that do not fit T.
+    the network, tensors that do not fit T, or a state that leaks from batch to batch.
     """
     _check(time_steps, feed, lemaire)
     _check_format(model)
@@ -91,20 +100,22 @@ def profile(
     first = next(stream, None)
     if first is None:
         raise EnergyError("no images to profile")
-    image = first[0][:1]
+    image = first[0][:1].clone()
     with _measuring(model, steps):
-        rest = RestState(model)
+        rest = RestState(model, reset)
         feed = input_modes.detect(model, image, steps, rest) if feed == "auto" else feed
+        leaks = StateCheck(model, first[0], steps, feed, rest)
         with Recorder(model, steps, rest, steps_per_call=1 if feed == "step" else steps, maps=maps) as recorder:
             for inputs, known in chain([first], stream):
+                single += [one.unsqueeze(0).clone() for one in inputs[: max(0, lemaire - len(single))]]
                 with recorder.batch(inputs, len(inputs)):
                     logits = input_modes.run(model, inputs, steps, feed)
                 labels.add(logits, known)
-                single += [one.unsqueeze(0) for one in inputs[: max(0, lemaire - len(single))]]
                 if on_batch is not None:
                     on_batch(len(inputs))
                 if enough is not None and enough(profile_of(model, recorder.result(), labels)):
                     break
+        leaks.check()
         recording = recorder.result()
         coverage = _coverage(model, image, recording, feed, rest, graphs)
         memory = estimate(model, single, steps, feed, rest) if single else None
@@ -162,13 +173,14 @@ def _check_format(model: nn.Module) -> None:
 
 
 def _batches(model: nn.Module, batches: Iterable[Batch]) -> Iterator[tuple[Tensor, Tensor | None]]:
-    """Images on the model's device and in its number format, and their labels."""
+    """Copies of the images on the model's device and in its number format, and their labels. A forward may write to its
+    input, and the caller may want the images again."""
     anchor = next(model.parameters(), torch.empty(0))
     ahead = anchor.is_cuda  # from pinned memory a copy overlaps with what the GPU does
     for batch in batches:
         inputs, labels = (batch, None) if isinstance(batch, Tensor) else batch
         number_format = anchor.dtype if inputs.is_floating_point() else inputs.dtype
-        yield inputs.to(anchor.device, number_format, non_blocking=ahead), labels
+        yield inputs.to(anchor.device, number_format, non_blocking=ahead, copy=True), labels
 
 
 @contextmanager
@@ -205,7 +217,7 @@ def _coverage(
         found = reconcile(graph, measured, unplaced, calls)
         return bool(found.note) or len(found.unknown) > len(unplaced)
 
-    inputs = input_modes.repeated(image, steps) if feed == "sequence" else image
+    inputs = input_modes.repeated(image, steps) if feed == "sequence" else image.clone()
     neurons = [layer.neuron for layer in recording.neurons]
     try:
         graph = graph_of(

@@ -18,8 +18,8 @@ def run(model: nn.Module, inputs: Tensor, time_steps: int, feed: Feed) -> Tensor
     """One measurement of a batch; returns logits `[B, classes]`, None if the output is no such thing.
 
     "image": the model is called once with the batch as it is. "sequence": once with `[T, B, ...]`, the batch repeated.
-    "step": T times with the batch; a model that takes a `state` is handed the one it returned. The logits are the mean
-    over T.
+    "step": T times with a copy of the batch, as a forward may write to its input; a model that takes a `state` is
+    handed the one it returned. The logits are the mean over T.
     """
     if feed == "sequence":
         output = model(repeated(inputs, time_steps))
@@ -42,7 +42,8 @@ def _stepwise(model: nn.Module, inputs: Tensor, time_steps: int) -> list[Tensor]
     takes_state = "state" in inspect.signature(model.forward).parameters
     outputs, state = [], None
     for _ in range(time_steps):
-        result = model(inputs, state) if takes_state else model(inputs)
+        fresh = inputs.clone()
+        result = model(fresh, state) if takes_state else model(fresh)
         if takes_state:
             state = result[1]
         outputs.append(emitted(result))
@@ -70,7 +71,7 @@ def detect(model: nn.Module, image: Tensor, time_steps: int, rest: RestState) ->
     ]
     try:
         with rest.mode():
-            model(image)
+            model(image.clone())
     except Exception as refusal:
         return _as_sequence(model, image, time_steps, rest, refusal)
     finally:

@@ -1,46 +1,58 @@
 """What a forward leaves behind in a model, and how every sample starts from the same state."""
 
+from collections import deque
+from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
-from types import ModuleType
+from types import BuiltinMethodType, FunctionType, MethodType, ModuleType
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 
-from msvit_energy.recording.neurons import reset_of
+from msvit_energy.recording.neurons import is_neuron, reset_of
+from msvit_energy.recording.snapshots import attributes, putting_back
+from msvit_energy.recording.weight_writes import WeightWrites
 
-_INTERNALS = frozenset(vars(nn.Module()))  # what every module has, its mode included
+_NO_STATE = (type, ModuleType, FunctionType, BuiltinMethodType)
+_FOREIGN = ("torch", "logging")  # libraries whose objects are left alone
 
 
 class RestState:
     """The state of rest, in which every sample starts, whatever library keeps it.
 
-    Neurons of known libraries, and SpikingJelly's other modules with a memory, are reset by their own methods. All
-    other plain attributes and buffers of modules are put back to what they were when this object was made, as the same
-    objects.
+    Neurons of known libraries, and SpikingJelly's other modules with a memory, are reset by their own methods; then
+    `reset` is called, if it is given. All else that can be reached from the modules is put back to what it was when
+    this object was made, as the same objects: plain attributes, buffers, parameters of neurons, and what is inside of
+    containers, numpy arrays, plain objects (callable or not, with `__dict__` or `__slots__`), and modules that no other
+    module registered.
+
+    Nothing else is put back: class attributes, variables of functions and of Python modules, torch's own objects.
+    Parameters of other modules are too large to copy; `restore` raises EnergyError if a forward wrote to one.
     """
 
-    def __init__(self, model: nn.Module) -> None:
-        self._resets = [reset for module in model.modules() if (reset := reset_of(module)) is not None]
-        with torch.inference_mode(False):
+    def __init__(self, model: nn.Module, reset: Callable[[], object] | None = None) -> None:
+        modules = [value for value in _reachable(model) if isinstance(value, nn.Module)]
+        self._resets = [own for module in modules if (own := reset_of(module)) is not None]
+        self.has_reset = reset is not None
+        if reset is not None:
+            self._resets.append(reset)
+        with torch.inference_mode(False), torch.no_grad():
             self._reset()
-            self._kept = [
-                (module, {name: Snapshot(v) for name, v in _state(module).items()}) for module in model.modules()
-            ]
-        self._in_inference = any(value.in_inference() for _, kept in self._kept for value in kept.values())
+            self.weights = WeightWrites(model, [each for each in modules if not is_neuron(each)])
+            kept = [value for value in _reachable(model) if value not in self.weights]
+            self._put_back = [put_back for value in kept if (put_back := putting_back(value)) is not None]
+        self.tensors = [value for value in kept if isinstance(value, Tensor)]  # all but weights
+        self._in_inference = any(tensor.is_inference() for tensor in self.tensors)
 
     def restore(self) -> None:
         """Put the model back to rest."""
-        with torch.inference_mode(False):
+        with torch.inference_mode(False), torch.no_grad():
             self._reset()
-            for module, kept in self._kept:
-                now = _state(module)
-                for name in now.keys() - kept.keys():
-                    delattr(module, name)
-                for name, value in kept.items():
-                    original = value.restored()
-                    if now.get(name, kept) is not original:
-                        setattr(module, name, original)
+            for put_back in self._put_back:
+                put_back()
+        self.weights.check_written()
 
     def mode(self) -> AbstractContextManager[Any]:
         """A mode without gradients: inference mode where a state was made in it, and can be written to in it alone."""
@@ -51,58 +63,36 @@ class RestState:
             reset()
 
 
-class Snapshot:
-    """A value and what it holds: tensors, and containers and plain objects with tensors inside."""
-
-    def __init__(self, value: Any) -> None:
-        self.value = value
-        self.content: Any = None
-        if isinstance(value, Tensor):
-            self.content = value.clone()
-        elif isinstance(value, list | tuple):
-            self.content = [Snapshot(item) for item in value]
-        elif (items := _items(value)) is not None:
-            self.content = {name: Snapshot(item) for name, item in items.items()}
-        self.fixed = self.content is None or (isinstance(value, tuple) and all(kept.fixed for kept in self.content))
-
-    def in_inference(self) -> bool:
-        """Whether a tensor in it was made in inference mode."""
-        if isinstance(self.value, Tensor):
-            return self.value.is_inference()
-        held = self.content.values() if isinstance(self.content, dict) else self.content or ()
-        return any(kept.in_inference() for kept in held)
-
-    def restored(self) -> Any:
-        """The value itself, holding what it held."""
-        if self.fixed:
-            return self.value
-        if isinstance(self.value, Tensor):
-            if not self.value.is_meta and not torch.equal(self.value, self.content):
-                with torch.inference_mode(self.value.is_inference()):
-                    self.value.copy_(self.content)
-        elif isinstance(self.value, list):
-            self.value[:] = [kept.restored() for kept in self.content]
-        elif isinstance(self.value, tuple):
-            for kept in self.content:
-                kept.restored()
-        elif self.content is not None:
-            items = _items(self.value)
-            assert items is not None
-            fresh = {name: kept.restored() for name, kept in self.content.items()}
-            items.clear()
-            items.update(fresh)
-        return self.value
+def _reachable(model: nn.Module) -> list[Any]:
+    """Everything with a state that can be reached from a model, each once, the model first."""
+    found: dict[int, Any] = {}
+    waiting: list[Any] = [model]
+    while waiting:
+        value = waiting.pop()
+        if id(value) not in found and (inside := _inside(value)) is not None:
+            found[id(value)] = value
+            waiting += inside
+    return list(found.values())
 
 
-def _items(value: Any) -> dict[Any, Any] | None:
-    """What a dictionary or a plain object holds by name; None for modules, classes, functions, loggers and the like."""
+def _inside(value: Any) -> Iterable[Any] | None:
+    """The values in one; None for what has no state."""
+    if isinstance(value, Tensor | np.ndarray):
+        return None if isinstance(value, Tensor) and is_lazy(value) else ()
+    if isinstance(value, list | tuple | deque | set | frozenset):
+        return tuple(value)
     if isinstance(value, dict):
-        return value
-    plain = hasattr(value, "__dict__") and not isinstance(value, nn.Module | type | ModuleType) and not callable(value)
-    return vars(value) if plain and type(value).__module__.partition(".")[0] not in ("torch", "logging") else None
+        return tuple(value.values())
+    if isinstance(value, MethodType):
+        return (value.__self__,)
+    if isinstance(value, nn.Module):
+        return (*attributes(value).values(), *value.children())
+    return tuple(attributes(value).values()) if _is_plain(value) else None
 
 
-def _state(module: nn.Module) -> dict[str, Any]:
-    """What a forward may leave behind: plain attributes and buffers."""
-    found = vars(module) | module._buffers
-    return {name: found[name] for name in found.keys() - _INTERNALS if not callable(found[name])}  # nor modules
+def _is_plain(value: Any) -> bool:
+    """Whether a value is an instance of a class written in Python."""
+    kind = type(value)
+    if issubclass(kind, _NO_STATE) or kind.__module__.partition(".")[0] in _FOREIGN:
+        return False
+    return hasattr(value, "__dict__") or any("__slots__" in vars(base) for base in kind.__mro__)

@@ -112,6 +112,7 @@ class Observer:
     def neuron(self, name: str, module: nn.Module, output: Any) -> None:
         """A layer of spiking neurons has run."""
         key, spikes, sequences = StreamKey(name, OUTPUT), emitted(output), takes_sequences(module)
+        self.streams.stats.note_neuron(spikes)
         self.call_sites.neuron_runs += 1
         if sequences:
             self._axis.check_sequence(spikes, name)

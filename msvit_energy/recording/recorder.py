@@ -28,6 +28,7 @@ from msvit_energy.recording.observer import Observer
 from msvit_energy.recording.operator_calls import FUNCTIONS, has_own_weight, is_operator
 from msvit_energy.recording.overheads import overhead_name
 from msvit_energy.recording.recording import Recording
+from msvit_energy.recording.tensor_stats import SHARING
 
 Hook = Callable[[nn.Module, list[Tensor], Any], None]  # module, input tensors, output
 
@@ -52,6 +53,7 @@ class Recorder:
         self._model, self._maps = model, maps
         self._rest = rest or RestState(model)
         self._observer = Observer(model, time_steps, steps_per_call or time_steps, maps)
+        self._observer.streams.stats.distrust(self._rest.tensors)
         self._handles: list[Any] = []
 
     def __enter__(self) -> Self:
@@ -86,11 +88,14 @@ class Recorder:
         return self._observer.result()
 
     def _function_mode(self) -> FunctionObserver:
-        """Observe bare calls of operators, and what makes whole numbers; in the first batch also origins."""
+        """Observe bare calls of operators, what makes whole numbers, and what shares memory; in the first batch also
+        origins."""
         observer = self._observer
         listeners: dict[Any, list[Listener]] = {func: [observer.bare_call] for func in FUNCTIONS}
         for func in integer_bounds.FUNCTIONS:
             listeners.setdefault(func, []).append(observer.streams.stats.note_output)
+        for func in SHARING:
+            listeners.setdefault(func, []).append(observer.streams.stats.note_shared)
         return FunctionObserver(listeners, [] if observer.origins is None else [observer.origins.follow])
 
     def _hooks(self, name: str, module: nn.Module) -> Iterator[Hook]:

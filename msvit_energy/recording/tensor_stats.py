@@ -6,7 +6,7 @@ computed on the device, and nothing waits for it.
 
 import math
 import struct
-from collections.abc import Callable, Hashable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -165,29 +165,79 @@ def _together(strides: Sequence[int], sizes: Sequence[int]) -> int | None:
     return together
 
 
+# functions after which a tensor shares its memory with something that notes writes elsewhere, or nowhere
+SHARING = frozenset(
+    {
+        Tensor.data.__get__,  # type: ignore[attr-defined]
+        Tensor.data.__set__,  # type: ignore[attr-defined]
+        Tensor.set_,
+        Tensor.numpy,
+        Tensor.__array__,
+        Tensor.__dlpack__,
+        Tensor.untyped_storage,
+        Tensor.storage,
+    }
+)
+
+
 class TensorStatsCache:
     """What is known of tensors that are still in memory and were not written to since: each is read once however many
-    operators read it, under whatever shape, and what follows from others is not checked."""
+    operators read it, under whatever shape, and what follows from others is not checked.
+
+    Not every write changes the version of a tensor. So nothing is remembered of memory
+
+    - that was made by numpy or came through DLPack, or that numpy has seen: torch cannot resize it, whoever asked when;
+    - that a forward has shared by one of SHARING;
+    - that the model holds at rest (`distrust`), and may have shared before;
+    - that a neuron reports again: what was known before its call is forgotten, as it may reuse its memory.
+
+    That is exact, and costs no reading; a checksum would cost a reading of all, or would miss a sparse write. What is
+    left unseen is a write through a bare pointer, or through an alias of memory that is neither the model's nor a
+    neuron's and was shared before the forward.
+    """
 
     def __init__(self) -> None:
+        self._held: frozenset[int] = frozenset()
         self._known: dict[Hashable, tuple[StorageWeakRef, Any]] = {}
+        self._reports: dict[int, int] = {}  # by neurons, of each storage
+        self._shared: dict[int, StorageWeakRef] = {}
 
     def stats(self, values: Tensor, *, highest: float = math.inf) -> TensorStats:
         """As the function."""
-        block = _block(values)
+        block = self._block(values)
         # of memory without gaps, the first two axes say which part belongs to which run and image
-        key = _identity(_dense(values)) if block is None else (block, values.shape[:2], values.stride()[:2])
+        key = self._identity(_dense(values)) if block is None else (block, values.shape[:2], values.stride()[:2])
         return self._once(key, values, lambda: self._read(values, block, highest))
 
     def channel_sums(self, values: Tensor, spatial: tuple[int, ...], highest: float) -> Tensor:
         """As the function."""
-        return self._once(_identity(values, spatial), values, lambda: channel_sums(values, spatial, highest))
+        return self._once(self._identity(values, spatial), values, lambda: channel_sums(values, spatial, highest))
 
     def note_output(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> None:
         """Note what the output of a torch function is known to be."""
-        most = bound(func, args, kwargs, lambda values: self._recall(_block(values)))
+        most = bound(func, args, kwargs, lambda values: self._recall(self._block(values)))
         if most is not None and most <= MOST_SPIKES and isinstance(output, Tensor):
-            self._keep(_block(output), output, most)
+            self._keep(self._block(output), output, most)
+
+    def distrust(self, tensors: Iterable[Tensor]) -> None:
+        """Remember nothing of the memory of these tensors, as long as they live."""
+        self._held = frozenset(tensor.untyped_storage()._cdata for tensor in tensors)
+
+    def note_shared(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> None:
+        """Note that the memory of a tensor may be written to unseen from now on, after one of SHARING."""
+        storage = args[0].untyped_storage()
+        self._shared[storage._cdata] = StorageWeakRef(storage)
+
+    def note_neuron(self, spikes: Tensor) -> None:
+        """Note that a neuron has run and gave these, perhaps in memory that it has used before."""
+        place = spikes.untyped_storage()._cdata
+        self._reports[place] = self._reports.get(place, 0) + 1
+
+    def clear(self) -> None:
+        """Forget what is known of tensors."""
+        self._known.clear()
+        self._reports.clear()
+        self._shared.clear()
 
     def _read(self, values: Tensor, block: Hashable | None, highest: float) -> TensorStats:
         known: float | None = self._recall(block)
@@ -197,10 +247,6 @@ class TensorStatsCache:
             if whole:
                 self._keep(block, values, high)
         return found
-
-    def clear(self) -> None:
-        """Forget all."""
-        self._known.clear()
 
     def _once(self, key: Hashable | None, values: Tensor, make: Callable[[], Any]) -> Any:
         found = self._recall(key)
@@ -217,21 +263,30 @@ class TensorStatsCache:
         # as long as there is a weak reference to a storage, no other has its address
         return self._known.get(key, (None, None))[1]
 
+    def _block(self, values: Tensor) -> Hashable | None:
+        """Which memory a tensor fills, and in which state; None for one with gaps, and where that is not known."""
+        if values.dtype not in (torch.float32, torch.float64) or not values.is_cpu:
+            return None
+        if not values.is_contiguous() and _together(values.stride(), values.shape) is None:
+            return None
+        place = self._place(values)
+        return None if place is None else (*place, values.numel())
 
-def _block(values: Tensor) -> Hashable | None:
-    """Which memory a tensor fills, and in which state; None for one with gaps, and where that is not known."""
-    if values.dtype not in (torch.float32, torch.float64) or not values.is_cpu or values.is_inference():
-        return None
-    if not values.is_contiguous() and _together(values.stride(), values.shape) is None:
-        return None
-    return values.untyped_storage()._cdata, values._version, values.storage_offset(), values.dtype, values.numel()
+    def _identity(self, view: Tensor | None, *more: Hashable) -> Hashable | None:
+        """Which numbers a tensor holds, as long as its memory lives; None where that is not known."""
+        place = None if view is None else self._place(view)
+        if view is None or place is None:
+            return None
+        strides = tuple(stride for stride, size in zip(view.stride(), view.shape, strict=True) if size > 1)
+        return *place, tuple(view.shape), strides, *more
 
-
-def _identity(view: Tensor | None, *more: Hashable) -> Hashable | None:
-    """Which numbers a tensor holds, as long as its memory lives; None in inference mode, where writes are not noted, as
-    those through `.data` never are."""
-    if view is None or view.is_inference():
-        return None
-    strides = tuple(stride for stride, size in zip(view.stride(), view.shape, strict=True) if size > 1)
-    place = view.untyped_storage()._cdata, view._version, view.storage_offset(), view.dtype
-    return *place, tuple(view.shape), strides, *more
+    def _place(self, values: Tensor) -> tuple[Hashable, ...] | None:
+        """Where a tensor starts in memory, and in which state that is; None where writes may go unseen, as in inference
+        mode."""
+        if values.is_inference():
+            return None
+        storage = values.untyped_storage()
+        place = storage._cdata
+        if place in self._held or place in self._shared or not storage.resizable():
+            return None
+        return place, self._reports.get(place, 0), values._version, values.storage_offset(), values.dtype

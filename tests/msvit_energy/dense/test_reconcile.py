@@ -130,6 +130,9 @@ def test_real_tensors_lose_their_values_but_single_numbers_that_are_no_weights()
 # Which forwards a profile makes
 
 
+MEASURED = ["cpu"] * 3  # one batch, and the first image before and after it
+
+
 def observed(function: Callable[[Any, Tensor], Any], **parts: Any) -> tuple[Forward, list[str]]:
     """A model, and the devices of the inputs that it is called with from now on."""
     devices: list[str] = []
@@ -158,9 +161,9 @@ def convolutions() -> dict[str, nn.Module]:
 def test_a_graph_costs_no_forward_with_values() -> None:
     model, devices = observed(two_layers, **convolutions())
     assert macs(model, 5, 1, 6, 6) == {"first": 2 * 16 * 9, "second": 4 * 4 * 18}
-    assert devices == ["cpu", "meta"]
+    assert devices == [*MEASURED, "meta"]
     assert macs(model, 5, 1, 6, 6) == {"first": 2 * 16 * 9, "second": 4 * 4 * 18}
-    assert devices == ["cpu", "meta"] * 2
+    assert devices == [*MEASURED, "meta"] * 2
 
 
 def test_kept_graphs_are_made_once_for_each_model_and_size_of_images() -> None:
@@ -168,10 +171,10 @@ def test_kept_graphs_are_made_once_for_each_model_and_size_of_images() -> None:
     model, devices = observed(two_layers, **convolutions())
     assert macs(model, 5, 1, 6, 6, graphs=graphs) == {"first": 2 * 16 * 9, "second": 4 * 4 * 18}
     assert macs(model, 2, 1, 6, 6, graphs=graphs) == {"first": 2 * 16 * 9, "second": 4 * 4 * 18}
-    assert devices == ["cpu", "meta", "cpu"]
+    assert devices == [*MEASURED, "meta", *MEASURED]
     assert macs(model, 5, 1, 8, 8, graphs=graphs) == {"first": 2 * 36 * 9, "second": 4 * 16 * 18}
     assert macs(model, 5, 1, 6, 6, graphs=graphs) == {"first": 2 * 16 * 9, "second": 4 * 4 * 18}
-    assert devices == ["cpu", "meta", "cpu", "cpu", "meta", "cpu"]
+    assert devices == [*MEASURED, "meta", *MEASURED, *MEASURED, "meta", *MEASURED]
     other = nn.Sequential(nn.Flatten(), nn.Linear(36, 2))
     assert macs(other, 5, 1, 6, 6, graphs=graphs) == {"1": 72}
 
@@ -180,7 +183,7 @@ def test_inference_mode_is_no_reason_to_take_values() -> None:
     model, devices = observed(two_layers, **convolutions())
     with torch.inference_mode():
         macs(model, 2, 1, 6, 6)
-    assert devices == ["cpu", "meta"]
+    assert devices == [*MEASURED, "meta"]
 
 
 @dataclass
@@ -271,7 +274,7 @@ def test_a_graph_that_hangs_on_weights_is_made_with_values_each_time() -> None:
     graphs: GraphCache = WeakKeyDictionary()
     model, devices = observed(gated, first=nn.Linear(4, 4), second=nn.Linear(4, 6), gate=nn.Parameter(torch.ones(2)))
     assert macs(model, 2, 4, graphs=graphs) == {"first": 16, "second": 24}
-    assert devices == ["cpu", "meta", "cpu"]
+    assert devices == [*MEASURED, "meta", "cpu"]
     model.gate.data.neg_()
     assert macs(model, 2, 4, graphs=graphs) == {"first": 16}
 
@@ -285,7 +288,7 @@ def test_an_unknown_is_not_believed_without_values() -> None:
 
     model, devices = observed(forward, layer=nn.Linear(4, 4), there=there)
     assert macs(model, 2, 4) == {"layer": 16}
-    assert devices == ["cpu", "meta", "cpu"]
+    assert devices == [*MEASURED, "meta", "cpu"]
 
 
 class Reading(Adjustable):

@@ -219,10 +219,10 @@ def total(cache: TensorStatsCache, values: Tensor) -> float:
 
 
 def test_the_same_memory_is_read_once_under_any_shape(read: list[tuple[int, ...]]) -> None:
-    merged, cache = draw("integer", 6, 4, 5), TensorStatsCache()
+    merged, cache = draw("integer", 6, 4, 5).clone(), TensorStatsCache()  # no memory of numpy's
     stepped = merged.unflatten(0, (2, 3))
     views = stepped, stepped.flatten(2), stepped.detach(), stepped.transpose(2, 3), merged.view(2, 3, 5, 2, 2)
-    sums = stepped.numpy().astype(np.int64).sum((2, 3)).tolist()
+    sums = stepped.clone().numpy().astype(np.int64).sum((2, 3)).tolist()
     assert all(cache.stats(view).sums.tolist() == sums for view in views)
     assert len(read) == 1
     cache.clear()
@@ -332,14 +332,14 @@ def test_views_of_the_same_memory_are_not_confused() -> None:
 
 def test_sums_at_each_position_are_made_once_and_not_confused(monkeypatch: pytest.MonkeyPatch) -> None:
     made = noted(monkeypatch, "channel_sums", channel_sums)
-    values, cache = draw("integer", 2, 3, 4, 4, 4), TensorStatsCache()
+    values, cache = draw("integer", 2, 3, 4, 4, 4).clone(), TensorStatsCache()
     cases = [
         (view, view.shape[-axes:])
         for view in (values, values.transpose(3, 4), values.transpose(2, 4), values[:, :, :1], values[:, :, 1:2])
         for axes in (1, 2)
     ]
     for view, spatial in cases * 2:
-        array = view.numpy().astype(np.int64)
+        array = view.clone().numpy().astype(np.int64)
         expected = array.sum(tuple(range(2, 5 - len(spatial)))).tolist()
         assert cache.channel_sums(view, tuple(spatial), 1000).tolist() == expected
         assert cache.stats(view).sums.tolist() == array.sum((2, 3, 4)).tolist()

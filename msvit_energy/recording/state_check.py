@@ -1,0 +1,132 @@
+"""Whether a model forgets: the first image gives the same spikes after a measurement as before."""
+
+import math
+import zlib
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from itertools import zip_longest
+from typing import Any, NamedTuple
+
+import torch
+from torch import Generator, Tensor, nn
+
+from msvit_energy.errors import EnergyError
+from msvit_energy.recording.input_modes import Feed, run
+from msvit_energy.recording.model_state import RestState
+from msvit_energy.recording.neurons import emitted, is_neuron
+
+ROUNDING = 1e-4  # by how much sums of real numbers may differ
+
+
+class Emission(NamedTuple):
+    """What a layer gave in one call: of a neuron a checksum of the bits, of any other layer the sum of magnitudes."""
+
+    layer: str
+    spikes: bool
+    digest: float
+
+    def agrees(self, other: "Emission | None") -> bool:
+        """Whether both are the same, real numbers within rounding."""
+        if other is None or (self.layer, self.spikes) != (other.layer, other.spikes):
+            return False
+        return self.digest == other.digest or (
+            not self.spikes and math.isclose(self.digest, other.digest, rel_tol=ROUNDING)
+        )
+
+
+class StateCheck:
+    """The first of some images `[B, ...]` goes through a model at rest when this object is made, and again in `check`;
+    all of them if the model refuses a single one. torch's generators start from the same state both times, and are left
+    as they were. Without neurons all layers are watched.
+    """
+
+    def __init__(self, model: nn.Module, images: Tensor, time_steps: int, feed: Feed, rest: RestState) -> None:
+        self._model, self._images, self._steps, self._feed, self._rest = (
+            model,
+            images[:1].clone(),
+            time_steps,
+            feed,
+            rest,
+        )
+        self._random = [generator.get_state() for generator in _generators(images.device)]
+        try:
+            self._before = self._emissions()
+        except EnergyError:
+            raise
+        except Exception:  # perhaps for a state of another batch size
+            self._images = images.clone()
+            self._before = self._emissions()
+
+    def check(self) -> None:
+        """EnergyError for a model that does not come back to the state of rest, or that wrote to its weights."""
+        self._rest.weights.check()
+        for before, after in zip_longest(self._before, self._emissions()):
+            if before is None or not before.agrees(after):
+                layer = (before or after).layer or "the model"
+                reset = " in spite of reset=" if self._rest.has_reset else ""
+                raise EnergyError(
+                    f"{layer} gives another output for the first image after the measurement than before: a state "
+                    f"leaks from batch to batch{reset}; pass reset=, a callable that puts the model to rest "
+                    "(reset=lambda: net.reset()), to msvit_energy.profile"
+                )
+
+    def _emissions(self) -> list[Emission]:
+        """What every neuron layer emits, call by call."""
+        found: list[Emission] = []
+        named = list(self._model.named_modules())
+        watched = [(name, module) for name, module in named if is_neuron(module)]
+        watched = watched or [(name, module) for name, module in named if not any(True for _ in module.children())]
+        handles = [module.register_forward_hook(_noting(found, name, is_neuron(module))) for name, module in watched]
+        generators = _generators(self._images.device)
+        states = [generator.get_state() for generator in generators]
+        try:
+            for generator, state in zip(generators, self._random, strict=True):
+                generator.set_state(state)
+            with self._rest.mode(), _same_kernels():
+                run(self._model, self._images.clone(), self._steps, self._feed)
+        finally:
+            for generator, state in zip(generators, states, strict=True):
+                generator.set_state(state)
+            for handle in handles:
+                handle.remove()
+            self._rest.restore()
+        return found
+
+
+def _noting(found: list[Emission], name: str, spikes: bool) -> Callable[..., None]:
+    def note(module: nn.Module, args: Any, output: Any) -> None:
+        values = emitted(output)
+        if isinstance(values, Tensor) and not values.is_meta:
+            found.append(Emission(name, spikes, _bits(values) if spikes else _magnitude(values)))
+
+    return note
+
+
+def _bits(values: Tensor) -> int:
+    found = 0
+    for part in values.detach() if values.dim() else [values.detach()]:  # one step is enough memory
+        # a copy: memory that numpy has seen cannot be resized
+        found = zlib.crc32(part.to("cpu", copy=True).contiguous().numpy().data, found)
+    return found
+
+
+def _magnitude(values: Tensor) -> float:
+    values = values.detach().cpu() if values.is_mps else values.detach()  # which has no float64
+    return float(values.abs().sum(dtype=None if values.is_complex() else torch.float64))
+
+
+def _generators(device: torch.device) -> list[Generator]:
+    """The generators that random functions take by default, on the CPU and on a device."""
+    found = [torch.default_generator]
+    if device.type == "cuda":
+        index = torch.cuda.current_device() if device.index is None else device.index
+        found.append(torch.cuda.default_generators[index])
+    if device.type == "mps":
+        found.append(torch.mps._get_default_mps_generator())
+    return found
+
+
+def _same_kernels() -> AbstractContextManager[Any]:
+    """cuDNN takes the same kernels every time, so that the same image rounds in the same way."""
+    own = torch.backends.cudnn
+    return own.flags(enabled=own.enabled, benchmark=False, deterministic=True, allow_tf32=own.allow_tf32)

@@ -1,0 +1,62 @@
+"""Whether a forward writes to the weights of a model, which are too large to copy."""
+
+from collections.abc import Iterable
+
+import torch
+from torch import nn
+from torch.nn.parameter import is_lazy
+
+from msvit_energy.errors import EnergyError
+
+
+class WeightWrites:
+    """The parameters of some modules of a model, which forwards should leave as the first one left them: it may round
+    them or make them binary, as every later one does again.
+
+    Where their version or their place in memory is another, and at the end of a measurement in any case, a checksum
+    (the sum in float64) says whether the values are.
+    """
+
+    def __init__(self, model: nn.Module, modules: Iterable[nn.Module]) -> None:
+        names = {id(weights): name for name, weights in model.named_parameters()}
+        self._weights = {
+            id(weights): (weights, names.get(id(weights), f"{type(module).__name__}.{name}"))
+            for module in modules
+            for name, weights in module._parameters.items()
+            if weights is not None and not is_lazy(weights) and not weights.is_meta
+        }
+        self._marks: dict[int, tuple[int, int]] = {}
+        self._sums: dict[int, str] = {}
+
+    def __contains__(self, value: object) -> bool:
+        return id(value) in self._weights
+
+    def check_written(self) -> None:
+        """After every forward: EnergyError if torch noted a write, and the values are others."""
+        if not self._sums:
+            self._marks = {key: _mark(weights) for key, (weights, _) in self._weights.items()}
+            self._sums = {key: _checksum(weights) for key, (weights, _) in self._weights.items()}
+        self._check([key for key, (weights, _) in self._weights.items() if _mark(weights) != self._marks[key]])
+
+    def check(self) -> None:
+        """EnergyError if the values are others, however they were written."""
+        self._check(self._sums)
+
+    def _check(self, keys: Iterable[int]) -> None:
+        for key in keys:
+            weights, name = self._weights[key]
+            if _checksum(weights) != self._sums[key]:
+                raise EnergyError(
+                    f"the forward writes to the parameter {name}, so that no batch starts as the one before; keep the "
+                    "state in a buffer, or pass reset=, a callable that puts it back, to msvit_energy.profile"
+                )
+
+
+def _mark(weights: nn.Parameter) -> tuple[int, int]:
+    return 0 if weights.is_inference() else weights._version, weights.data_ptr()
+
+
+def _checksum(weights: nn.Parameter) -> str:
+    """Of the values; as text, in which NaN is equal to itself."""
+    wide = torch.float64 if weights.is_floating_point() and not weights.is_mps else None
+    return repr(weights.detach().sum(dtype=wide).item())
