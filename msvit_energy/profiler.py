@@ -65,6 +65,7 @@ def profile(
     enough: Callable[[Profile], bool] | None = None,
     graphs: GraphCache | None = None,
     reset: Callable[[], object] | None = None,
+    head: str | Collection[str] | None = None,
 ) -> Profile:
     """Profile `model` on `batches` of images or (images, labels); labels below 0 mean unknown.
 
@@ -80,6 +81,9 @@ def profile(
     - `graphs`: keeps traced graphs between measurements of a model that does not change.
     - `reset`: called before every batch, after the resets of known libraries' neurons; puts a state to rest that
       is kept where RestState does not find it, such as in class attributes or in variables of functions.
+
+    - `head`: the layer or layers that make the output, which some protocols leave out; by default those that the first
+      batch shows to make logits `[B, classes]`, be it through neurons.
 
     Every batch starts from the state that the model is in when this is called. A neuron of no known library that ran
     before keeps what was left in it: pass `reset`. The first image alone runs once before and once after the
@@ -105,7 +109,8 @@ def profile(
         rest = RestState(model, reset)
         feed = input_modes.detect(model, image, steps, rest) if feed == "auto" else feed
         leaks = StateCheck(model, first[0], steps, feed, rest)
-        with Recorder(model, steps, rest, steps_per_call=1 if feed == "step" else steps, maps=maps) as recorder:
+        per_call = 1 if feed == "step" else steps
+        with Recorder(model, steps, rest, steps_per_call=per_call, maps=maps, heads=_names(head)) as recorder:
             for inputs, known in chain([first], stream):
                 single += [one.unsqueeze(0).clone() for one in inputs[: max(0, lemaire - len(single))]]
                 with recorder.batch(inputs, len(inputs)):
@@ -120,6 +125,10 @@ def profile(
         coverage = _coverage(model, image, recording, feed, rest, graphs)
         memory = estimate(model, single, steps, feed, rest) if single else None
     return replace(profile_of(model, recording, labels, coverage, origin), memory=memory)
+
+
+def _names(head: str | Collection[str] | None) -> Collection[str] | None:
+    return (head,) if isinstance(head, str) else head
 
 
 def profile_of(

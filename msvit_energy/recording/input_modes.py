@@ -1,7 +1,7 @@
 """How a model wants one image T times: it repeats the image itself, takes T in front, or is called T times."""
 
 import inspect
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -27,10 +27,17 @@ def run(model: nn.Module, inputs: Tensor, time_steps: int, feed: Feed) -> Tensor
         output = torch.stack(_stepwise(model, inputs, time_steps))
     else:
         output = model(inputs)
+    return logits_in(output, len(inputs))
+
+
+def logits_in(output: Any, images: int) -> Tensor | None:
+    """Logits `[B, classes]` of that many images in what a model gives; None if that is no such thing."""
     output = emitted(output)
-    if output.dim() == 3 and output.shape[1] == len(inputs):  # [T, B, classes], as models trained with TET give
+    if not isinstance(output, Tensor):
+        return None
+    if output.dim() == 3 and output.shape[1] == images:  # [T, B, classes], as models trained with TET give
         output = output.mean(0)
-    return output if output.dim() == 2 and len(output) == len(inputs) else None
+    return output if output.dim() == 2 and len(output) == images else None
 
 
 def repeated(inputs: Tensor, time_steps: int) -> Tensor:

@@ -1,7 +1,7 @@
 """What the hooks and the function mode of a Recorder report, counted: operators, neurons and the work beside them."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from torch import Tensor, nn
@@ -10,11 +10,13 @@ from msvit_energy.errors import EnergyError
 from msvit_energy.profiles.operators import NeuronLayer, Operator, Overhead, stage_of
 from msvit_energy.recording.call_counter import CallCounter
 from msvit_energy.recording.call_sites import CallSites
+from msvit_energy.recording.data_flow import DataFlow
 from msvit_energy.recording.firing_maps import FiringMaps
+from msvit_energy.recording.input_modes import logits_in
 from msvit_energy.recording.neurons import emitted, takes_sequences
 from msvit_energy.recording.operator_calls import Call, Stream, described, of_module
 from msvit_energy.recording.overheads import SPIKE_COSTS, OverheadCounter
-from msvit_energy.recording.recording import Recording, with_roles
+from msvit_energy.recording.recording import Recording, check_heads, with_roles
 from msvit_energy.recording.spike_lineage import INPUT, Origin, Origins
 from msvit_energy.recording.stream_counter import BINARY
 from msvit_energy.recording.streams import OUTPUT, StreamKey, Streams
@@ -25,10 +27,21 @@ class Observer:
     """Counts of everything that was reported, batch by batch. `time_steps` is T, `steps_per_call` how many of them one
     call of the model runs over."""
 
-    def __init__(self, model: nn.Module, time_steps: int, steps_per_call: int, maps: FiringMaps | None) -> None:
+    def __init__(
+        self,
+        model: nn.Module,
+        time_steps: int,
+        steps_per_call: int,
+        maps: FiringMaps | None,
+        heads: Collection[str] | None,
+    ) -> None:
         self.call_sites = CallSites(model, steps_per_call)
         self.streams = Streams()
         self.origins: Origins | None = None  # while the first batch runs
+        self.flow: DataFlow | None = None  # likewise
+        self._entrances: frozenset[str] = frozenset()
+        self._heads: Collection[str] | None = heads
+        self._heads_given = heads is not None
         self._time_steps, self._steps_per_call, self._maps = time_steps, steps_per_call, maps
         self._images = 0
         self._axis = TimeAxis(steps_per_call, 1)  # of the present batch
@@ -49,6 +62,7 @@ class Observer:
         if self._images == 0:
             self.origins = Origins()
             self.origins.mark(inputs, INPUT)
+            self.flow = DataFlow(inputs)
 
     def end(self) -> None:
         """Count the batch. EnergyError for NaN, and for neurons that did not run T times, or a multiple of T."""
@@ -60,7 +74,13 @@ class Observer:
             raise EnergyError(f"{self._nan_in}: its output has NaN; the weights or the input are damaged")
         self._check_runs()
         self._overheads.settle()
-        self.origins = None
+        if self.flow is not None:
+            self._entrances, heads = self.flow.entrances, self.flow.heads
+            if self._heads_given:
+                check_heads(self._heads or (), self._operators.layers)
+            elif heads is not None:
+                self._heads = frozenset(repeats.get(layer, layer) for layer in heads)
+        self.origins = self.flow = None
         self._images += self._axis.images
 
     def _check_runs(self) -> None:
@@ -85,6 +105,8 @@ class Observer:
         assert call is not None
         self._operators.observe(name, call, self.origins)
         self._look_for_nan(name, output)
+        if self.flow is not None:
+            self.flow.operator(name, list(inputs), output)
 
     def bias(self, name: str, module: nn.Module, output: Tensor) -> None:
         """A module that may add a bias to its output has run."""
@@ -100,6 +122,8 @@ class Observer:
             streams = [call.streams[key.position] for key in self._operators.streams_of(layer, call, self.origins)]
             placed = all(self._axis.steps_in(stream.values, stream.rank) is not None for stream in streams)
             self._look_for_nan(layer, output)
+            if self.flow is not None:
+                self.flow.operator(layer, call.tensors, output)
             if self._operators.known(layer) or placed:
                 self._operators.observe(layer, call, self.origins)
             else:
@@ -109,7 +133,13 @@ class Observer:
         """Whether a call handles one time step."""
         return all(self._axis.steps_in(stream.values, stream.rank) == 1 for stream in call.streams)
 
-    def neuron(self, name: str, module: nn.Module, output: Any) -> None:
+    def output(self, output: Any) -> None:
+        """The model has given its output."""
+        if self.flow is not None:
+            logits = logits_in(output, self._axis.images)
+            self.flow.output(None if logits is None else emitted(output))
+
+    def neuron(self, name: str, module: nn.Module, inputs: Sequence[Tensor], output: Any) -> None:
         """A layer of spiking neurons has run."""
         key, spikes, sequences = StreamKey(name, OUTPUT), emitted(output), takes_sequences(module)
         self.streams.stats.note_neuron(spikes)
@@ -121,8 +151,9 @@ class Observer:
         self.streams.observe(key, spikes, rank, highest=1 if self._known_binary(key, module) else math.inf)
         if self._maps is not None and name in self._maps:
             self._maps.add(name, self._axis.split_images(spikes, rank, name), self._image_size)
-        if self.origins is not None:
+        if self.origins is not None and self.flow is not None:
             self.origins.mark(spikes, Origin("spikes", (name,)))
+            self.flow.neuron(list(inputs), output)
 
     def _known_binary(self, key: StreamKey, neuron: nn.Module) -> bool:
         """Whether a neuron declares itself `binary` and was so in the first batch, which then is not checked again."""
@@ -148,7 +179,7 @@ class Observer:
 
     def result(self) -> Recording:
         """What was counted so far."""
-        operators = with_roles(self._operators.operators(self._images))
+        operators = with_roles(self._operators.operators(self._images), self._entrances, self._heads)
         overheads = self._overheads.entries(self._spike_costs)
         entries: tuple[Operator | Overhead, ...] = (*operators, *overheads)
         count_keys = [key for entry in entries for key in entry.count_keys()]

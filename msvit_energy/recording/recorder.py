@@ -11,7 +11,7 @@ What is seen:
 The first forward is also followed function by function to learn where every input comes from (spike_lineage.py).
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from types import TracebackType
 from typing import Any, Self
@@ -38,7 +38,7 @@ class Recorder:
     batch inside `batch(...)`; `result()` is what was seen so far. Nothing is written onto the model's modules.
 
     `rest` is the model's state of rest, by default the present one; `steps_per_call` is 1 for a model that is called
-    once per time step, by default T.
+    once per time step, by default T. `heads` are the layers that make the output, if not what the first batch shows.
     """
 
     def __init__(
@@ -49,10 +49,11 @@ class Recorder:
         *,
         steps_per_call: int | None = None,
         maps: FiringMaps | None = None,
+        heads: Collection[str] | None = None,
     ) -> None:
         self._model, self._maps = model, maps
         self._rest = rest or RestState(model)
-        self._observer = Observer(model, time_steps, steps_per_call or time_steps, maps)
+        self._observer = Observer(model, time_steps, steps_per_call or time_steps, maps, heads)
         self._observer.streams.stats.distrust(self._rest.tensors)
         self._handles: list[Any] = []
 
@@ -96,7 +97,8 @@ class Recorder:
             listeners.setdefault(func, []).append(observer.streams.stats.note_output)
         for func in SHARING:
             listeners.setdefault(func, []).append(observer.streams.stats.note_shared)
-        return FunctionObserver(listeners, [] if observer.origins is None else [observer.origins.follow])
+        followed = [each.follow for each in (observer.origins, observer.flow) if each is not None]
+        return FunctionObserver(listeners, followed)
 
     def _hooks(self, name: str, module: nn.Module) -> Iterator[Hook]:
         """What is reported when a module has run."""
@@ -106,9 +108,11 @@ class Recorder:
         if is_operator(module) or has_own_weight(module):
             yield lambda module, inputs, output: observer.bias(name, module, output)
         if is_neuron(module):
-            yield lambda module, inputs, output: observer.neuron(name, module, output)
+            yield lambda module, inputs, output: observer.neuron(name, module, inputs, output)
         if (op := overhead_name(module)) is not None:
             yield lambda module, inputs, output: observer.overhead(name, op, inputs, output)
+        if module is self._model:
+            yield lambda module, inputs, output: observer.output(output)
 
     def _entering(self, name: str) -> Callable[[nn.Module, Any], None]:
         return lambda module, args: self._observer.call_sites.enter(name, module)

@@ -1,8 +1,10 @@
 """What a Recorder saw, as frozen data: the input of everything that follows."""
 
-from collections.abc import Mapping, Sequence
+import difflib
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from msvit_energy.errors import EnergyError
 from msvit_energy.profiles.amounts import Moments
 from msvit_energy.profiles.operators import NeuronLayer, Operator, Overhead, Role
 
@@ -30,12 +32,30 @@ class Recording:
         return [entry.layer for entry in self.overheads if entry.op not in ("bias", "neuron_update")]
 
 
-def with_roles(operators: Sequence[Operator]) -> tuple[Operator, ...]:
-    """The operators, two of them with a role: the entrance is the first convolution, or without any the first operator
-    that is fed with the model's input; the head is a linear layer that comes last."""
-    first = [operator.layer for operator in operators if operator.op.startswith("conv")] or [
+def with_roles(
+    operators: Sequence[Operator], entrances: Collection[str], heads: Collection[str] | None
+) -> tuple[Operator, ...]:
+    """The operators with their roles. Where the way of the input was lost, the entrance is the first convolution, or
+    without any the first operator that is fed with the model's input; where that of the output was lost (`heads` is
+    None), the head is a linear layer that comes last."""
+    first = list(entrances) or _first(operators)
+    last = [operator.layer for operator in operators[-1:] if operator.op == "linear"] if heads is None else heads
+    roles: dict[str, Role] = dict.fromkeys(last, "head")
+    roles |= dict.fromkeys(first, "entrance")
+    return tuple(replace(operator, role=roles.get(operator.layer, "")) for operator in operators)
+
+
+def check_heads(heads: Iterable[str], operators: Iterable[str]) -> None:
+    """EnergyError for a head that is none of the operators."""
+    layers = list(operators)
+    for head in heads:
+        if head not in layers:
+            near = difflib.get_close_matches(head, layers, n=3, cutoff=0.4) or layers[-3:]
+            raise EnergyError(f"no operator is called {head!r}, so it is no head; operators: {', '.join(near)}, ...")
+
+
+def _first(operators: Sequence[Operator]) -> list[str]:
+    found = [operator.layer for operator in operators if operator.op.startswith("conv")] or [
         operator.layer for operator in operators if any(operand.origin == "input" for operand in operator.operands)
     ]
-    roles: dict[str, Role] = {operator.layer: "head" for operator in operators[-1:] if operator.op == "linear"}
-    roles |= dict.fromkeys(first[:1], "entrance")
-    return tuple(replace(operator, role=roles.get(operator.layer, "")) for operator in operators)
+    return found[:1]

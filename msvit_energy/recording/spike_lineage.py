@@ -145,14 +145,14 @@ class Origins:
 
     def mark(self, tensors: Any, origin: Origin) -> None:
         """Note where a tensor, or every tensor in a tuple, comes from."""
-        for tensor in _tensors((tensors,)):
+        for tensor in tensors_in((tensors,)):
             self._known[tensor] = origin
 
     def follow(self, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> None:
         """Derive the origin of a function's output from those of its inputs."""
         name = _name(function)
         values = (*args, *kwargs.values())
-        inputs = [origin for tensor in _tensors(values) if (origin := self.of(tensor)) != BLANK]
+        inputs = [origin for tensor in tensors_in(values) if (origin := self.of(tensor)) != BLANK]
         if name in BLANKS:
             self.mark(output, BLANK)
         elif name in WRITES:
@@ -182,11 +182,12 @@ def _name(function: Any) -> str:
     return name if name.startswith("__") else name.removeprefix("_")
 
 
-def _tensors(values: Iterable[Any]) -> list[Tensor]:
+def tensors_in(values: Iterable[Any]) -> list[Tensor]:
+    """All tensors in some values, those in lists and tuples included."""
     found: list[Tensor] = []
     for value in values:
         if isinstance(value, Tensor):
             found.append(value)
         elif isinstance(value, list | tuple):
-            found.extend(_tensors(value))
+            found.extend(tensors_in(value))
     return found

@@ -1,6 +1,7 @@
 """`profile`: measure a loaded model on images, in the way that was asked for."""
 
 from dataclasses import dataclass
+from typing import Any
 
 from msvit.neuron import compile_neurons
 from msvit_energy import Profile
@@ -29,6 +30,7 @@ class ProfilingOptions:
     fast: bool = False
     compiled: bool = False
     strict: bool = False
+    head: str | None = None  # layers with commas between
 
     def __post_init__(self) -> None:
         input_modes.check(self.feed)
@@ -51,13 +53,14 @@ def profile_model(
     source = data.open(loaded)
     if options.compiled:
         compile_neurons(loaded.model)
-    how = {"time_steps": options.time_steps, "feed": options.feed}
+    how: dict[str, Any] = {"time_steps": options.time_steps, "feed": options.feed}
     if options.fast:
         loaded = speed_up(loaded, source, data.batch_size, how)
     request, stop = options.maps, options.stop
     example = firing_maps.example(loaded, data, request, how) if request else None
     maps = request.maps if request else None
     enough = stop.reached if stop else None
+    how |= {"head": options.head.split(",")} if options.head else {}
     profile = measure(loaded, source, data, progress, maps=maps, lemaire=options.lemaire, enough=enough, **how)
     if options.strict and (left := uncounted(profile)):
         raise EnergyError(f"--strict: {left}")
