@@ -91,11 +91,10 @@ def test_products_in_a_loop_over_time_may_make_the_output() -> None:
     """Their layers are provisional until the end of the batch."""
 
     def run(s: Any, x: Tensor) -> Tensor:
-        total = 0
         for _ in range(3):
             spikes = s.fire(s.a(x))
-            total = total + (spikes @ spikes.mT).sum(2)
-        return total
+            last = (spikes @ spikes.mT).sum(2)
+        return last
 
     model = Forward(run, a=nn.Linear(4, 4), fire=neuron.IFNode())
     profile = msvit_energy.profile(model, [numbers(2, 5, 4)], time_steps=3, feed="image")
