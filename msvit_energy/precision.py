@@ -16,8 +16,8 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from msvit_energy.errors import EnergyError
 from msvit_energy.profiler import profile
-from msvit_energy.recording.model_state import RestState
 from msvit_energy.recording.neurons import emitted, is_neuron
+from msvit_energy.recording.state.model_state import RestState
 
 
 @dataclass(frozen=True)

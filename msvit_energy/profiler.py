@@ -20,10 +20,10 @@ from msvit_energy.recording import input_modes
 from msvit_energy.recording.firing_maps import FiringMaps
 from msvit_energy.recording.input_modes import Feed
 from msvit_energy.recording.memory_estimate import estimate
-from msvit_energy.recording.model_state import RestState
 from msvit_energy.recording.recorder import Recorder
 from msvit_energy.recording.recording import Recording
-from msvit_energy.recording.state_check import StateCheck
+from msvit_energy.recording.state.model_state import RestState
+from msvit_energy.recording.state.state_check import StateCheck
 from msvit_energy.recording.weights_hash import weights_hash
 
 Batch = Tensor | tuple[Tensor, Tensor]

@@ -7,8 +7,8 @@ import torch
 from torch import Tensor, nn
 
 from msvit_energy.errors import EnergyError
-from msvit_energy.recording.model_state import RestState
 from msvit_energy.recording.neurons import emitted, is_neuron, takes_sequences
+from msvit_energy.recording.state.model_state import RestState
 
 Feed = Literal["auto", "image", "sequence", "step"]
 FEEDS = ("auto", "image", "sequence", "step")

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from msvit_energy.profiles.memory_estimate import MemoryEstimate
 from msvit_energy.recording.input_modes import Feed, run
-from msvit_energy.recording.model_state import RestState
+from msvit_energy.recording.state.model_state import RestState
 
 PARTS = ("ops_pj", "addressing_pj", "inout_pj", "params_pj", "potential_pj")  # memory_pj is the sum of the last three
 

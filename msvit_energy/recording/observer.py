@@ -8,8 +8,10 @@ from torch import Tensor, nn
 
 from msvit_energy.errors import EnergyError
 from msvit_energy.profiles.operators import NeuronLayer, Operator, Overhead, stage_of
-from msvit_energy.recording.call_counter import CallCounter
 from msvit_energy.recording.call_sites import CallSites
+from msvit_energy.recording.counts.call_counter import CallCounter
+from msvit_energy.recording.counts.stream_counter import BINARY
+from msvit_energy.recording.counts.streams import OUTPUT, StreamKey, Streams
 from msvit_energy.recording.data_flow import DataFlow
 from msvit_energy.recording.firing_maps import FiringMaps
 from msvit_energy.recording.input_modes import logits_in
@@ -18,8 +20,6 @@ from msvit_energy.recording.operator_calls import Call, Stream, described, of_mo
 from msvit_energy.recording.overheads import SPIKE_COSTS, OverheadCounter
 from msvit_energy.recording.recording import Recording, check_heads, with_roles
 from msvit_energy.recording.spike_lineage import INPUT, Origin, Origins
-from msvit_energy.recording.stream_counter import BINARY
-from msvit_energy.recording.streams import OUTPUT, StreamKey, Streams
 from msvit_energy.recording.time_axis import TimeAxis
 
 

@@ -17,8 +17,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.modules.conv import _ConvNd
 
+from msvit_energy.recording.counts.tensor_stats import whole_sums
 from msvit_energy.recording.fanout import reach, reached_on_axis, written_on_axis
-from msvit_energy.recording.tensor_stats import whole_sums
 
 UNCHANGED = ("torch.nn.", "spikingjelly.")  # where forwards apply the formula of their class
 

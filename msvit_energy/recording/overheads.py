@@ -5,7 +5,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.pooling import _AdaptiveAvgPoolNd, _AdaptiveMaxPoolNd, _AvgPoolNd, _MaxPoolNd
 
 from msvit_energy.profiles.operators import Overhead, stage_of
-from msvit_energy.recording.call_counter import CallCounter
+from msvit_energy.recording.counts.call_counter import CallCounter
 from msvit_energy.recording.neurons import is_neuron
 
 NORMS = (_BatchNorm, nn.LayerNorm, nn.GroupNorm)

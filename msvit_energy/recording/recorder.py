@@ -19,16 +19,16 @@ from typing import Any, Self
 import torch
 from torch import Tensor, nn
 
-from msvit_energy.recording import integer_bounds
+from msvit_energy.recording.counts import integer_bounds
+from msvit_energy.recording.counts.tensor_stats import SHARING
 from msvit_energy.recording.firing_maps import FiringMaps
 from msvit_energy.recording.function_mode import FunctionObserver, Listener
-from msvit_energy.recording.model_state import RestState
 from msvit_energy.recording.neurons import is_neuron
 from msvit_energy.recording.observer import Observer
 from msvit_energy.recording.operator_calls import FUNCTIONS, has_own_weight, is_operator
 from msvit_energy.recording.overheads import overhead_name
 from msvit_energy.recording.recording import Recording
-from msvit_energy.recording.tensor_stats import SHARING
+from msvit_energy.recording.state.model_state import RestState
 
 Hook = Callable[[nn.Module, list[Tensor], Any], None]  # module, input tensors, output
 

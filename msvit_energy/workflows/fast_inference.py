@@ -11,7 +11,7 @@ from msvit.data import Samples
 from msvit.folding import fold_batch_norm
 from msvit_energy.precision import fired, flips
 from msvit_energy.recording import input_modes
-from msvit_energy.recording.model_state import RestState
+from msvit_energy.recording.state.model_state import RestState
 from msvit_energy.workflows.model_loading import LoadedModel
 
 

@@ -11,8 +11,8 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from msvit_energy import Profile
 from msvit_energy.recording import input_modes
-from msvit_energy.recording.model_state import RestState
 from msvit_energy.recording.neurons import emitted
+from msvit_energy.recording.state.model_state import RestState
 
 
 class Forward(nn.Module):

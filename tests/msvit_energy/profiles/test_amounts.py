@@ -9,7 +9,7 @@ from scipy.special import stdtrit
 
 from msvit_energy.profiles.amounts import Amount, Moments, Spread, Uncertainty
 from msvit_energy.profiles.student_t import MANY, student_t
-from msvit_energy.recording.moment_accumulator import MomentAccumulator
+from msvit_energy.recording.counts.moment_accumulator import MomentAccumulator
 
 Image = Mapping[str, int]
 MOST = 1 << 40

@@ -15,7 +15,7 @@ import msvit
 import msvit_energy
 from msvit_energy import Profile
 from msvit_energy.precision import excite_
-from msvit_energy.recording.model_state import RestState
+from msvit_energy.recording.state.model_state import RestState
 from tests.support.operators import spikes
 
 

@@ -9,9 +9,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from msvit_energy import Profile, profile
+from msvit_energy.recording.counts.integer_bounds import bound
+from msvit_energy.recording.counts.tensor_stats import TensorStatsCache
 from msvit_energy.recording.function_mode import FunctionObserver
-from msvit_energy.recording.integer_bounds import bound
-from msvit_energy.recording.tensor_stats import TensorStatsCache
 
 Function = Callable[..., Any]
 
@@ -111,7 +111,7 @@ def remembered(cache: TensorStatsCache, function: Function, *arguments: Tensor) 
 
 def highest_asked(cache: TensorStatsCache, values: Tensor, monkeypatch: pytest.MonkeyPatch) -> float:
     """What is taken as known when values are read; the statistics are held against the values."""
-    from msvit_energy.recording import tensor_stats as room
+    from msvit_energy.recording.counts import tensor_stats as room
 
     asked: list[float] = []
     plain = room.tensor_stats
@@ -188,7 +188,7 @@ class Positive(nn.Module):
 def test_a_profile_is_the_same_as_if_all_was_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
     model, images = Residual(), torch.randn(9, 4, 6, 6, generator=torch.Generator().manual_seed(2)).split(3)
     believing = profile(model, images)
-    monkeypatch.setattr("msvit_energy.recording.tensor_stats.bound", lambda *arguments: None)
+    monkeypatch.setattr("msvit_energy.recording.counts.tensor_stats.bound", lambda *arguments: None)
     assert counted(profile(model, images)) == counted(believing)
     kinds = {operator.layer: [operand.kind for operand in operator.operands] for operator in believing.operators}
     assert [kinds[f"reads.{i}"] for i in range(4)] == [["integer"], ["binary"], ["integer"], ["integer"]]

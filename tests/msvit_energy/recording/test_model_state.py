@@ -12,8 +12,8 @@ from torch import Tensor, nn
 
 import msvit_energy
 from msvit_energy import EnergyError, Profile
-from msvit_energy.recording.model_state import RestState
-from msvit_energy.recording.state_check import StateCheck
+from msvit_energy.recording.state.model_state import RestState
+from msvit_energy.recording.state.state_check import StateCheck
 from tests.support.foreign_models import Forward, numbers
 
 # Integrate and fire at 1, less 1 after a spike, three steps of 3/8 a batch: 3/8, 3/4, 9/8 and a spike at the third step

@@ -7,8 +7,8 @@ import torch
 from torch import Tensor, nn
 
 import msvit_energy
-from msvit_energy.recording.model_state import RestState
 from msvit_energy.recording.recorder import Recorder
+from msvit_energy.recording.state.model_state import RestState
 
 
 class Net(nn.Module):

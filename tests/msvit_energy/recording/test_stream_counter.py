@@ -14,9 +14,17 @@ from torch.utils._pytree import tree_leaves, tree_map_only
 
 import msvit_energy
 from msvit_energy import EnergyError, Profile
+from msvit_energy.recording.counts.stream_counter import (
+    ANALOG,
+    BINARY,
+    INTEGER,
+    Observation,
+    StreamCounter,
+    observe,
+    to_cpu,
+)
+from msvit_energy.recording.counts.tensor_stats import TensorStatsCache
 from msvit_energy.recording.spike_lineage import OTHER
-from msvit_energy.recording.stream_counter import ANALOG, BINARY, INTEGER, Observation, StreamCounter, observe, to_cpu
-from msvit_energy.recording.tensor_stats import TensorStatsCache
 
 MAPS: tuple[float | Tensor, ...] = (
     3,

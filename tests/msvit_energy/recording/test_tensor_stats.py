@@ -12,8 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.multiprocessing.reductions import StorageWeakRef
 
-from msvit_energy.recording.recorder import Recorder
-from msvit_energy.recording.tensor_stats import (
+from msvit_energy.recording.counts.tensor_stats import (
     PART,
     TensorStatsCache,
     channel_nonzeros,
@@ -21,6 +20,7 @@ from msvit_energy.recording.tensor_stats import (
     tensor_stats,
     whole_sums,
 )
+from msvit_energy.recording.recorder import Recorder
 
 MANY = 3 * PART + 1234  # several parts and a piece of one
 HALVES = (torch.float16, torch.bfloat16)
@@ -147,7 +147,7 @@ LAYOUTS: dict[str, Callable[[Tensor], Tensor]] = {
 @pytest.mark.parametrize("kind", ["binary", "integer", "real"])
 @pytest.mark.parametrize("part", [500, 5000, PART])  # an image has 3300 values
 def test_every_memory_layout(part: int, kind: str, layout: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("msvit_energy.recording.tensor_stats.PART", part)
+    monkeypatch.setattr("msvit_energy.recording.counts.tensor_stats.PART", part)
     check(LAYOUTS[layout](draw(kind, 4, 3, 5, 22, 30)))
 
 
@@ -164,7 +164,7 @@ def test_random_tensors_in_parts_of_every_size(monkeypatch: pytest.MonkeyPatch) 
         values = torch.cat([values[:, :1] * 0, values], 1) if pick.random() < 0.5 else values
         if values.max() == values.min() == 1:
             continue
-        monkeypatch.setattr("msvit_energy.recording.tensor_stats.PART", pick.choice((1, 2, 7, 30, PART)))
+        monkeypatch.setattr("msvit_energy.recording.counts.tensor_stats.PART", pick.choice((1, 2, 7, 30, PART)))
         known = pick.random() < 0.5 and kind != "real"
         check(values, highest=(1 if kind == "binary" else 2000) if known else math.inf)
 
@@ -209,7 +209,7 @@ def noted(monkeypatch: pytest.MonkeyPatch, name: str, function: Callable[..., An
         shapes.append(tuple(values.shape))
         return function(values, *arguments, **options)
 
-    monkeypatch.setattr(f"msvit_energy.recording.tensor_stats.{name}", noting)
+    monkeypatch.setattr(f"msvit_energy.recording.counts.tensor_stats.{name}", noting)
     return shapes
 
 
@@ -402,7 +402,7 @@ def test_a_neuron_that_says_it_is_binary_is_checked_in_the_first_batch(
         seen.append(highest == 1)
         return tensor_stats(values, highest=highest)
 
-    monkeypatch.setattr("msvit_energy.recording.tensor_stats.tensor_stats", noting)
+    monkeypatch.setattr("msvit_energy.recording.counts.tensor_stats.tensor_stats", noting)
     model, images = Attention(fire, 0), draw("real", 2, 6, 2, 4, 4)
     with torch.no_grad(), Recorder(model, 2) as recorder:
         for shown in images.split(2, dim=1):

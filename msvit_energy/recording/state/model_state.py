@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
 from msvit_energy.recording.neurons import is_neuron, reset_of
-from msvit_energy.recording.snapshots import attributes, putting_back
-from msvit_energy.recording.weight_writes import WeightWrites
+from msvit_energy.recording.state.snapshots import attributes, putting_back
+from msvit_energy.recording.state.weight_writes import WeightWrites
 
 _NO_STATE = (type, ModuleType, FunctionType, BuiltinMethodType)
 _FOREIGN = ("torch", "logging")  # libraries whose objects are left alone

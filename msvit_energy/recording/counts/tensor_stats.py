@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from torch.multiprocessing.reductions import StorageWeakRef
 
-from msvit_energy.recording.integer_bounds import bound
+from msvit_energy.recording.counts.integer_bounds import bound
 
 PART = 1 << 17  # values that fit the cache together with as many in between
 MOST_SPIKES = 1 << 20  # whole numbers beyond are no counts of spikes: every large float is whole

@@ -11,9 +11,9 @@ from torch import Tensor
 from msvit_energy.errors import EnergyError
 from msvit_energy.profiles.operand import count_key
 from msvit_energy.profiles.operators import pairs_key
-from msvit_energy.recording.moment_accumulator import MomentAccumulator
-from msvit_energy.recording.stream_counter import Observation, StreamCounter, observe, to_cpu
-from msvit_energy.recording.tensor_stats import TensorStatsCache
+from msvit_energy.recording.counts.moment_accumulator import MomentAccumulator
+from msvit_energy.recording.counts.stream_counter import Observation, StreamCounter, observe, to_cpu
+from msvit_energy.recording.counts.tensor_stats import TensorStatsCache
 from msvit_energy.recording.time_axis import TimeAxis
 
 INPUT, OUTPUT = "input", "output"

@@ -17,8 +17,8 @@ from torch import Tensor
 
 from msvit_energy.errors import EnergyError
 from msvit_energy.profiles.operand import KINDS, Operand
+from msvit_energy.recording.counts.tensor_stats import TensorStatsCache, channel_nonzeros
 from msvit_energy.recording.spike_lineage import Origin
-from msvit_energy.recording.tensor_stats import TensorStatsCache, channel_nonzeros
 
 BINARY, INTEGER, ANALOG = range(len(KINDS))
 

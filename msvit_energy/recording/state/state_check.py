@@ -12,8 +12,8 @@ from torch import Generator, Tensor, nn
 
 from msvit_energy.errors import EnergyError
 from msvit_energy.recording.input_modes import Feed, run
-from msvit_energy.recording.model_state import RestState
 from msvit_energy.recording.neurons import emitted, is_neuron
+from msvit_energy.recording.state.model_state import RestState
 
 ROUNDING = 1e-4  # by how much sums of real numbers may differ
 

@@ -9,10 +9,10 @@ from torch import Tensor
 
 from msvit_energy.profiles.operand import Operand
 from msvit_energy.profiles.operators import Operator, stage_of
+from msvit_energy.recording.counts.stream_counter import Observation
+from msvit_energy.recording.counts.streams import INPUT, StreamKey, Streams
 from msvit_energy.recording.operator_calls import Call, Stream
 from msvit_energy.recording.spike_lineage import BLANK, OTHER, WEIGHT, Origin, Origins, merge
-from msvit_energy.recording.stream_counter import Observation
-from msvit_energy.recording.streams import INPUT, StreamKey, Streams
 
 ENCODED = ("input", "other")  # origins of what an entrance may encode
 
