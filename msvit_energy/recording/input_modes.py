@@ -64,11 +64,28 @@ def detect(model: nn.Module, image: Tensor, time_steps: int, rest: RestState) ->
 
     Neurons that run several times, or emit more than one time step, have been given T by the model itself ("image").
     Multi-step neurons that emit one, and models that refuse a batch without T, want a "sequence"; single-step neurons
-    that run once want to be called T times ("step"). Without known neurons all layers are watched. At T = 1 nothing
-    depends on it, and a model with an attribute `time_steps` repeats the image itself.
+    that run once want to be called T times ("step"). Without known neurons all layers are watched. At T = 1 two images
+    show whether multi-step neurons have a time axis or would run over the batch. A model with an attribute `time_steps`
+    repeats the image itself.
     """
     if hasattr(model, "time_steps"):
         return "image"
+    try:
+        seen = _emitted_shapes(model, image, rest)
+    except Exception as refusal:
+        return _as_sequence(model, image, time_steps, rest, refusal)
+    waiting = all(len(shapes) == 1 and shapes[0][:1] == (1,) for shapes in seen.values())
+    over_time = any(map(takes_sequences, seen))
+    if not seen or not waiting:
+        return "image"
+    if time_steps > 1:
+        return "sequence" if over_time else "step"
+    return "sequence" if over_time and _run_over_images(model, image, rest) else "image"
+
+
+def _emitted_shapes(model: nn.Module, images: Tensor, rest: RestState) -> dict[nn.Module, list[tuple[int, ...]]]:
+    """Shapes of all that the neurons emit for a batch, or without known neurons all layers; raises what the model
+    raises."""
     neurons = [module for module in model.modules() if is_neuron(module)]
     leaves = [module for module in model.modules() if not any(True for _ in module.children())]
     seen: dict[nn.Module, list[tuple[int, ...]]] = {}
@@ -78,17 +95,21 @@ def detect(model: nn.Module, image: Tensor, time_steps: int, rest: RestState) ->
     ]
     try:
         with rest.mode():
-            model(image.clone())
-    except Exception as refusal:
-        return _as_sequence(model, image, time_steps, rest, refusal)
+            model(images.clone())
     finally:
         for handle in handles:
             handle.remove()
         rest.restore()
-    waiting = [shapes for shapes in seen.values() if len(shapes) == 1 and shapes[0][:1] == (1,)]
-    if time_steps == 1 or len(waiting) < len(seen) or not seen:
-        return "image"
-    return "sequence" if any(map(takes_sequences, seen)) else "step"
+    return seen
+
+
+def _run_over_images(model: nn.Module, image: Tensor, rest: RestState) -> bool:
+    """Whether multi-step neurons take two images for two time steps."""
+    try:
+        seen = _emitted_shapes(model, torch.cat([image, image]), rest)
+    except Exception:  # a model of one image at a time
+        return False
+    return all(shapes[0][:1] == (2,) for neuron, shapes in seen.items() if takes_sequences(neuron))
 
 
 def _as_sequence(model: nn.Module, image: Tensor, time_steps: int, rest: RestState, refusal: Exception) -> Feed:

@@ -82,3 +82,17 @@ def test_spikes_are_not_compared() -> None:
     model = nn.Sequential(neuron.IFNode(step_mode="m"), nn.Linear(4, 2))
     (linear,) = msvit_energy.profile(model, [numbers(2, 4)], time_steps=2, feed="sequence").operators
     assert linear.driver.varies is None
+
+
+# At T = 1 a multi-step neuron in a network of single images would run over the batch
+
+
+@pytest.mark.parametrize("own_axis", [False, True])
+def test_at_one_time_step_a_batch_is_no_time(own_axis: bool) -> None:
+    """By hand: half of the eight inputs reach the threshold alone; integrated over the batch others would too."""
+    fire = neuron.IFNode(v_threshold=1.0, step_mode="m")
+    run = (lambda s, x: s.fire(x.unsqueeze(0))[0]) if own_axis else (lambda s, x: s.fire(x))
+    images = torch.tensor([[0.6, 1.2]]).repeat(4, 1)
+    for batches in ([images], list(images.split(1)), list(images.split(2))):
+        (layer,) = msvit_energy.profile(Forward(run, fire=fire), batches, time_steps=1).neurons
+        assert (layer.sums, layer.firing_rate) == ((4,), 0.5)
