@@ -1,13 +1,17 @@
 """How a model wants one image T times: it repeats the image itself, takes T in front, or is called T times."""
 
 import inspect
-from typing import Any, Literal
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Any, Literal, NamedTuple
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor, UntypedStorage, nn
 
 from msvit_energy.errors import EnergyError
+from msvit_energy.recording.function_mode import FunctionObserver
 from msvit_energy.recording.neurons import emitted, is_neuron, takes_sequences
+from msvit_energy.recording.operator_calls import FUNCTIONS, described
 from msvit_energy.recording.state.model_state import RestState
 
 Feed = Literal["auto", "image", "sequence", "step"]
@@ -59,57 +63,91 @@ def _stepwise(model: nn.Module, inputs: Tensor, time_steps: int) -> list[Tensor]
     return outputs
 
 
+class Emission(NamedTuple):
+    """One call of a neuron: the shape of what it emitted, and the memory that it was fed with (None: no tensor)."""
+
+    shape: tuple[int, ...]
+    fed_from: UntypedStorage | None
+
+
+@dataclass
+class Probe:
+    """What a forward shows of how T reaches the neurons: their calls, or those of all layers where none is known, and
+    how often operators use each weight."""
+
+    calls: dict[nn.Module, list[Emission]] = field(default_factory=dict)
+    weight_uses: Counter[int] = field(default_factory=Counter)
+
+    def one_step(self, front: int) -> bool:
+        """Whether every neuron ran for one step of a batch of `front` images: once, or for several layers in turn,
+        which use each weight once and feed it from memory of their own."""
+        once = max(self.weight_uses.values(), default=0) == 1
+        return all(
+            all(call.shape[:1] == (front,) for call in calls)
+            and (len(calls) == 1 or (once and len({_address(call) for call in calls}) == len(calls)))
+            for calls in self.calls.values()
+        )
+
+
+def _address(call: Emission) -> int | None:
+    return None if call.fed_from is None else int(call.fed_from._cdata)
+
+
 def detect(model: nn.Module, image: Tensor, time_steps: int, rest: RestState) -> Feed:
     """Find out from one image `[1, ...]` how `model` wants to be fed, by what its neurons do with it.
 
-    Neurons that run several times, or emit more than one time step, have been given T by the model itself ("image").
-    Multi-step neurons that emit one, and models that refuse a batch without T, want a "sequence"; single-step neurons
-    that run once want to be called T times ("step"). Without known neurons all layers are watched. At T = 1 two images
-    show whether multi-step neurons have a time axis or would run over the batch. A model with an attribute `time_steps`
-    repeats the image itself.
+    Neurons that run for more than one time step have been given T by the model itself ("image"). Multi-step neurons
+    that run for one, and models that refuse a batch without T, want a "sequence"; single-step neurons that run for one
+    want to be called T times ("step"). Without known neurons all layers are watched. At T = 1 two images show whether
+    multi-step neurons have a time axis or would run over the batch. A model with an attribute `time_steps` repeats the
+    image itself.
     """
     if hasattr(model, "time_steps"):
         return "image"
     try:
-        seen = _emitted_shapes(model, image, rest)
+        probe = _probe(model, image, rest)
     except Exception as refusal:
         return _as_sequence(model, image, time_steps, rest, refusal)
-    waiting = all(len(shapes) == 1 and shapes[0][:1] == (1,) for shapes in seen.values())
-    over_time = any(map(takes_sequences, seen))
-    if not seen or not waiting:
+    if not probe.calls or not probe.one_step(1):
         return "image"
+    over_time = any(map(takes_sequences, probe.calls))
     if time_steps > 1:
         return "sequence" if over_time else "step"
-    return "sequence" if over_time and _run_over_images(model, image, rest) else "image"
+    return "sequence" if over_time and _runs_over_images(model, image, rest) else "image"
 
 
-def _emitted_shapes(model: nn.Module, images: Tensor, rest: RestState) -> dict[nn.Module, list[tuple[int, ...]]]:
-    """Shapes of all that the neurons emit for a batch, or without known neurons all layers; raises what the model
-    raises."""
+def _probe(model: nn.Module, images: Tensor, rest: RestState) -> Probe:
+    """One forward of a batch; raises what the model raises."""
     neurons = [module for module in model.modules() if is_neuron(module)]
     leaves = [module for module in model.modules() if not any(True for _ in module.children())]
-    seen: dict[nn.Module, list[tuple[int, ...]]] = {}
-    handles = [
-        module.register_forward_hook(lambda m, _, output: seen.setdefault(m, []).append(tuple(emitted(output).shape)))
-        for module in neurons or leaves
-    ]
+    probe = Probe()
+
+    def called(module: nn.Module, args: tuple[Any, ...], output: Any) -> None:
+        fed_from = args[0].untyped_storage() if args and isinstance(args[0], Tensor) else None
+        probe.calls.setdefault(module, []).append(Emission(tuple(emitted(output).shape), fed_from))
+
+    def used(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> None:
+        weights = (call.weight for call in described(func, args, kwargs))
+        probe.weight_uses.update(int(weight.untyped_storage()._cdata) for weight in weights if weight is not None)
+
+    handles = [module.register_forward_hook(called) for module in neurons or leaves]
     try:
-        with rest.mode():
+        with rest.mode(), FunctionObserver({func: [used] for func in FUNCTIONS}):
             model(images.clone())
     finally:
         for handle in handles:
             handle.remove()
         rest.restore()
-    return seen
+    return probe
 
 
-def _run_over_images(model: nn.Module, image: Tensor, rest: RestState) -> bool:
+def _runs_over_images(model: nn.Module, image: Tensor, rest: RestState) -> bool:
     """Whether multi-step neurons take two images for two time steps."""
     try:
-        seen = _emitted_shapes(model, torch.cat([image, image]), rest)
+        probe = _probe(model, torch.cat([image, image]), rest)
     except Exception:  # a model of one image at a time
         return False
-    return all(shapes[0][:1] == (2,) for neuron, shapes in seen.items() if takes_sequences(neuron))
+    return probe.one_step(2)
 
 
 def _as_sequence(model: nn.Module, image: Tensor, time_steps: int, rest: RestState, refusal: Exception) -> Feed:

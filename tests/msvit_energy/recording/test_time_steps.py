@@ -6,6 +6,7 @@ import pytest
 import torch
 from spikingjelly.activation_based import neuron
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 import msvit_energy
 from msvit_energy import EnergyError, price
@@ -96,3 +97,36 @@ def test_at_one_time_step_a_batch_is_no_time(own_axis: bool) -> None:
     for batches in ([images], list(images.split(1)), list(images.split(2))):
         (layer,) = msvit_energy.profile(Forward(run, fire=fire), batches, time_steps=1).neurons
         assert (layer.sums, layer.firing_rate) == ((4,), 0.5)
+
+
+@pytest.mark.parametrize("bare", [False, True])
+def test_layers_of_one_step_that_share_a_stateless_neuron_are_no_loop_over_time(bare: bool) -> None:
+    """By hand: all weights are 1, so four values that exceed 1/2 make every layer fire: 4 x 4 x 4 pairs in each of the
+    three inner layers and 4 x 2 into the head, in each of four steps; the network is called four times."""
+
+    def run(s: Any, x: Tensor) -> Tensor:
+        for fc in s.layers:
+            x = s.fire(F.linear(x, fc.weight) if bare else fc(x))
+        return s.head(x)
+
+    layers = nn.ModuleList(nn.Linear(4, 4, bias=False) for _ in range(4))
+    model = Forward(run, layers=layers, fire=Above(), head=nn.Linear(4, 2, bias=False))
+    for weight in model.parameters():
+        weight.data.fill_(1.0)
+    profile = msvit_energy.profile(model, [torch.ones(3, 4)], time_steps=4)
+    assert {operator.runs_per_image for operator in profile.operators} == {4}
+    assert [operator.sops for operator in profile.operators][1:] == [4 * 16] * 3 + [4 * 8]
+
+
+@pytest.mark.parametrize("sliced", [False, True])
+def test_a_loop_over_time_behind_one_layer_is_one(sliced: bool) -> None:
+    """The layer runs once, the neuron T times on what it gave, or on a slice of that for each step."""
+
+    def run(s: Any, x: Tensor) -> Tensor:
+        current = s.fc(x.expand(4, *x.shape) if sliced else x)
+        return s.head(sum(s.fire(current[t] if sliced else current) for t in range(4)) / 4)
+
+    model = Forward(run, fc=nn.Linear(4, 4), fire=neuron.IFNode(), head=nn.Linear(4, 2))
+    profile = msvit_energy.profile(model, [numbers(3, 4)], time_steps=4)
+    assert [len(layer.sums) for layer in profile.neurons] == [4]
+    assert [operator.runs_per_image for operator in profile.operators] == [4 if sliced else 1, 1]
