@@ -288,6 +288,7 @@ def test_no_event_of_the_digits_is_lost_or_made_up(recorded: digits_dvs.Streams)
     assert 0 <= per_frame[3] - per_frame[0] < 4
 
 
+@pytest.mark.slow
 def test_a_digit_before_the_camera_is_the_same_every_time_and_whatever_else_is_recorded(
     recorded: digits_dvs.Streams,
 ) -> None:
@@ -346,6 +347,7 @@ def blot() -> Tensor:
     return frame.expand(4, 2, 48, 48).clone()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("augment", [augment_events(), neuromorphic_augmentation()])
 def test_augmentation_is_the_same_in_all_frames_and_invents_no_counts(augment: object) -> None:
     assert callable(augment)

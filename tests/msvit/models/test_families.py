@@ -157,7 +157,14 @@ class Run(NamedTuple):
     logits: Tensor
 
 
-@pytest.fixture(scope="module", params=VECTORS, ids=by_config)
+QUICK = ("spikformer/", "spikingformer/", "sdt/")  # vectors that take two seconds; the others up to ten
+
+
+def unless_quick(official: Official) -> Any:
+    return pytest.param(official, marks=() if official.config.startswith(QUICK) else pytest.mark.slow)
+
+
+@pytest.fixture(scope="module", params=[unless_quick(official) for official in VECTORS], ids=by_config)
 def vector(request: pytest.FixtureRequest) -> Run:
     official: Official = request.param
     facts = parity.read(f"{official.config}.parity.json")
@@ -170,7 +177,6 @@ def vector(request: pytest.FixtureRequest) -> Run:
     return Run(facts, profile, max(logits, key=len))  # the first image also runs alone
 
 
-@pytest.mark.slow
 def test_logits_equal_the_official_ones(vector: Run) -> None:
     expected = torch.tensor(vector.facts["logits"], dtype=torch.float64)
     torch.testing.assert_close(vector.logits, expected, rtol=0, atol=1e-9)

@@ -36,6 +36,7 @@ def test_frames_hold_what_other_code_relies_on(cifar: Profile) -> None:
     assert all(means[layer.neuron] == pytest.approx(layer.firing_rate, rel=1e-12) for layer in cifar.neurons)
 
 
+@pytest.mark.slow
 def test_input_kinds_follow_the_data_flow(cifar: Profile) -> None:
     kinds = cifar.to_frame().set_index("layer").kind
     assert kinds["patch_embed1.proj_conv"] == kinds["head"] == "analog"
