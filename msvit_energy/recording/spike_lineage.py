@@ -23,8 +23,6 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.weak import WeakTensorKeyDictionary
 
-ORIGINS = ("spikes", "sum", "product", "scaled", "averaged", "input", "weight", "other")
-
 
 @dataclass(frozen=True)
 class Origin:

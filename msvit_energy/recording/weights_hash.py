@@ -1,4 +1,4 @@
-"""One hash of all weights of a model, by which profiles of two networks are told apart."""
+"""One hash of all weights of a model, which differs for profiles of two networks."""
 
 import hashlib
 

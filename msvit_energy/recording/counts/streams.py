@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from itertools import islice
+from itertools import accumulate, islice
 from typing import NamedTuple
 
 import numpy as np
@@ -165,4 +165,4 @@ def first_runs(steps: Sequence[int], time_steps: int) -> list[int]:
         return [0] * len(steps)
     if all(length == 1 for length in steps) and not rest:
         return [number // together for number in range(len(steps))]
-    return [sum(steps[:number]) for number in range(len(steps))]
+    return list(accumulate(steps, initial=0))[:-1]
