@@ -16,9 +16,9 @@ from msvit_energy.errors import EnergyError
 from msvit_energy.profiles.coverage import Coverage
 from msvit_energy.profiles.profile import Profile
 from msvit_energy.profiles.provenance import ModelOrigin, Provenance
-from msvit_energy.recording import input_modes
+from msvit_energy.recording import input_modes, mode_detection
 from msvit_energy.recording.firing_maps import FiringMaps
-from msvit_energy.recording.input_modes import Feed
+from msvit_energy.recording.input_modes import Feed, InputMode
 from msvit_energy.recording.memory_estimate import estimate
 from msvit_energy.recording.recorder import Recorder
 from msvit_energy.recording.recording import Recording
@@ -107,14 +107,16 @@ def profile(
     image = first[0][:1].clone()
     with _measuring(model, steps):
         rest = RestState(model, reset)
-        feed = input_modes.detect(model, image, steps, rest) if feed == "auto" else feed
-        leaks = StateCheck(model, first[0], steps, feed, rest)
-        per_call = 1 if feed == "step" else steps
-        with Recorder(model, steps, rest, steps_per_call=per_call, maps=maps, heads=_names(head)) as recorder:
+        wanted = mode_detection.detect(model, image, steps, rest) if feed == "auto" else feed
+        mode = InputMode(wanted, False, steps)
+        leaks = StateCheck(model, first[0], mode, rest)
+        with Recorder(
+            model, steps, rest, steps_per_call=mode.steps_per_call, maps=maps, heads=_names(head)
+        ) as recorder:
             for inputs, known in chain([first], stream):
                 single += [one.unsqueeze(0).clone() for one in inputs[: max(0, lemaire - len(single))]]
                 with recorder.batch(inputs, len(inputs)):
-                    logits = input_modes.run(model, inputs, steps, feed)
+                    logits = input_modes.run(model, inputs, mode)
                 labels.add(logits, known)
                 if on_batch is not None:
                     on_batch(len(inputs))
@@ -122,8 +124,8 @@ def profile(
                     break
         leaks.check()
         recording = recorder.result()
-        coverage = _coverage(model, image, recording, feed, rest, graphs)
-        memory = estimate(model, single, steps, feed, rest) if single else None
+        coverage = _coverage(model, image, recording, mode, rest, graphs)
+        memory = estimate(model, single, mode, rest) if single else None
     return replace(profile_of(model, recording, labels, coverage, origin), memory=memory)
 
 
@@ -210,11 +212,10 @@ def _measuring(model: nn.Module, time_steps: int) -> Iterator[None]:
 
 
 def _coverage(
-    model: nn.Module, image: Tensor, recording: Recording, feed: Feed, rest: RestState, graphs: GraphCache | None
+    model: nn.Module, image: Tensor, recording: Recording, mode: InputMode, rest: RestState, graphs: GraphCache | None
 ) -> Coverage:
     """The hooks' MACs held against fvcore's graph of one image `[1, ...]`."""
-    steps = recording.time_steps
-    calls = steps if feed == "step" else 1
+    calls = mode.time_steps // mode.steps_per_call
     modules = {name for name, _ in model.named_modules()}
     measured = {
         operator.layer: (_module_of(operator.layer, modules), operator.macs_per_image // calls)
@@ -226,7 +227,7 @@ def _coverage(
         found = reconcile(graph, measured, unplaced, calls)
         return bool(found.note) or len(found.unknown) > len(unplaced)
 
-    inputs = input_modes.repeated(image, steps) if feed == "sequence" else image.clone()
+    inputs = mode.arranged(image.clone())
     neurons = [layer.neuron for layer in recording.neurons]
     try:
         graph = graph_of(

@@ -6,6 +6,7 @@ the frozen result.
 - What a call does: `operator_calls.py`, `fanout.py`, `overheads.py`, `neurons.py`; who calls: `call_sites.py`.
 - Where a tensor has time: `time_axis.py`; where it comes from and goes: `spike_lineage.py`, `data_flow.py`.
 - What was counted: `counts/`.
-- How a model is run: `input_modes.py`; its state: `state/`; its weights: `weights_hash.py`.
+- How a model is run: `input_modes.py`, found out by `mode_detection.py`.
+- Its state: `state/`; its weights: `weights_hash.py`.
 - On request: `firing_maps.py`, `memory_estimate.py`.
 """
