@@ -49,9 +49,9 @@ def detect(model: nn.Module, image: Tensor, time_steps: int, rest: RestState) ->
 
     Neurons that run for more than one time step have been given T by the model itself ("image"). Multi-step neurons
     that run for one, and models that refuse a batch without T, want it "time-first"; single-step neurons that run for
-    one want to be called T times ("step"). Without known neurons all layers are watched. At T = 1 two images show whether
-    multi-step neurons have a time axis or would run over the batch. A model with an attribute `time_steps` repeats the
-    image itself.
+    one want to be called T times ("step"). Without known neurons all layers are watched. At T = 1 two images show
+    whether multi-step neurons have a time axis or would run over the batch. A model with an attribute `time_steps`
+    repeats the image itself.
     """
     if hasattr(model, "time_steps"):
         return "image"
