@@ -192,7 +192,8 @@ def _nothing_fits(readings: Mapping[str, Fit], batch: Tensor) -> EnergyError:
     text = " ".join(str(furthest.error).split())
     error = EnergyError(
         f"the model refuses batches of shape {_shape(batch)} however they are fed ({ways}); called with "
-        f"{list(furthest.shape)} it raises {type(furthest.error).__name__}: {text}; do the images have the right size?"
+        f"{list(furthest.shape)} it raises {type(furthest.error).__name__}: {text}; check the size of the images, or "
+        "pass frames= and time_steps="
     )
     error.__cause__ = furthest.error
     return error
