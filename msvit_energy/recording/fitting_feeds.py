@@ -8,7 +8,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from itertools import count, islice
+from itertools import count
 
 import torch
 from torch import Tensor, nn
@@ -216,8 +216,9 @@ class _Search:
         shown = {feed: self._shows_steps(feed) for feed in left}
         self._left = [feed for feed in left if shown[feed] is None]
         fits = [feed for feed in left if shown[feed]]
-        for first, second in islice(self._stimuli(), 2):
-            fits = [feed for feed in fits if not self._images_mix(feed, first, second)]
+        for number, (first, second) in enumerate(self._stimuli()):
+            if number == 0 or not self._prober.fired:
+                fits = [feed for feed in fits if not self._images_mix(feed, first, second)]
         for first, second in () if fits else self._stimuli():
             self._left = [feed for feed in self._left if not self._images_mix(feed, first, second)]
             fits = [f for f in self._left if self._prober.interplay(f, STEPS, self._sizes, first, second)]
@@ -322,6 +323,8 @@ class _Search:
     def _stimuli(self) -> Iterator[tuple[Tensor, Tensor]]:
         """Pairs of images: given ones, then random ones."""
         first = self._frames[0]
-        others = [frame for frame in self._frames[1:] if not torch.equal(frame, first)]
-        yield first, (others or [first.flip(-1) if first.dim() else first])[0]
+        flipped = first.flip(-1) if first.dim() else first
+        second = next((other for other in (*self._frames[1:], flipped) if not torch.equal(other, first)), None)
+        if second is not None or not first.is_floating_point():
+            yield first, flipped if second is None else second
         yield from random_pairs(first)
