@@ -3,6 +3,7 @@
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import chain
 from typing import Any
 
@@ -19,6 +20,8 @@ from msvit_energy.profiles.provenance import ModelOrigin, Provenance
 from msvit_energy.recording import input_modes
 from msvit_energy.recording.firing_maps import FiringMaps
 from msvit_energy.recording.input_modes import Feed
+from msvit_energy.recording.layout_probe import probing, streams_of
+from msvit_energy.recording.layouts import Layouts, SeenStreams
 from msvit_energy.recording.memory_estimate import estimate
 from msvit_energy.recording.recorder import Recorder
 from msvit_energy.recording.recording import Recording
@@ -108,10 +111,19 @@ def profile(
     with _measuring(model, steps):
         rest = RestState(model, reset)
         feed = input_modes.detect(model, image, steps, rest) if feed == "auto" else feed
-        leaks = StateCheck(model, first[0], steps, feed, rest)
         per_call = 1 if feed == "step" else steps
+        with probing(model, per_call) as probe:
+            leaks = StateCheck(model, first[0], steps, feed, rest)
+        alone: SeenStreams | None = probe.streams if leaks.alone else None
+        layouts = _layouts(model, image, steps, feed, rest, alone)
+        several = len(first[0]) > 1
         with Recorder(model, steps, rest, steps_per_call=per_call, maps=maps, heads=_names(head)) as recorder:
+            recorder.place_by(layouts)
             for inputs, known in chain([first], stream):
+                if len(inputs) > 1 and not several:
+                    several = True
+                    alone = streams_of(model, _forward(model, inputs[:1], steps, feed), per_call, rest)
+                    recorder.place_by(_layouts(model, inputs[:1], steps, feed, rest, alone))
                 single += [one.unsqueeze(0).clone() for one in inputs[: max(0, lemaire - len(single))]]
                 with recorder.batch(inputs, len(inputs)):
                     logits = input_modes.run(model, inputs, steps, feed)
@@ -125,6 +137,23 @@ def profile(
         coverage = _coverage(model, image, recording, feed, rest, graphs)
         memory = estimate(model, single, steps, feed, rest) if single else None
     return replace(profile_of(model, recording, labels, coverage, origin), memory=memory)
+
+
+def _layouts(
+    model: nn.Module, image: Tensor, steps: int, feed: Feed, rest: RestState, alone: SeenStreams | None
+) -> Layouts:
+    """Where the model's tensors have time and images, by the streams of one image and those of one step more."""
+    if feed == "step":
+        return Layouts(1, steps, alone)
+    longer = None
+    if alone is not None and steps > 1 and (feed == "sequence" or hasattr(model, "time_steps")):
+        with _measuring(model, steps + 1):
+            longer = streams_of(model, _forward(model, image, steps + 1, feed), steps + 1, rest)
+    return Layouts(steps, steps, alone, longer)
+
+
+def _forward(model: nn.Module, inputs: Tensor, steps: int, feed: Feed) -> Callable[[], Any]:
+    return partial(input_modes.run, model, inputs.clone(), steps, feed)
 
 
 def _names(head: str | Collection[str] | None) -> Collection[str] | None:

@@ -1,0 +1,84 @@
+"""What a forward of one image shows of the streams, from which their layouts are found."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from msvit_energy.recording.call_sites import CallSites
+from msvit_energy.recording.function_mode import FunctionObserver
+from msvit_energy.recording.hooks import listening
+from msvit_energy.recording.layouts import Seen, SeenStreams
+from msvit_energy.recording.neurons import emitted
+from msvit_energy.recording.operator_calls import FUNCTIONS, Call, described, of_module
+from msvit_energy.recording.overheads import SPIKE_COSTS, spike_cost
+from msvit_energy.recording.state.model_state import RestState
+from msvit_energy.recording.state.random_state import random_state_kept
+from msvit_energy.recording.stream_key import INPUT, OUTPUT, StreamKey
+
+
+class LayoutProbe:
+    """Listens to a forward as an Observer does, and notes every tensor of every stream, call by call."""
+
+    def __init__(self, model: nn.Module, steps_per_call: int) -> None:
+        self.call_sites = CallSites(model, steps_per_call)
+        self.streams: dict[StreamKey, list[Seen]] = {}
+
+    def operator(self, name: str, module: nn.Module, inputs: Sequence[Tensor], output: Tensor) -> None:
+        """A module that is an operator by itself has run."""
+        call = of_module(module, tuple(inputs), output)
+        assert call is not None
+        self._note(name, call)
+
+    def bare_call(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> None:
+        """A torch function with MACs has run."""
+        if not self.call_sites.inside_operator:
+            for call in described(func, args, kwargs):
+                self._note(self.call_sites.name(call), call)
+
+    def overhead(self, name: str, op: str, inputs: Sequence[Tensor], output: Any) -> None:
+        """A module that costs something beside MACs has run."""
+        if op in SPIKE_COSTS:
+            self._note(name, spike_cost(op, inputs))
+
+    def neuron(self, name: str, module: nn.Module, inputs: Sequence[Tensor], output: Any) -> None:
+        """A layer of spiking neurons has run."""
+        self._add(StreamKey(name, OUTPUT), emitted(output))
+
+    def bias(self, name: str, module: nn.Module, output: Tensor) -> None:
+        """Biases are no streams."""
+
+    def output(self, output: Any) -> None:
+        """The output of the model is no stream."""
+
+    def _note(self, layer: str, call: Call) -> None:
+        for position, stream in enumerate(call.streams):
+            self._add(StreamKey(layer, INPUT, position), stream.values)
+
+    def _add(self, key: StreamKey, values: Tensor) -> None:
+        self.streams.setdefault(key, []).append(Seen.of(values))
+
+
+@contextmanager
+def probing(model: nn.Module, steps_per_call: int) -> Iterator[LayoutProbe]:
+    """A probe that sees all streams of the forwards of a `with` block."""
+    probe = LayoutProbe(model, steps_per_call)
+    with listening(model, probe), FunctionObserver({func: [probe.bare_call] for func in FUNCTIONS}):
+        yield probe
+
+
+def streams_of(
+    model: nn.Module, forward: Callable[[], Any], steps_per_call: int, rest: RestState
+) -> SeenStreams | None:
+    """The streams of a forward from the state of rest; None if the model refuses it."""
+    device = next(model.parameters(), torch.empty(0)).device
+    try:
+        with rest.mode(), random_state_kept(device), probing(model, steps_per_call) as probe:
+            forward()
+    except Exception:  # somebody's model can raise anything
+        return None
+    finally:
+        rest.restore()
+    return probe.streams

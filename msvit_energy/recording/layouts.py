@@ -1,0 +1,266 @@
+"""The layout of every stream, found by how its tensors follow the number of images and of time steps.
+
+Sizes may coincide (B = T, T = heads, tokens = T), so no size is evidence by itself. The first image alone, over T and
+over T + 1 steps, shows which axis of a tensor has time; a batch beside it shows which has images. Where an axis has
+both, or parts of images too, the order is the one in which the first image of the batch has the values that it has
+alone, and in which the first T of T + 1 steps have the values of T.
+"""
+
+import math
+import re
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from msvit_energy.errors import EnergyError
+from msvit_energy.recording.layout import Layout, by_size
+from msvit_energy.recording.stream_key import OUTPUT, StreamKey
+
+
+class Seen(NamedTuple):
+    """A tensor of a stream in a forward of one image: its shape, and along each axis the sums over all others, float64
+    on the CPU; none on the meta device."""
+
+    shape: tuple[int, ...]
+    sums: tuple[Tensor, ...]
+
+    @classmethod
+    def of(cls, values: Tensor) -> "Seen":
+        axes = range(values.dim()) if not values.is_meta else ()
+        return cls(tuple(values.shape), tuple(sums_along(values, axis) for axis in axes))
+
+
+def sums_along(values: Tensor, axis: int) -> Tensor:
+    """Sums over all axes but one, float64 on the CPU."""
+    values = values.cpu() if values.is_mps else values  # which has no float64
+    others = [each for each in range(values.dim()) if each != axis]
+    return (values.double().sum(others) if others else values.double()).cpu()
+
+
+SeenStreams = Mapping[StreamKey, Sequence[Seen]]
+
+
+class Layouts:
+    """Layouts of the streams of a model whose forward runs over `steps` of T = `time_steps` time steps: all, or one.
+
+    `alone` are the streams of one image, the first of the first batch with several; `longer` the same over one time
+    step more, None for a model that cannot be run so. Without `alone` sizes decide, time first.
+    """
+
+    def __init__(
+        self,
+        steps: int,
+        time_steps: int | None = None,
+        alone: SeenStreams | None = None,
+        longer: SeenStreams | None = None,
+    ) -> None:
+        self.steps = steps
+        self._time_steps = time_steps or steps
+        self._alone = alone or {}
+        self._longer = longer if longer and _longer_by_one(self._alone, longer, steps) else None
+        self._found: dict[tuple[StreamKey, tuple[int, ...], tuple[int, ...]], Layout] = {}
+        self._orders: dict[tuple[str, ...], str] = {}  # of factors: the last one that values showed
+        self._outside: dict[StreamKey, bool] = {}
+        neurons = [calls for key, calls in self._alone.items() if key.role == OUTPUT]
+        self._looped = any(len(calls) >= steps for calls in neurons)
+        fronts = [calls[0].shape[:2] for calls in neurons if len(calls) < steps]
+        self._time_first, self._batch_first = ((front in fronts) for front in ((steps, 1), (1, steps)))
+
+    def split(self, key: StreamKey, call: int, values: Tensor, images: int, rank: int | None = None) -> Tensor:
+        """The tensor of a stream's call as `[T or 1, B, ...]`; EnergyError for one that belongs to no image.
+
+        `rank` is the number of axes without a time axis of its own, None where that is free.
+        """
+        found = self.layout(key, call, values, images, rank)
+        steps = None if found is None else found.split(values, self.steps, images)
+        if steps is None:
+            shape, both = tuple(values.shape), self.steps * images
+            raise EnergyError(
+                f"{key}: a tensor of shape {shape} has neither T*B = {both} nor T, B = {self.steps}, {images} nor "
+                f"B = {images} in front; is time_steps = {self.steps} right?"
+            )
+        return steps
+
+    def layout(self, key: StreamKey, call: int, values: Tensor, images: int, rank: int | None = None) -> Layout | None:
+        """The layout of a stream's call, counted from 0 in a batch of so many images; None for no image."""
+        alone, longer = _call(self._alone, key, call), _call(self._longer, key, call)
+        if alone is None:
+            return by_size(values.shape, self.steps, images, rank)
+        place = (key, alone.shape, () if longer is None else longer.shape)
+        if place in self._found:
+            return self._found[place]
+        if images == 1:
+            return self._of_one_image(key, alone, longer, rank)
+        found = self._of_images(key, alone, longer, values, images, rank)
+        if found is not None:
+            self._found[place] = found
+        return found
+
+    def window(self, key: StreamKey, call: int) -> int:
+        """Which part of each image a call of one time step handles, of a stream that is called several times a step."""
+        windows, rest = divmod(len(self._alone.get(key, ())), self._time_steps)
+        if rest or windows < 2:
+            return 0
+        return call // self._time_steps if self.windows_outside(key) else call % windows
+
+    def windows_outside(self, key: StreamKey) -> bool:
+        """Whether a stream that is called several times in each step is called for all steps of one window after the
+        other, and not for all windows of one step after the other."""
+        if key not in self._outside:
+            both = ((streams or {}).get(key, ()) for streams in (self._alone, self._longer))
+            self._outside[key] = self._goes_by_window(*([_total(seen) for seen in calls] for calls in both))
+        return self._outside[key]
+
+    def _goes_by_window(self, alone: Sequence[float], longer: Sequence[float]) -> bool:
+        windows, rest = divmod(len(alone), self.steps)
+        if rest or windows < 2 or len(longer) != windows * (self.steps + 1):
+            return False
+        short, long = torch.tensor(alone), torch.tensor(longer)
+        by_window = long.view(windows, -1)[:, : self.steps].flatten()
+        return _distance(by_window, short) < _distance(long[: len(short)], short) / 2
+
+    def _of_one_image(self, key: StreamKey, alone: Seen, longer: Seen | None, rank: int | None) -> Layout:
+        """Of a batch of one image, whose axis does not matter."""
+        shape = alone.shape
+        if self.steps == 1:
+            return by_size(shape, 1, 1, rank) or Layout(())
+        time = self._time(key, alone, longer, 0, rank)
+        if time is None:
+            return Layout(((0, "B"),) if shape[:1] == (1,) else ())
+        near = [axis for axis in (time[0] - 1, time[0] + 1) if 0 <= axis < len(shape) and shape[axis] == 1]
+        return Layout((time, *((axis, "B") for axis in near[:1] if len(shape) != rank)))
+
+    def _of_images(
+        self, key: StreamKey, alone: Seen, longer: Seen | None, values: Tensor, images: int, rank: int | None
+    ) -> Layout | None:
+        if not _fits(alone.shape, tuple(values.shape), images):  # perhaps of images of another size
+            return by_size(values.shape, self.steps, images, rank)
+        axis = next((i for i, size in enumerate(alone.shape) if values.shape[i] != size), None)
+        if axis is None:
+            return None
+        time = self._time(key, alone, longer, axis, rank)
+        merged = time is not None and time[0] == axis
+        beside = time[1] if time is not None and merged else "k" if alone.shape[axis] > 1 else ""
+        orders = [beside[:i] + "B" + beside[i:] for i in _places(beside)]
+        found = (axis, self._place_of_images(orders, alone, values, axis, images))
+        return Layout((found,) if time is None or merged else (time, found))
+
+    def _time(
+        self, key: StreamKey, alone: Seen, longer: Seen | None, axis: int, rank: int | None
+    ) -> tuple[int, str] | None:
+        """The axis that has time and what else it has; None for a tensor that is constant or of one step."""
+        if self.steps == 1:
+            before = axis > 0 and len(alone.shape) != rank and alone.shape[axis - 1] == 1
+            return (axis - 1, "T") if before else None
+        if longer is None:
+            found = self._time_by_size(key, alone.shape, axis, rank)
+        else:
+            more, size = self.steps + 1, dict(enumerate(longer.shape))
+            grown = [
+                i for i, n in enumerate(alone.shape) if size.get(i) != n and size.get(i, 0) * self.steps == n * more
+            ]
+            found = grown[0] if grown and len(longer.shape) == len(alone.shape) else None
+        if found is None:
+            return None
+        return found, "T" if alone.shape[found] == self.steps else self._parts(alone, longer, found)
+
+    def _time_by_size(self, key: StreamKey, shape: tuple[int, ...], axis: int, rank: int | None) -> int | None:
+        """The axis that has time in a model whose T cannot be changed, by its size and by where neurons have time;
+        EnergyError where these leave a choice."""
+        if self._looped and self._calls_of_kind(key) % self.steps == 0:
+            return None
+        sizes = enumerate(shape[:-1]) if len(shape) != rank else ()  # the last axis has features
+        own = [i for i, size in sizes if size == self.steps and i != axis]
+        before, after = [i for i in own if i < axis], [i for i in own if i > axis]
+        unsure = self._looped and not self._time_first
+        found = [*(after if self._batch_first or unsure else ()), *(before if not self._batch_first else ())]
+        found += [axis] if shape[axis] % self.steps == 0 else []
+        if len(found) > 1 or (found == after and found and not self._batch_first):
+            raise EnergyError(
+                f"{key}: of a tensor of shape {shape} for one image, axis {' or '.join(map(str, found))} may be time "
+                f"steps, and may be something else of size {self.steps}; give the model an attribute time_steps that "
+                "sets T"
+            )
+        return found[0] if found else None
+
+    def _calls_of_kind(self, key: StreamKey) -> int:
+        """Calls of a stream; of bare calls without weights, which a loop over time gives one name after the other,
+        those of all that differ in nothing but a number."""
+        kind = _unnumbered(key.layer)
+        alike = [other for other in self._alone if other[1:] == key[1:] and _unnumbered(other.layer) == kind]
+        return sum(len(self._alone[other]) for other in alike)
+
+    def _parts(self, alone: Seen, longer: Seen | None, axis: int) -> str:
+        """In which order an axis has time steps and other parts of an image."""
+        orders = ("Tk", "kT")
+        if longer is None or not longer.sums or not alone.sums:
+            return self._orders.get(orders, "Tk")
+        short, long, parts = alone.sums[axis], longer.sums[axis], len(alone.sums[axis]) // self.steps
+        inside = long.view(parts, -1)[:, : self.steps].flatten()
+        return self._likeliest(orders, [_distance(each, short) for each in (long[: len(short)], inside)])
+
+    def _place_of_images(self, orders: Sequence[str], alone: Seen, values: Tensor, axis: int, images: int) -> str:
+        """In which order an axis has images and all else: the one in which the first image is what it is alone."""
+        if len(orders) == 1 or not alone.sums or values.is_meta:
+            return orders[0]
+        known = {"T": self.steps, "B": images}
+        differences = []
+        for order in orders:
+            sizes = [known.get(factor, -1) for factor in order]
+            first = values.unflatten(axis, sizes).select(axis + order.index("B"), 0)
+            first = first.flatten(axis, axis + len(order) - 2)
+            differences.append(_distance(sums_along(first, axis), alone.sums[axis]))
+        return self._likeliest(orders, differences)
+
+    def _likeliest(self, orders: Sequence[str], differences: Sequence[float]) -> str:
+        """The order with the least difference from what is expected. Where all is silent, rounded or random, so that
+        none stands out, the one that other tensors have shown, or else the first."""
+        best = min(range(len(orders)), key=differences.__getitem__)
+        if differences[best] < 1 and differences[best] < max(differences) / 2:
+            self._orders[tuple(orders)] = orders[best]
+        elif tuple(orders) in self._orders:
+            return self._orders[tuple(orders)]
+        return orders[best] if differences[best] < differences[0] / 2 else orders[0]
+
+
+def _call(streams: SeenStreams | None, key: StreamKey, call: int) -> Seen | None:
+    """What was seen of a call, of the last one where there were fewer."""
+    calls = (streams or {}).get(key)
+    return calls[min(call, len(calls) - 1)] if calls else None
+
+
+def _longer_by_one(alone: SeenStreams, longer: SeenStreams, steps: int) -> bool:
+    """Whether every neuron has run for one step more."""
+    sizes = ({key: _elements(calls) for key, calls in streams.items()} for streams in (alone, longer))
+    short, long = sizes
+    return all(long.get(key, 0) * steps == size * (steps + 1) for key, size in short.items() if key.role == OUTPUT)
+
+
+def _elements(calls: Sequence[Seen]) -> int:
+    return sum(math.prod(seen.shape) for seen in calls)
+
+
+def _fits(alone: tuple[int, ...], batch: tuple[int, ...], images: int) -> bool:
+    """Whether a tensor is that of one image in all axes but those with images."""
+    return len(alone) == len(batch) and all(b in (a, a * images) for a, b in zip(alone, batch, strict=True))
+
+
+def _places(factors: str) -> list[int]:
+    """Where images may stand among the factors of an axis, the usual place first: behind time, before the rest."""
+    places = list(range(len(factors) + 1))
+    return sorted(places, key=lambda place: place != factors.find("T") + 1)
+
+
+def _unnumbered(layer: str) -> str:
+    return re.sub(r"_\d+$", "", layer)
+
+
+def _total(seen: Seen) -> float:
+    return float(seen.sums[0].sum()) if seen.sums else 0.0
+
+
+def _distance(found: Tensor, expected: Tensor) -> float:
+    """The difference of two lists of sums, 0 for equal ones and 1 for one of nothing but zeros."""
+    return float((found - expected).abs().sum()) / max(float(expected.abs().sum()), 1e-300)
