@@ -6,7 +6,7 @@ from torch import nn
 from msvit_energy.profiler import profile_of
 from msvit_energy.profiles.coverage import Coverage
 from msvit_energy.profiles.profile import Profile
-from msvit_energy.recording import input_modes
+from msvit_energy.recording.input_modes import InputMode, run
 from msvit_energy.recording.recorder import Recorder
 
 
@@ -21,7 +21,7 @@ def geometry(model: nn.Module, input_size: tuple[int, ...], time_steps: int) -> 
     image = torch.empty(1, *input_size, device="meta")
     with torch.no_grad(), Recorder(model, time_steps) as recorder:
         with recorder.batch(image, 1):
-            input_modes.run(model, image, time_steps, "image")
+            run(model, image, InputMode("image", False, time_steps))
         recording = recorder.result()
     counted = {operator.layer: operator.macs_per_image for operator in recording.operators}
     return profile_of(model, recording, coverage=Coverage(counted))

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from functools import partial
 from itertools import chain
 from typing import Any
 
@@ -17,11 +16,10 @@ from msvit_energy.errors import EnergyError
 from msvit_energy.profiles.coverage import Coverage
 from msvit_energy.profiles.profile import Profile
 from msvit_energy.profiles.provenance import ModelOrigin, Provenance
-from msvit_energy.recording import input_modes
+from msvit_energy.recording import input_modes, mode_detection
 from msvit_energy.recording.firing_maps import FiringMaps
-from msvit_energy.recording.input_modes import Feed
-from msvit_energy.recording.layout_probe import probing, streams_of
-from msvit_energy.recording.layouts import Layouts, SeenStreams
+from msvit_energy.recording.input_modes import Feed, InputMode, time_steps_set
+from msvit_energy.recording.layout_probe import find_layouts, probing
 from msvit_energy.recording.memory_estimate import estimate
 from msvit_energy.recording.recorder import Recorder
 from msvit_energy.recording.recording import Recording
@@ -110,23 +108,22 @@ def profile(
     image = first[0][:1].clone()
     with _measuring(model, steps):
         rest = RestState(model, reset)
-        feed = input_modes.detect(model, image, steps, rest) if feed == "auto" else feed
-        per_call = 1 if feed == "step" else steps
-        with probing(model, per_call) as probe:
-            leaks = StateCheck(model, first[0], steps, feed, rest)
-        alone: SeenStreams | None = probe.streams if leaks.alone else None
-        layouts = _layouts(model, image, steps, feed, rest, alone)
-        several = len(first[0]) > 1
-        with Recorder(model, steps, rest, steps_per_call=per_call, maps=maps, heads=_names(head)) as recorder:
-            recorder.place_by(layouts)
+        wanted = mode_detection.detect(model, image, steps, rest) if feed == "auto" else feed
+        mode = InputMode(wanted, False, steps)
+        with probing(model, mode.steps_per_call) as probe:
+            leaks = StateCheck(model, first[0], mode, rest)
+        with Recorder(
+            model, steps, rest, steps_per_call=mode.steps_per_call, maps=maps, heads=_names(head)
+        ) as recorder:
+            recorder.place_by(find_layouts(model, image, mode, rest, probe.streams if leaks.alone else None))
+            alone = len(first[0]) == 1
             for inputs, known in chain([first], stream):
-                if len(inputs) > 1 and not several:
-                    several = True
-                    alone = streams_of(model, _forward(model, inputs[:1], steps, feed), per_call, rest)
-                    recorder.place_by(_layouts(model, inputs[:1], steps, feed, rest, alone))
+                if alone and len(inputs) > 1:
+                    alone = False
+                    recorder.place_by(find_layouts(model, inputs[:1], mode, rest))
                 single += [one.unsqueeze(0).clone() for one in inputs[: max(0, lemaire - len(single))]]
                 with recorder.batch(inputs, len(inputs)):
-                    logits = input_modes.run(model, inputs, steps, feed)
+                    logits = input_modes.run(model, inputs, mode)
                 labels.add(logits, known)
                 if on_batch is not None:
                     on_batch(len(inputs))
@@ -134,26 +131,9 @@ def profile(
                     break
         leaks.check()
         recording = recorder.result()
-        coverage = _coverage(model, image, recording, feed, rest, graphs)
-        memory = estimate(model, single, steps, feed, rest) if single else None
+        coverage = _coverage(model, image, recording, mode, rest, graphs)
+        memory = estimate(model, single, mode, rest) if single else None
     return replace(profile_of(model, recording, labels, coverage, origin), memory=memory)
-
-
-def _layouts(
-    model: nn.Module, image: Tensor, steps: int, feed: Feed, rest: RestState, alone: SeenStreams | None
-) -> Layouts:
-    """Where the model's tensors have time and images, by the streams of one image and those of one step more."""
-    if feed == "step":
-        return Layouts(1, steps, alone)
-    longer = None
-    if alone is not None and steps > 1 and (feed == "sequence" or hasattr(model, "time_steps")):
-        with _measuring(model, steps + 1):
-            longer = streams_of(model, _forward(model, image, steps + 1, feed), steps + 1, rest)
-    return Layouts(steps, steps, alone, longer)
-
-
-def _forward(model: nn.Module, inputs: Tensor, steps: int, feed: Feed) -> Callable[[], Any]:
-    return partial(input_modes.run, model, inputs.clone(), steps, feed)
 
 
 def _names(head: str | Collection[str] | None) -> Collection[str] | None:
@@ -225,25 +205,20 @@ def _batches(model: nn.Module, batches: Iterable[Batch]) -> Iterator[tuple[Tenso
 def _measuring(model: nn.Module, time_steps: int) -> Iterator[None]:
     """Evaluation mode and the given T, both as before afterwards."""
     modes = {module: module.training for module in model.modules()}
-    own_steps = getattr(model, "time_steps", None)
     model.eval()
     try:
-        if own_steps is not None:
-            model.time_steps = time_steps  # type: ignore[assignment]
-        yield
+        with time_steps_set(model, time_steps):
+            yield
     finally:
-        if own_steps is not None:
-            model.time_steps = own_steps
         for module, training in modes.items():
             module.training = training
 
 
 def _coverage(
-    model: nn.Module, image: Tensor, recording: Recording, feed: Feed, rest: RestState, graphs: GraphCache | None
+    model: nn.Module, image: Tensor, recording: Recording, mode: InputMode, rest: RestState, graphs: GraphCache | None
 ) -> Coverage:
     """The hooks' MACs held against fvcore's graph of one image `[1, ...]`."""
-    steps = recording.time_steps
-    calls = steps if feed == "step" else 1
+    calls = mode.time_steps // mode.steps_per_call
     modules = {name for name, _ in model.named_modules()}
     measured = {
         operator.layer: (_module_of(operator.layer, modules), operator.macs_per_image // calls)
@@ -255,7 +230,7 @@ def _coverage(
         found = reconcile(graph, measured, unplaced, calls)
         return bool(found.note) or len(found.unknown) > len(unplaced)
 
-    inputs = input_modes.repeated(image, steps) if feed == "sequence" else image.clone()
+    inputs = mode.arranged(image.clone())
     neurons = [layer.neuron for layer in recording.neurons]
     try:
         graph = graph_of(

@@ -7,6 +7,7 @@
 - Where a tensor has time and images: `layout.py`, found in `layouts.py` by what `layout_probe.py` sees.
 - Where a tensor comes from and goes: `spike_lineage.py`, `data_flow.py`.
 - What was counted: `counts/`, by `stream_key.py`.
-- How a model is run: `input_modes.py`; its state: `state/`; its weights: `weights_hash.py`.
+- How a model is run: `input_modes.py`, found out by `mode_detection.py`.
+- Its state: `state/`; its weights: `weights_hash.py`.
 - On request: `firing_maps.py`, `memory_estimate.py`.
 """

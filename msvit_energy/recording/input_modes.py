@@ -1,59 +1,95 @@
-"""How a model wants one image T times: it repeats the image itself, takes T in front, or is called T times."""
+"""How a batch is handed to a model: whether it carries T, and how the model wants it."""
 
 import inspect
-from collections import Counter
-from dataclasses import dataclass, field
-from typing import Any, Literal, NamedTuple
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Literal
 
 import torch
-from torch import Tensor, UntypedStorage, nn
+from torch import Tensor, nn
 
 from msvit_energy.errors import EnergyError
-from msvit_energy.recording.function_mode import FunctionObserver
-from msvit_energy.recording.neurons import emitted, is_neuron, takes_sequences
-from msvit_energy.recording.operator_calls import FUNCTIONS, described
-from msvit_energy.recording.state.model_state import RestState
+from msvit_energy.recording.neurons import emitted
 
-Feed = Literal["auto", "image", "sequence", "step"]
-FEEDS = ("auto", "image", "sequence", "step")
+Feed = Literal["auto", "image", "time-first", "batch-first", "time-last", "step", "sequence"]
+FEEDS = ("auto", "image", "time-first", "batch-first", "time-last", "step")
+TIME_AXES = {"time-first": 0, "batch-first": 1, "time-last": -1}  # of what one call receives
 
 
-def run(model: nn.Module, inputs: Tensor, time_steps: int, feed: Feed) -> Tensor | None:
+@dataclass(frozen=True)
+class InputMode:
+    """How a model wants a batch, which is `[B, T, ...]` with `frames` and `[B, ...]`, images, without.
+
+    - "image": called once with the batch as it is.
+    - "time-first", "batch-first", "time-last": called once with `[T, B, ...]`, `[B, T, ...]`, `[B, ..., T]`.
+    - "step": called T times with `[B, ...]`.
+
+    Images are repeated T times, frames moved or split.
+    """
+
+    feed: str
+    frames: bool
+    time_steps: int
+
+    def __post_init__(self) -> None:
+        check(self.feed)
+        if self.feed == "sequence":
+            object.__setattr__(self, "feed", "time-first")
+
+    @property
+    def steps_per_call(self) -> int:
+        """How many time steps one call of the model runs over."""
+        return 1 if self.feed == "step" else self.time_steps
+
+    def can_run_longer(self, model: nn.Module) -> bool:
+        """Whether the model's T can be changed from outside."""
+        return self.feed != "image" or self.frames or getattr(model, "time_steps", None) is not None
+
+    def arranged(self, inputs: Tensor, step: int = 0) -> Tensor:
+        """What one call receives for a batch: the only one, or that of a time step. It may be the batch itself."""
+        if self.feed == "step":
+            return (inputs[:, step] if self.frames else inputs).clone()
+        if self.feed == "image" or (self.frames and self.feed == "batch-first"):
+            return inputs
+        axis = TIME_AXES[self.feed]
+        if self.frames:
+            return inputs.movedim(1, axis).contiguous()
+        times = [1] * (inputs.dim() + 1)
+        times[axis] = self.time_steps
+        return inputs.unsqueeze(axis).repeat(times)
+
+
+def run(model: nn.Module, inputs: Tensor, mode: InputMode) -> Tensor | None:
     """One measurement of a batch; returns logits `[B, classes]`, None if the output is no such thing.
 
-    "image": the model is called once with the batch as it is. "sequence": once with `[T, B, ...]`, the batch repeated.
-    "step": T times with a copy of the batch, as a forward may write to its input; a model that takes a `state` is
-    handed the one it returned. The logits are the mean over T.
+    A model that is called T times gets copies, as a forward may write to its input; one that takes a `state` is handed
+    the one it returned. The logits are the mean over T.
     """
-    if feed == "sequence":
-        output = model(repeated(inputs, time_steps))
-    elif feed == "step":
-        output = torch.stack(_stepwise(model, inputs, time_steps))
-    else:
-        output = model(inputs)
-    return logits_in(output, len(inputs))
+    output = torch.stack(_stepwise(model, inputs, mode)) if mode.feed == "step" else model(mode.arranged(inputs))
+    return logits_in(output, len(inputs), mode)
 
 
-def logits_in(output: Any, images: int) -> Tensor | None:
-    """Logits `[B, classes]` of that many images in what a model gives; None if that is no such thing."""
+def logits_in(output: Any, images: int, mode: InputMode | None = None) -> Tensor | None:
+    """Logits `[B, classes]` of that many images in what a model gives; None if that is no such thing. Models trained
+    with TET give `[T, B, classes]`, or with T where they want it in their input."""
     output = emitted(output)
     if not isinstance(output, Tensor):
         return None
-    if output.dim() == 3 and output.shape[1] == images:  # [T, B, classes], as models trained with TET give
+    axis = 0 if mode is None else TIME_AXES.get(mode.feed, 0)
+    if mode is not None and axis and output.dim() == 3:
+        by_time = output.movedim(axis, 0)
+        output = by_time if by_time.shape[:2] == (mode.time_steps, images) else output
+    if output.dim() == 3 and output.shape[1] == images:
         output = output.mean(0)
     return output if output.dim() == 2 and len(output) == images else None
 
 
-def repeated(inputs: Tensor, time_steps: int) -> Tensor:
-    """`[B, ...]` -> `[T, B, ...]`."""
-    return inputs.unsqueeze(0).repeat(time_steps, *[1] * inputs.dim())
-
-
-def _stepwise(model: nn.Module, inputs: Tensor, time_steps: int) -> list[Tensor]:
+def _stepwise(model: nn.Module, inputs: Tensor, mode: InputMode) -> list[Tensor]:
     takes_state = "state" in inspect.signature(model.forward).parameters
     outputs, state = [], None
-    for _ in range(time_steps):
-        fresh = inputs.clone()
+    for step in range(mode.time_steps):
+        fresh = mode.arranged(inputs, step)
         result = model(fresh, state) if takes_state else model(fresh)
         if takes_state:
             state = result[1]
@@ -63,107 +99,21 @@ def _stepwise(model: nn.Module, inputs: Tensor, time_steps: int) -> list[Tensor]
     return outputs
 
 
-class Emission(NamedTuple):
-    """One call of a neuron: the shape of what it emitted, and the memory that it was fed with (None: no tensor)."""
-
-    shape: tuple[int, ...]
-    fed_from: UntypedStorage | None
-
-
-@dataclass
-class Probe:
-    """What a forward shows of how T reaches the neurons: their calls, or those of all layers where none is known, and
-    how often operators use each weight."""
-
-    calls: dict[nn.Module, list[Emission]] = field(default_factory=dict)
-    weight_uses: Counter[int] = field(default_factory=Counter)
-
-    def one_step(self, front: int) -> bool:
-        """Whether every neuron ran for one step of a batch of `front` images: once, or for several layers in turn,
-        which use each weight once and feed it from memory of their own."""
-        once = max(self.weight_uses.values(), default=0) == 1
-        return all(
-            all(call.shape[:1] == (front,) for call in calls)
-            and (len(calls) == 1 or (once and len({_address(call) for call in calls}) == len(calls)))
-            for calls in self.calls.values()
-        )
-
-
-def _address(call: Emission) -> int | None:
-    return None if call.fed_from is None else int(call.fed_from._cdata)
-
-
-def detect(model: nn.Module, image: Tensor, time_steps: int, rest: RestState) -> Feed:
-    """Find out from one image `[1, ...]` how `model` wants to be fed, by what its neurons do with it.
-
-    Neurons that run for more than one time step have been given T by the model itself ("image"). Multi-step neurons
-    that run for one, and models that refuse a batch without T, want a "sequence"; single-step neurons that run for one
-    want to be called T times ("step"). Without known neurons all layers are watched. At T = 1 two images show whether
-    multi-step neurons have a time axis or would run over the batch. A model with an attribute `time_steps` repeats the
-    image itself.
-    """
-    if hasattr(model, "time_steps"):
-        return "image"
+@contextmanager
+def time_steps_set(model: nn.Module, time_steps: int) -> Iterator[None]:
+    """A model that has an attribute `time_steps` runs over that many; as before afterwards."""
+    own = getattr(model, "time_steps", None)
+    if own is None:
+        yield
+        return
     try:
-        probe = _probe(model, image, rest)
-    except Exception as refusal:
-        return _as_sequence(model, image, time_steps, rest, refusal)
-    if not probe.calls or not probe.one_step(1):
-        return "image"
-    over_time = any(map(takes_sequences, probe.calls))
-    if time_steps > 1:
-        return "sequence" if over_time else "step"
-    return "sequence" if over_time and _runs_over_images(model, image, rest) else "image"
-
-
-def _probe(model: nn.Module, images: Tensor, rest: RestState) -> Probe:
-    """One forward of a batch; raises what the model raises."""
-    neurons = [module for module in model.modules() if is_neuron(module)]
-    leaves = [module for module in model.modules() if not any(True for _ in module.children())]
-    probe = Probe()
-
-    def called(module: nn.Module, args: tuple[Any, ...], output: Any) -> None:
-        fed_from = args[0].untyped_storage() if args and isinstance(args[0], Tensor) else None
-        probe.calls.setdefault(module, []).append(Emission(tuple(emitted(output).shape), fed_from))
-
-    def used(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> None:
-        weights = (call.weight for call in described(func, args, kwargs))
-        probe.weight_uses.update(int(weight.untyped_storage()._cdata) for weight in weights if weight is not None)
-
-    handles = [module.register_forward_hook(called) for module in neurons or leaves]
-    try:
-        with rest.mode(), FunctionObserver({func: [used] for func in FUNCTIONS}):
-            model(images.clone())
+        model.time_steps = time_steps  # type: ignore[assignment]
+        yield
     finally:
-        for handle in handles:
-            handle.remove()
-        rest.restore()
-    return probe
-
-
-def _runs_over_images(model: nn.Module, image: Tensor, rest: RestState) -> bool:
-    """Whether multi-step neurons take two images for two time steps."""
-    try:
-        probe = _probe(model, torch.cat([image, image]), rest)
-    except Exception:  # a model of one image at a time
-        return False
-    return probe.one_step(2)
-
-
-def _as_sequence(model: nn.Module, image: Tensor, time_steps: int, rest: RestState, refusal: Exception) -> Feed:
-    """ "sequence" if the model takes `[T, 1, ...]`; otherwise its error about the image is raised again."""
-    rest.restore()
-    try:
-        with rest.mode():
-            model(repeated(image, time_steps))
-    except Exception:
-        raise refusal from None
-    finally:
-        rest.restore()
-    return "sequence"
+        model.time_steps = own
 
 
 def check(feed: str) -> None:
     """EnergyError for an unknown way of feeding."""
-    if feed not in FEEDS:
+    if feed not in (*FEEDS, "sequence"):
         raise EnergyError(f"unknown feed {feed!r}; a model is fed by {', '.join(FEEDS)}")

@@ -1,7 +1,8 @@
 """What a forward of one image shows of the streams, from which their layouts are found."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -10,7 +11,8 @@ from torch import Tensor, nn
 from msvit_energy.recording.call_sites import CallSites
 from msvit_energy.recording.function_mode import FunctionObserver
 from msvit_energy.recording.hooks import listening
-from msvit_energy.recording.layouts import Seen, SeenStreams
+from msvit_energy.recording.input_modes import InputMode, run, time_steps_set
+from msvit_energy.recording.layouts import Layouts, Seen, SeenStreams
 from msvit_energy.recording.neurons import emitted
 from msvit_energy.recording.operator_calls import FUNCTIONS, Call, described, of_module
 from msvit_energy.recording.overheads import SPIKE_COSTS, spike_cost
@@ -69,14 +71,27 @@ def probing(model: nn.Module, steps_per_call: int) -> Iterator[LayoutProbe]:
         yield probe
 
 
-def streams_of(
-    model: nn.Module, forward: Callable[[], Any], steps_per_call: int, rest: RestState
-) -> SeenStreams | None:
+def find_layouts(
+    model: nn.Module, image: Tensor, mode: InputMode, rest: RestState, alone: SeenStreams | None = None
+) -> Layouts:
+    """Where the tensors of a model have time and images, by one image `[1, ...]` over T and over T + 1 steps. `alone`
+    are the streams over T if they are known already."""
+    steps = mode.time_steps
+    alone = _streams(model, image, mode, rest) if alone is None else alone
+    longer = None
+    if mode.steps_per_call > 1 and mode.can_run_longer(model):
+        more = replace(mode, time_steps=steps + 1)
+        frames = torch.cat([image, image[:, :1]], 1) if mode.frames else image
+        with time_steps_set(model, steps + 1):
+            longer = _streams(model, frames, more, rest)
+    return Layouts(mode.steps_per_call, steps, alone, longer)
+
+
+def _streams(model: nn.Module, image: Tensor, mode: InputMode, rest: RestState) -> SeenStreams | None:
     """The streams of a forward from the state of rest; None if the model refuses it."""
-    device = next(model.parameters(), torch.empty(0)).device
     try:
-        with rest.mode(), random_state_kept(device), probing(model, steps_per_call) as probe:
-            forward()
+        with rest.mode(), random_state_kept(image.device), probing(model, mode.steps_per_call) as probe:
+            run(model, image.clone(), mode)
     except Exception:  # somebody's model can raise anything
         return None
     finally:

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from msvit_energy.profiles.memory_estimate import MemoryEstimate
-from msvit_energy.recording.input_modes import Feed, run
+from msvit_energy.recording.input_modes import InputMode, run
 from msvit_energy.recording.state.model_state import RestState
 
 PARTS = ("ops_pj", "addressing_pj", "inout_pj", "params_pj", "potential_pj")  # memory_pj is the sum of the last three
@@ -21,21 +21,19 @@ PARTS = ("ops_pj", "addressing_pj", "inout_pj", "params_pj", "potential_pj")  # 
 class Fed(nn.Module):
     """A model that takes one image as it is, whatever the model inside wants."""
 
-    def __init__(self, model: nn.Module, time_steps: int, feed: Feed) -> None:
+    def __init__(self, model: nn.Module, mode: InputMode) -> None:
         super().__init__()
-        self.model, self.steps, self.feed = model, time_steps, feed
+        self.model, self.mode = model, mode
 
     def forward(self, image: Tensor) -> Any:
-        return run(self.model, image, self.steps, self.feed)
+        return run(self.model, image, self.mode)
 
 
-def estimate(
-    model: nn.Module, images: Iterable[Tensor], time_steps: int, feed: Feed, rest: RestState
-) -> MemoryEstimate:
+def estimate(model: nn.Module, images: Iterable[Tensor], mode: InputMode, rest: RestState) -> MemoryEstimate:
     """Estimate the energy of each of `images`, `[1, ...]`, one by one, from the model's state of rest."""
     from spikingjelly.activation_based.op_counter import LemaireEnergyConfig, estimate_lemaire_energy
 
-    fed = Fed(model, time_steps, feed)
+    fed = Fed(model, mode)
     config = LemaireEnergyConfig(strict=False)
     parts: dict[str, list[float]] = {part.removesuffix("_pj"): [] for part in PARTS}
     warned: dict[str, None] = {}

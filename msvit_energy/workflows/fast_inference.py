@@ -10,7 +10,8 @@ from torch import Tensor, nn
 from msvit.data import Samples
 from msvit.folding import fold_batch_norm
 from msvit_energy.precision import fired, flips
-from msvit_energy.recording import input_modes
+from msvit_energy.recording import input_modes, mode_detection
+from msvit_energy.recording.input_modes import InputMode
 from msvit_energy.recording.state.model_state import RestState
 from msvit_energy.workflows.model_loading import LoadedModel
 
@@ -24,10 +25,12 @@ def speed_up(loaded: LoadedModel, source: Samples, batch_size: int, how: Mapping
     count = min(batch_size, len(source))
     images = torch.stack([torch.as_tensor(source.dataset[i][0]) for i in range(count)]).to(anchor)
     steps = how["time_steps"] or getattr(model, "time_steps", None) or 1
-    feed = how["feed"] if how["feed"] != "auto" else input_modes.detect(model, images[:1], steps, RestState(model))
+    given = how["feed"]
+    feed = given if given != "auto" else mode_detection.detect(model, images[:1], steps, RestState(model))
+    mode = InputMode(feed, False, steps)
 
     def run(network: nn.Module, inputs: Tensor) -> None:
-        input_modes.run(network, inputs, steps, feed)
+        input_modes.run(network, inputs, mode)
 
     fast, folded = fold_batch_norm(model)
     fast.to(memory_format=torch.channels_last)

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from msvit_energy.errors import EnergyError
-from msvit_energy.recording.input_modes import Feed, run
+from msvit_energy.recording.input_modes import InputMode, run
 from msvit_energy.recording.neurons import emitted, is_neuron
 from msvit_energy.recording.state.model_state import RestState
 from msvit_energy.recording.state.random_state import generators, random_state_kept
@@ -41,14 +41,8 @@ class StateCheck:
     times, and are left as they were. Without neurons all layers are watched.
     """
 
-    def __init__(self, model: nn.Module, images: Tensor, time_steps: int, feed: Feed, rest: RestState) -> None:
-        self._model, self._images, self._steps, self._feed, self._rest = (
-            model,
-            images[:1].clone(),
-            time_steps,
-            feed,
-            rest,
-        )
+    def __init__(self, model: nn.Module, images: Tensor, mode: InputMode, rest: RestState) -> None:
+        self._model, self._images, self._mode, self._rest = model, images[:1].clone(), mode, rest
         self._random = [generator.get_state() for generator in generators(images.device)]
         self.alone = True
         try:
@@ -84,7 +78,7 @@ class StateCheck:
             with random_state_kept(device), self._rest.mode(), _same_kernels():
                 for generator, state in zip(generators(device), self._random, strict=True):
                     generator.set_state(state)
-                run(self._model, self._images.clone(), self._steps, self._feed)
+                run(self._model, self._images.clone(), self._mode)
         finally:
             for handle in handles:
                 handle.remove()

@@ -234,7 +234,7 @@ ERRORS = [
     (["--ci", "5"], "--ci must be a share of the total between 0 and 1, such as 1% or 0.01, not '5'"),
     (["--shard", "1"], "a shard is i/n, such as 0/4, not '1'"),
     (["--shard", "2/2"], "a shard is i/n with i from 0 to n - 1, not 2/2"),
-    (["--feed", "spoon"], "unknown feed 'spoon'; a model is fed by auto, image, sequence, step"),
+    (["--feed", "spoon"], "unknown feed 'spoon'; a model is fed by auto, image, time-first, batch-first, time-last, "),
     (["--e-mac", "-1"], "technology custom: e_mac must be a price in pJ, 0 or more, not -1.0"),
     (["--lemaire", "-1"], "images to estimate after Lemaire et al. must be 0 or more, not -1"),
     (["--model-args", "{}", "--ckpt", "gone.pth"], "no checkpoint at gone.pth"),

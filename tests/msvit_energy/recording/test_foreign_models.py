@@ -74,7 +74,7 @@ def test_multi_step_and_single_step_are_the_same_network(sews: dict[str, Profile
     assert multi.moments == single.moments
 
 
-@pytest.mark.parametrize(("mode", "feed"), [("m", "sequence"), ("s", "step")])
+@pytest.mark.parametrize(("mode", "feed"), [("m", "time-first"), ("s", "step")])
 def test_the_way_to_feed_a_sew_resnet_is_found(mode: str, feed: str, images: tuple[Tensor, ...]) -> None:
     assert way_to_feed(sew(mode), images[0][:1], 2) == feed
 
@@ -252,7 +252,7 @@ def test_a_recurrent_weight_inside_a_neuron_is_no_neuron() -> None:
 
 def test_snntorchs_parallel_neuron_wants_a_sequence() -> None:
     model = nn.Sequential(nn.Linear(4, 4), snntorch.LeakyParallel(4, 4))
-    assert way_to_feed(model, numbers(1, 4), 3) == "sequence"
+    assert way_to_feed(model, numbers(1, 4), 3) == "time-first"
 
 
 # Norse
@@ -280,7 +280,7 @@ def norse_network(norse: ModuleType, *, sequence: bool) -> nn.Module:
     )
 
 
-@pytest.mark.parametrize(("sequence", "feed"), [(False, "step"), (True, "sequence")])
+@pytest.mark.parametrize(("sequence", "feed"), [(False, "step"), (True, "time-first")])
 def test_norse_counts_as_brute_force_with_states_does(
     norse: ModuleType, sequence: bool, feed: str, digits: list[Tensor]
 ) -> None:

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 import msvit_energy
 from msvit_energy import EnergyError, Profile
+from msvit_energy.recording.input_modes import InputMode
 from msvit_energy.recording.state.model_state import RestState
 from msvit_energy.recording.state.state_check import StateCheck
 from tests.support.foreign_models import Forward, numbers
@@ -368,7 +369,7 @@ def test_a_random_encoder_of_torchs_generator_is_measured_as_if_nothing_checked_
 def test_the_check_leaves_torchs_generator_as_it_was() -> None:
     model = Poisson()
     before = torch.get_rng_state()
-    StateCheck(model, torch.full((1, 4), 0.375), 3, "step", RestState(model)).check()
+    StateCheck(model, torch.full((1, 4), 0.375), InputMode("step", False, 3), RestState(model)).check()
     assert torch.equal(torch.get_rng_state(), before)
 
 
