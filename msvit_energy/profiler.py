@@ -112,15 +112,17 @@ def profile(
         mode = InputMode(wanted, False, steps)
         with probing(model, mode.steps_per_call) as probe:
             leaks = StateCheck(model, first[0], mode, rest)
+        layouts = find_layouts(model, image, mode, rest, probe.streams if leaks.alone else None)
         with Recorder(
             model, steps, rest, steps_per_call=mode.steps_per_call, maps=maps, heads=_names(head)
         ) as recorder:
-            recorder.place_by(find_layouts(model, image, mode, rest, probe.streams if leaks.alone else None))
+            recorder.place_by(layouts)
             alone = len(first[0]) == 1
             for inputs, known in chain([first], stream):
                 if alone and len(inputs) > 1:
                     alone = False
-                    recorder.place_by(find_layouts(model, inputs[:1], mode, rest))
+                    with recorder.unhooked():
+                        recorder.place_by(find_layouts(model, inputs[:1], mode, rest))
                 single += [one.unsqueeze(0).clone() for one in inputs[: max(0, lemaire - len(single))]]
                 with recorder.batch(inputs, len(inputs)):
                     logits = input_modes.run(model, inputs, mode)

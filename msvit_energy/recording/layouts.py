@@ -61,7 +61,7 @@ class Layouts:
         self._alone = alone or {}
         self._longer = longer if longer and _longer_by_one(self._alone, longer, steps) else None
         self._found: dict[tuple[StreamKey, tuple[int, ...], tuple[int, ...]], Layout] = {}
-        self._orders: dict[tuple[str, ...], str] = {}  # of factors: the last one that values showed
+        self._shown: dict[tuple[str, ...], str] = {}  # of these orders, the last one that values showed
         self._outside: dict[StreamKey, bool] = {}
         neurons = [calls for key, calls in self._alone.items() if key.role == OUTPUT]
         self._looped = any(len(calls) >= steps for calls in neurons)
@@ -110,16 +110,18 @@ class Layouts:
         other, and not for all windows of one step after the other."""
         if key not in self._outside:
             both = ((streams or {}).get(key, ()) for streams in (self._alone, self._longer))
-            self._outside[key] = self._goes_by_window(*([_total(seen) for seen in calls] for calls in both))
+            self._outside[key] = self._goes_by_window(*both)
         return self._outside[key]
 
-    def _goes_by_window(self, alone: Sequence[float], longer: Sequence[float]) -> bool:
+    def _goes_by_window(self, alone: Sequence[Seen], longer: Sequence[Seen]) -> bool:
         windows, rest = divmod(len(alone), self.steps)
         if rest or windows < 2 or len(longer) != windows * (self.steps + 1):
             return False
-        short, long = torch.tensor(alone), torch.tensor(longer)
+        short, long = (torch.tensor([_total(seen) for seen in calls]) for calls in (alone, longer))
         by_window = long.view(windows, -1)[:, : self.steps].flatten()
-        return _distance(by_window, short) < _distance(long[: len(short)], short) / 2
+        orders = ("all windows of a step", "all steps of a window")
+        differences = [_distance(each, short) for each in (long[: len(short)], by_window)]
+        return self._likeliest(orders, differences) == orders[1]
 
     def _of_one_image(self, key: StreamKey, alone: Seen, longer: Seen | None, rank: int | None) -> Layout:
         """Of a batch of one image, whose axis does not matter."""
@@ -196,7 +198,7 @@ class Layouts:
         """In which order an axis has time steps and other parts of an image."""
         orders = ("Tk", "kT")
         if longer is None or not longer.sums or not alone.sums:
-            return self._orders.get(orders, "Tk")
+            return self._shown.get(orders, "Tk")
         short, long, parts = alone.sums[axis], longer.sums[axis], len(alone.sums[axis]) // self.steps
         inside = long.view(parts, -1)[:, : self.steps].flatten()
         return self._likeliest(orders, [_distance(each, short) for each in (long[: len(short)], inside)])
@@ -215,14 +217,16 @@ class Layouts:
         return self._likeliest(orders, differences)
 
     def _likeliest(self, orders: Sequence[str], differences: Sequence[float]) -> str:
-        """The order with the least difference from what is expected. Where all is silent, rounded or random, so that
-        none stands out, the one that other tensors have shown, or else the first."""
-        best = min(range(len(orders)), key=differences.__getitem__)
-        if differences[best] < 1 and differences[best] < max(differences) / 2:
-            self._orders[tuple(orders)] = orders[best]
-        elif tuple(orders) in self._orders:
-            return self._orders[tuple(orders)]
-        return orders[best] if differences[best] < differences[0] / 2 else orders[0]
+        """The order with the least difference from what is expected. Where several are as good, as where all is silent
+        or random, the one of them that other tensors have shown, or else the first."""
+        least = min(differences)
+        good = [order for order, each in zip(orders, differences, strict=True) if each <= 2 * least]
+        known = self._shown.get(tuple(orders))
+        if len(good) == 1 and least < 1:
+            self._shown[tuple(orders)] = good[0]
+        elif known in good:
+            return known
+        return good[0]
 
 
 def _call(streams: SeenStreams | None, key: StreamKey, call: int) -> Seen | None:

@@ -67,6 +67,13 @@ class Recorder:
         self._hooks.close()
         self._rest.restore()
 
+    @contextmanager
+    def unhooked(self) -> Iterator[None]:
+        """Forwards of a `with` block are not observed."""
+        self._hooks.close()
+        yield
+        self._hooks.enter_context(listening(self._model, self._observer))
+
     def place_by(self, layouts: Layouts) -> None:
         """Take the layouts of all streams from these, in batches to come."""
         self._observer.layouts = layouts

@@ -106,6 +106,8 @@ class CallCounter:
         images cannot be told apart."""
         if call.pairs is None or len(calls.streams) < 2:
             return None
+        if self._streams.images == 1:
+            return Layout(())
         for key, axes in zip(calls.streams, call.pairs.axes, strict=True):
             layout = self._streams.layout(key, call.streams[key.position].values)
             if layout is not None:

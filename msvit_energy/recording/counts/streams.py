@@ -46,7 +46,7 @@ class Streams:
         self.stats = TensorStatsCache()  # of the tensors of the present batch
         self._pairs: dict[str, int] = {}
         self.layouts = Layouts(1)
-        self._images = 1  # in the present batch
+        self.images = 1  # in the present batch
         self._calls: Counter[StreamKey] = Counter()  # likewise
         self._runs: dict[StreamKey, int] = {}  # likewise
         self._waiting: list[_Waiting] = []
@@ -54,7 +54,7 @@ class Streams:
 
     def begin(self, layouts: Layouts, images: int) -> None:
         """Start a batch of that many images; what is left of one that failed is forgotten."""
-        self.layouts, self._images = layouts, images
+        self.layouts, self.images = layouts, images
         self._calls.clear()
         self._runs.clear()
         self.stats.clear()
@@ -64,7 +64,7 @@ class Streams:
     def layout(self, key: StreamKey, values: Tensor, rank: int | None = None) -> Layout | None:
         """The layout of the tensor that comes next in a stream, None for one that belongs to no image; `rank` as for
         Layouts."""
-        return self.layouts.layout(key, self._calls[key], values, self._images, rank)
+        return self.layouts.layout(key, self._calls[key], values, self.images, rank)
 
     def window(self, key: StreamKey, layout: Layout | None) -> int:
         """Which part of each image the tensor handles that comes next in a stream, if it does not handle all time steps
@@ -75,7 +75,7 @@ class Streams:
     def split(self, key: StreamKey, values: Tensor, rank: int | None = None) -> Tensor:
         """The tensor that comes next in a stream as `[T or 1, B, ...]`; EnergyError for one that belongs to no
         image."""
-        return self.layouts.split(key, self._calls[key], values, self._images, rank)
+        return self.layouts.split(key, self._calls[key], values, self.images, rank)
 
     def observe(
         self,
@@ -98,7 +98,7 @@ class Streams:
 
     def observe_pairs(self, layer: str, operands: tuple[StreamKey, ...], pairs: Tensor, layout: Layout) -> None:
         """Observe the pairs that meet in a product of whole numbers, a tensor of that layout."""
-        met = layout.split(pairs, self.layouts.steps, self._images)
+        met = layout.split(pairs, self.layouts.steps, self.images)
         assert met is not None
         self._waiting_pairs.append(_WaitingPairs(layer, operands, met.reshape(*met.shape[:2], -1).sum((0, 2))))
 
