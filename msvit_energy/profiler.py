@@ -244,7 +244,8 @@ def _coverage(
         coverage = Coverage({name: macs * calls for name, (_, macs) in measured.items()}, note=note)
     else:
         coverage = reconcile(graph, measured, unplaced, calls)
-    return replace(coverage, never_called=_never_called(model, recording))
+    never_called = _never_called(model, recording)
+    return replace(coverage, never_called=never_called, assumed_order=recording.assumed_order)
 
 
 def _module_of(operator: str, modules: Collection[str]) -> str:

@@ -18,10 +18,13 @@ from msvit_energy.errors import EnergyError
 from msvit_energy.recording.layout import Layout, by_size
 from msvit_energy.recording.stream_key import OUTPUT, StreamKey
 
+GOLDEN = (5**0.5 - 1) / 2  # its multiples have fractions that do not repeat
+SAME = 1e-9  # relative difference of sums of the same values
+
 
 class Seen(NamedTuple):
-    """A tensor of a stream in a forward of one image: its shape, and along each axis the sums over all others, float64
-    on the CPU; none on the meta device."""
+    """A tensor of a stream in a forward of one image: its shape, and `sums_along` each axis; none on the meta
+    device."""
 
     shape: tuple[int, ...]
     sums: tuple[Tensor, ...]
@@ -33,12 +36,14 @@ class Seen(NamedTuple):
 
 
 def sums_along(values: Tensor, axis: int) -> Tensor:
-    """Sums over all axes but one, float64 on the CPU."""
-    values = values.cpu() if values.is_mps else values  # which has no float64
-    others = [each for each in range(values.dim()) if each != axis]
-    return (values.double().sum(others) if others else values.double()).cpu()
+    """Weighted sums over all axes but one, float64 on the CPU. No two elements of a sum have the same weight, so that
+    other values seldom have the same sums."""
+    lines = values.detach().cpu().double().movedim(axis, 0).reshape(values.shape[axis], -1)
+    weights = torch.frac(torch.arange(1, lines.shape[1] + 1, dtype=torch.float64) * GOLDEN) + 0.5
+    return lines @ weights
 
 
+Guess = tuple[tuple[str, ...], str]  # orders between which values did not decide, and the one that was taken
 SeenStreams = Mapping[StreamKey, Sequence[Seen]]
 
 
@@ -62,6 +67,9 @@ class Layouts:
         self._longer = longer if longer and _longer_by_one(self._alone, longer, steps) else None
         self._found: dict[tuple[StreamKey, tuple[int, ...], tuple[int, ...]], Layout] = {}
         self._shown: dict[tuple[str, ...], str] = {}  # of these orders, the last one that values showed
+        self._guessed: dict[StreamKey, set[Guess]] = {}
+        self._unshown: Guess | None = None  # of the present tensor
+        self._settled = False
         self._outside: dict[StreamKey, bool] = {}
         neurons = [calls for key, calls in self._alone.items() if key.role == OUTPUT]
         self._looped = any(len(calls) >= steps for calls in neurons)
@@ -91,12 +99,28 @@ class Layouts:
         place = (key, alone.shape, () if longer is None else longer.shape)
         if place in self._found:
             return self._found[place]
+        self._unshown = None
         if images == 1:
-            return self._of_one_image(key, alone, longer, rank)
-        found = self._of_images(key, alone, longer, values, images, rank)
-        if found is not None:
+            found: Layout | None = self._of_one_image(key, alone, longer, rank)
+        else:
+            found = self._of_images(key, alone, longer, values, images, rank)
+        if self._unshown is not None:
+            self._guessed.setdefault(key, set()).add(self._unshown)
+        if images > 1 and found is not None and (self._settled or self._unshown is None):
             self._found[place] = found
         return found
+
+    def guessed(self) -> list[StreamKey]:
+        """Streams with an axis of time steps, images and parts of images in an order that no values have shown."""
+        return [
+            key
+            for key, guesses in self._guessed.items()
+            if any(self._shown.get(orders) != taken for orders, taken in guesses)
+        ]
+
+    def settle(self) -> None:
+        """End the first batch of several images: no other begins with the image that was seen alone."""
+        self._settled = True
 
     def window(self, key: StreamKey, call: int) -> int:
         """Which part of each image a call of one time step handles, of a stream that is called several times a step."""
@@ -196,9 +220,9 @@ class Layouts:
 
     def _parts(self, alone: Seen, longer: Seen | None, axis: int) -> str:
         """In which order an axis has time steps and other parts of an image."""
-        orders = ("Tk", "kT")
+        orders = ["Tk", "kT"]
         if longer is None or not longer.sums or not alone.sums:
-            return self._shown.get(orders, "Tk")
+            return self._guess(orders)
         short, long, parts = alone.sums[axis], longer.sums[axis], len(alone.sums[axis]) // self.steps
         inside = long.view(parts, -1)[:, : self.steps].flatten()
         return self._likeliest(orders, [_distance(each, short) for each in (long[: len(short)], inside)])
@@ -207,6 +231,8 @@ class Layouts:
         """In which order an axis has images and all else: the one in which the first image is what it is alone."""
         if len(orders) == 1 or not alone.sums or values.is_meta:
             return orders[0]
+        if self._settled:
+            return self._guess(orders)
         known = {"T": self.steps, "B": images}
         differences = []
         for order in orders:
@@ -216,17 +242,23 @@ class Layouts:
             differences.append(_distance(sums_along(first, axis), alone.sums[axis]))
         return self._likeliest(orders, differences)
 
+    def _guess(self, orders: Sequence[str]) -> str:
+        taken = self._shown.get(tuple(orders), orders[0])
+        self._unshown = tuple(orders), taken
+        return taken
+
     def _likeliest(self, orders: Sequence[str], differences: Sequence[float]) -> str:
         """The order with the least difference from what is expected. Where several are as good, as where all is silent
         or random, the one of them that other tensors have shown, or else the first."""
         least = min(differences)
-        good = [order for order, each in zip(orders, differences, strict=True) if each <= 2 * least]
+        good = [order for order, each in zip(orders, differences, strict=True) if each <= 2 * least + SAME]
         known = self._shown.get(tuple(orders))
         if len(good) == 1 and least < 1:
             self._shown[tuple(orders)] = good[0]
-        elif known in good:
-            return known
-        return good[0]
+            return good[0]
+        taken = known if known in good else good[0]
+        self._unshown = tuple(orders), taken
+        return taken
 
 
 def _call(streams: SeenStreams | None, key: StreamKey, call: int) -> Seen | None:

@@ -198,6 +198,11 @@ class Observer:
         if watched and self._images == 0 and not self._nan_in and bool(output.isnan().any()):
             self._nan_in = layer
 
+    def _ordered_layer(self, key: StreamKey) -> str:
+        """The layer of a stream if the order of its values matters; a silent one has none."""
+        counter = self.streams.counters.get(key)
+        return key.layer if counter is not None and any(counter.sums) else ""
+
     def result(self) -> Recording:
         """What was counted so far."""
         operators = with_roles(self._operators.operators(self._images), self._entrances, self._heads)
@@ -217,4 +222,5 @@ class Observer:
             moments=self.streams.moments.moments(count_keys),
             unplaced=dict(self._unplaced),
             called=frozenset(self.call_sites.called),
+            assumed_order=tuple(dict.fromkeys(filter(None, map(self._ordered_layer, self.streams.layouts.guessed())))),
         )

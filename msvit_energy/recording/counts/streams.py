@@ -125,6 +125,8 @@ class Streams:
                 met = pairs.long().numpy()
                 self._pairs[layer] = self._pairs.get(layer, 0) + int(met.sum())
                 _add(counts, {pairs_key(layer): met})
+        if self.images > 1:
+            self.layouts.settle()
         self.moments.add(counts)
 
     def _count(

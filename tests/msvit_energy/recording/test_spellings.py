@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 import msvit_energy
+from msvit_energy import price
 from tests.support.spellings import LINEAR, SPELLINGS, Sizes, energies, facts, spelled
 
 small = st.integers(1, 4)
@@ -23,7 +24,7 @@ def batches(draw: st.DrawFn, images: Tensor) -> list[Tensor]:
 
 
 @pytest.mark.slow
-@settings(max_examples=80, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@settings(max_examples=40, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 @given(st.data(), sizes, st.sampled_from(sorted(SPELLINGS)), st.sampled_from(LINEAR), st.booleans(), small)
 def test_one_network_has_one_profile(
     data: st.DataObject, size: Sizes, name: str, linear: str, library: bool, count: int
@@ -32,5 +33,9 @@ def test_one_network_has_one_profile(
     reference = msvit_energy.profile(spelled(size, "time first"), [images])
     rewritten = spelled(size, name, linear, library=library)
     profile = msvit_energy.profile(rewritten, data.draw(batches(images)))
-    assert facts(profile) == facts(reference)
-    assert energies(profile) == pytest.approx(energies(reference), rel=1e-9)
+    if profile.coverage.assumed_order:  # announced: the order of an axis is not in the values
+        assert [each.macs_per_image for each in profile.operators] == [o.macs_per_image for o in reference.operators]
+        assert price(profile).total_pj == pytest.approx(price(reference).total_pj, rel=1e-12)
+    else:
+        assert facts(profile) == facts(reference)
+        assert energies(profile) == pytest.approx(energies(reference), rel=1e-9)
