@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from msvit_energy import EnergyError, Profile, price
-from msvit_energy.pricing import protocols
+from msvit_energy.pricing import counting_rules, protocols
 from msvit_energy.pricing.energy import price_counts
 from msvit_energy.pricing.operation_counts import count
 from msvit_energy.pricing.protocol import QUESTIONS
@@ -285,10 +285,7 @@ def test_damaged_price_tables_are_named(content: str, message: str, tmp_path: Pa
 def test_the_protocol_shown_to_contributors_is_a_protocol() -> None:
     text = (Path(__file__).parents[3] / "CONTRIBUTING.md").read_text()
     (code,) = re.findall(r"```python\n(.*?)```", text, flags=re.DOTALL)
-    namespace = {
-        name: getattr(protocols, name)
-        for name in ("Profile", "LayerOperations", "Operations", "Protocol", "ProtocolAnswers")
-    }
+    namespace = {**vars(counting_rules), **vars(protocols)}
     exec(textwrap.dedent(code), namespace)
     shown = namespace["NONZERO_ONLY"]
     assert "" not in shown.answers.by_question().values()
