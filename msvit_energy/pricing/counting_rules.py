@@ -4,30 +4,48 @@ The result is by name: operators, and for some protocols column sums and masks. 
 not in it. What each function says in words, and its source, is in protocols.py.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from msvit_energy.errors import EnergyError
 from msvit_energy.pricing.protocol import NOTHING, LayerOperations, Operations
 from msvit_energy.profiles.amounts import Amount, Spread
+from msvit_energy.profiles.operand import Operand
 from msvit_energy.profiles.operators import Operator
 from msvit_energy.profiles.profile import Profile
 
 
-def dense(operator: Operator, *, runs: int | None = None) -> Operations:
-    """All MACs of an operator, at every run or as often as `runs` says."""
-    macs = operator.macs_per_image if runs is None else operator.macs_per_step * runs
-    return Operations(macs=Amount(macs))
+def counted_runs(operator: Operator, profile: Profile, first_layer: str) -> int:
+    """How often an operator counts per image, by the option `first-layer`.
+
+    "once": one run for what is fed with no spikes and with the same at every time step, such as an image. Whether code
+    computes a constant stem once or T times is no property of the network. An entrance whose real-valued input nobody
+    observed, as in a table of rates, is taken for one.
+    "every-step": T runs for an entrance. All else counts as often as it ran.
+    """
+    unchanged = encodes(operator) and not any(operand.varies for operand in operator.operands)
+    if first_layer == "once" and (unchanged or constant(operator.operands)):
+        return 1
+    return profile.time_steps if operator.role == "entrance" else operator.runs_per_image
 
 
-def entrance(operator: Operator, profile: Profile, first_layer: str) -> Operations:
-    """What encodes real numbers: once, or at every time step, as it must be where they differ between time steps."""
-    once = first_layer == "once" and not operator.driver.varies
-    return dense(operator, runs=1 if once else profile.time_steps)
+def constant(operands: Sequence[Operand]) -> bool:
+    """Whether inputs are no spikes and were observed to be the same at all time steps."""
+    return all(operand.varies is False and not operand.carries_spikes for operand in operands)
 
 
 def encodes(operator: Operator) -> bool:
     """Whether an operator is an entrance with real-valued input; one that is fed with events is not."""
     return operator.role == "entrance" and operator.driver.kind == "analog"
+
+
+def dense_macs(operator: Operator, runs: int) -> float:
+    """All MACs of so many runs."""
+    return operator.macs_per_image if runs == operator.runs_per_image else operator.macs_per_step * runs
+
+
+def dense(operator: Operator, runs: int) -> Operations:
+    """All MACs of so many runs, as multiply-accumulates."""
+    return Operations(macs=Amount(dense_macs(operator, runs)))
 
 
 def appendix_c(profile: Profile, *, first_layer: str = "once") -> LayerOperations:
@@ -59,12 +77,11 @@ def _by_layer(profile: Profile, first_layer: str, rate: Callable[[Operator], Amo
     for operator in profile.operators:
         if operator.role == "head":
             continue
-        if encodes(operator):
-            counted[operator.layer] = entrance(operator, profile, first_layer)
-        elif operator.driver.kind == "analog":
-            counted[operator.layer] = dense(operator)
+        runs = counted_runs(operator, profile, first_layer)
+        if operator.driver.kind == "analog":
+            counted[operator.layer] = dense(operator, runs)
         else:
-            counted[operator.layer] = Operations(acs=rate(operator) * operator.macs_per_image)
+            counted[operator.layer] = Operations(acs=rate(operator) * dense_macs(operator, runs))
     return counted
 
 
@@ -86,7 +103,7 @@ def operations_with_bias(profile: Profile) -> dict[str, float]:
     biases = {entry.layer: entry.elements_per_image for entry in profile.overheads if entry.op == "bias"}
     every = {}
     for operator in profile.operators:
-        runs = profile.time_steps if operator.role == "entrance" else operator.runs_per_image
+        runs = counted_runs(operator, profile, "every-step")
         per_run = operator.macs_per_step + biases.get(f"{operator.layer}.bias", 0) / operator.runs_per_image
         every[operator.layer] = per_run * runs
     return every
@@ -96,12 +113,11 @@ def sdt(profile: Profile) -> LayerOperations:
     """Spike-driven Transformer (NeurIPS 2023) and its group's spreadsheets: E_AC x T x R x FLOPs."""
     counted = {}
     for operator in profile.operators:
-        if encodes(operator):
-            counted[operator.layer] = dense(operator, runs=profile.time_steps)
-        elif operator.driver.kind == "analog":
-            counted[operator.layer] = dense(operator)
+        runs = counted_runs(operator, profile, "every-step")
+        if operator.driver.kind == "analog":
+            counted[operator.layer] = dense(operator, runs)
         else:
-            counted[operator.layer] = Operations(acs=operator.driver.nonzero_share() * operator.macs_per_image)
+            counted[operator.layer] = Operations(acs=operator.driver.nonzero_share() * dense_macs(operator, runs))
     return counted | _column_sums(profile)
 
 
@@ -114,21 +130,23 @@ def _column_sums(profile: Profile) -> LayerOperations:
     }
 
 
-def exact(profile: Profile, *, integers: str = "accumulates") -> LayerOperations:
-    """Synaptic events counted one by one, as SpikingJelly's SynOpCounter does."""
+def exact(profile: Profile, *, integers: str = "accumulates", first_layer: str = "once") -> LayerOperations:
+    """Synaptic events counted one by one, as SpikingJelly's SynOpCounter does, a constant stem once."""
     counted: LayerOperations = {}
     for operator in profile.operators:
-        kind = operator.driver.kind
+        kind, runs = operator.driver.kind, counted_runs(operator, profile, first_layer)
+        nonzero = kind == "integer" and integers == "macs" and len(operator.operands) == 1
         if kind == "analog":
-            counted[operator.layer] = dense(operator)
-        elif kind == "integer" and integers == "macs" and len(operator.operands) == 1:
-            counted[operator.layer] = Operations(macs=operator.events(profile.images, nonzero=True))
+            counted[operator.layer] = dense(operator, runs)
         else:
-            counted[operator.layer] = Operations(acs=operator.events(profile.images))
+            events = operator.events(profile.images, nonzero=nonzero) * (runs / operator.runs_per_image)
+            counted[operator.layer] = Operations(macs=events) if nonzero else Operations(acs=events)
     for entry in profile.overheads:
         if entry.op in ("column_sum", "mask"):
             gated = entry.flow()
-            counted[entry.layer] = Operations(acs=gated.mean() * (gated.elements / profile.images))
+            runs = 1 if first_layer == "once" and constant(entry.operands) else len(gated.sums)
+            elements = gated.elements / profile.images / len(gated.sums) * runs
+            counted[entry.layer] = Operations(acs=gated.mean() * elements)
     return counted
 
 
@@ -151,4 +169,4 @@ def estimated(profile: Profile) -> Spread:
 
 def ann(profile: Profile) -> LayerOperations:
     """A dense network of the same shape, without time: E_MAC x MACs (MSViT paper, Appendix C, equation 19)."""
-    return {operator.layer: dense(operator, runs=1) for operator in profile.operators}
+    return {operator.layer: dense(operator, 1) for operator in profile.operators}

@@ -19,6 +19,10 @@ from msvit_energy.pricing.counting_rules import (
 from msvit_energy.pricing.protocol import Protocol, ProtocolAnswers, ProtocolChoice
 
 FIRST_LAYER = {"first-layer": ("once", "every-step")}
+CONSTANT = (  # what counted_runs does
+    "Whatever is fed with no spikes and with the same at every time step, the second layer of a stem too, counts once, "
+    "however often code repeats it (by the option: an entrance T times, all else as often as it ran)."
+)
 
 PROTOCOLS = {
     protocol.name: protocol
@@ -33,13 +37,14 @@ PROTOCOLS = {
                 integer_inputs="accumulates at their mean value.",
                 first_layer=(
                     "multiply-accumulates once (option: at every time step); at every time step if its input differs "
-                    "between them. Fed with events, on which the paper is silent: accumulates, as everywhere."
+                    "between them. Fed with events, on which the paper is silent: accumulates, as everywhere. "
+                    f"{CONSTANT}"
                 ),
                 products="K^T V at the smaller of the two rates, the product with Q at the rate of Q.",
                 beside_macs=(
                     "nothing; batch norm, biases, column sums, masks, pooling and neuron updates are left out. A real-"
-                    "valued input elsewhere, on which the paper is silent, is multiply-accumulates at every run, since "
-                    "no spike triggers it."
+                    "valued input elsewhere, on which the paper is silent, is multiply-accumulates, since no spike "
+                    "triggers it."
                 ),
                 head="left out, since it is not in equation 18.",
             ),
@@ -56,7 +61,9 @@ PROTOCOLS = {
                     "elements, times T."
                 ),
                 integer_inputs="accumulates at that mean, to which they contribute their values.",
-                first_layer="multiply-accumulates once (option: at every time step); its input is not in the mean.",
+                first_layer=(
+                    f"multiply-accumulates once (option: at every time step); its input is not in the mean. {CONSTANT}"
+                ),
                 products="at the same rate; their operands are not in the mean.",
                 beside_macs="nothing. A real-valued input elsewhere is multiply-accumulates and not in the mean.",
                 head="left out, and not in the mean.",
@@ -73,7 +80,7 @@ PROTOCOLS = {
                 integer_inputs="accumulates at their mean value.",
                 first_layer=(
                     "multiply-accumulates once (option: at every time step; the paper's own table has one 0.347 G for "
-                    "every width, which is four steps of the 512-wide model)."
+                    f"every width, which is four steps of the 512-wide model). {CONSTANT}"
                 ),
                 products="K^T V first, at the smaller of the two rates, then the product with Q at the rate of Q.",
                 beside_macs="nothing; batch norm is left out.",
@@ -131,7 +138,8 @@ PROTOCOLS = {
                     "a value n is n accumulates at each synapse (option: one multiply-accumulate per non-zero value)."
                 ),
                 first_layer=(
-                    "real-valued inputs are the operator's dense multiply-accumulates, as often as it was executed."
+                    "real-valued inputs are the operator's dense multiply-accumulates, of an entrance once (option: at "
+                    f"every time step) if they are the same at every time step. {CONSTANT}"
                 ),
                 products=(
                     "of two spike tensors, the pairs of spikes that meet; of spikes with anything else, one accumulate "
@@ -143,7 +151,7 @@ PROTOCOLS = {
                 ),
                 head="counted as any other layer.",
             ),
-            {"integers": ("accumulates", "macs")},
+            {"integers": ("accumulates", "macs")} | FIRST_LAYER,
         ),
         Protocol(
             "lemaire",

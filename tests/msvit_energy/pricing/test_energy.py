@@ -143,7 +143,8 @@ def test_an_entry_that_a_protocol_leaves_out_has_no_operations() -> None:
         ("ann", INTEGER, 100, 0),
         ("ann", HEAD, 100, 0),
         ("ann", PRODUCT, 100, 0),
-        ("exact", ENTRANCE, 400, 0),
+        ("exact", ENTRANCE, 100, 0),
+        ("exact:first-layer=every-step", ENTRANCE, 400, 0),
         ("exact", HEAD, 400, 0),
     ],
 )
@@ -185,6 +186,19 @@ def test_column_sums_are_additions_for_sdt_and_masks_too_for_exact() -> None:
     assert price(profile, "appendix-c").rows == ()
 
 
+def test_exact_adds_up_once_what_is_the_same_at_all_time_steps() -> None:
+    still = replace(operand("binary", 0.25, spikes=False), varies=False)
+    counts = {}
+    for name, column in (
+        ("still", still),
+        ("unobserved", replace(still, varies=None)),
+        ("spikes", operand("binary", 0.25)),
+    ):
+        profile = Profile(1, 4, (), overheads=(Overhead("sum", "stage", "column_sum", 40, (column,)),))
+        counts[name] = [price(profile, text).acs for text in ("exact", "exact:first-layer=every-step")]
+    assert counts == {"still": [2.5, 10], "unobserved": [10, 10], "spikes": [10, 10]}  # 10 elements x 0.25 x 1 or 4
+
+
 def test_the_mean_rate_weights_inputs_by_their_elements() -> None:
     # 40 values of mean 0.25 and 120 of mean 1.5: (10 + 180) / 160 = 1.1875; the entrance and products are not in it
     wide = replace(INTEGER, layer="wide", operands=(replace(INTEGER.driver, elements=120, sums=(Fraction(45),) * 4),))
@@ -224,8 +238,8 @@ def test_answers_are_there_when_python_drops_docstrings() -> None:
 
 
 def test_every_choice_of_options_is_priced() -> None:
-    assert len(all_choices()) == 12
-    assert len(set(all_choices())) == 12
+    assert len(all_choices()) == 13
+    assert len(set(all_choices())) == 13
 
 
 def test_unknown_names_are_answered_with_the_right_ones() -> None:
