@@ -4,9 +4,10 @@ The result is by name: operators, and for some protocols column sums and masks. 
 not in it. What each function says in words, and its source, is in protocols.py.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from msvit_energy.errors import EnergyError
+from msvit_energy.pricing.merged_convolutions import merged
 from msvit_energy.pricing.protocol import NOTHING, LayerOperations, Operations
 from msvit_energy.profiles.amounts import Amount, Spread
 from msvit_energy.profiles.operand import Operand
@@ -48,13 +49,43 @@ def dense(operator: Operator, runs: int) -> Operations:
     return Operations(macs=Amount(dense_macs(operator, runs)))
 
 
-def appendix_c(profile: Profile, *, first_layer: str = "once") -> LayerOperations:
+RATES: dict[str, Callable[[Operand], Amount]] = {"mean": Operand.mean, "nonzero": Operand.nonzero_share}
+
+
+def appendix_c(
+    profile: Profile, *, first_layer: str = "once", rate: str = "mean", products: str = "smaller-rate"
+) -> LayerOperations:
     """MSViT paper, Appendix C, equations 17 and 18."""
-    return _by_layer(profile, first_layer, lambda operator: operator.driver.mean())
+    running = _running_sums(profile, RATES[rate]) if products == "spikezip" else {}
+
+    def of(operator: Operator) -> Amount:
+        return running[operator.layer] if operator.layer in running else RATES[rate](operator.driver)
+
+    return _by_layer(profile, first_layer, of)
 
 
-def appendix_c_mean(profile: Profile, *, first_layer: str = "once") -> LayerOperations:
-    """Appendix C with the one rate that MSViT's official code prints."""
+def _running_sums(profile: Profile, rate: Callable[[Operand], Amount]) -> dict[str, Amount]:
+    """SpikeZIP's rate of every product of attention, x + y + min(x, y) of its factors' rates.
+
+    A factor that is the product of two others, by the calls inside one module, has the smaller of their rates.
+    """
+    found: dict[str, Amount] = {}
+    before: tuple[str, Amount] | None = None  # the module of a product of spikes, its smaller rate
+    for operator in profile.operators:
+        module = operator.layer.rpartition(".")[0]
+        factors = [rate(operand) for operand in operator.operands if operand.carries_spikes]
+        if len(operator.operands) == 2 and len(factors) == 1 and before is not None and before[0] == module:
+            factors.append(before[1])
+        before = None
+        if len(factors) == 2:
+            smaller = min(factors, key=float)
+            found[operator.layer] = factors[0] + factors[1] + smaller
+            before = module, smaller
+    return found
+
+
+def appendix_c_mean(profile: Profile, *, first_layer: str = "once", rate: str = "mean") -> LayerOperations:
+    """Appendix C with one rate for all operators."""
     layers = [
         operator.driver
         for operator in profile.operators
@@ -62,7 +93,7 @@ def appendix_c_mean(profile: Profile, *, first_layer: str = "once") -> LayerOper
         and operator.role != "entrance"
     ]  # fmt: skip
     elements = sum(operand.elements for operand in layers)
-    mean = sum((operand.mean() * (operand.elements / elements) for operand in layers), NOTHING)
+    mean = sum((RATES[rate](operand) * (operand.elements / elements) for operand in layers), NOTHING)
     return _by_layer(profile, first_layer, lambda _: mean)
 
 
@@ -88,46 +119,63 @@ def _by_layer(profile: Profile, first_layer: str, rate: Callable[[Operator], Amo
 def spikingformer_tool(profile: Profile) -> LayerOperations:
     """The convention of Spikingformer's published tool (energy_consumption_calculation at 4378623)."""
     every = operations_with_bias(profile)
-    counted = {}
-    for operator in profile.operators:
-        if operator.driver.kind == "binary" or len(operator.operands) > 1:
-            counted[operator.layer] = Operations(acs=operator.driver.mean() * every[operator.layer])
-        else:
-            counted[operator.layer] = Operations(macs=Amount(every[operator.layer]))
+    return {
+        operator.layer: _at_rate(operator, every)
+        if len(operator.operands) == 1
+        else Operations(acs=operator.driver.mean() * every[operator.layer])
+        for operator in profile.operators
+    }
+
+
+def syops(profile: Profile) -> LayerOperations:
+    """The convention of syops-counter (github.com/iCGY96/syops-counter at 4232f77), pooling apart."""
+    every = operations_with_bias(profile)
+    counted = {
+        operator.layer: _at_rate(operator, every) for operator in profile.operators if len(operator.operands) == 1
+    }
+    for entry in profile.overheads:
+        if entry.op == "batch_norm":
+            counted[entry.layer] = Operations(macs=Amount(2 * entry.elements_per_image))
+        elif entry.op == "neuron_update":
+            counted[entry.layer] = Operations(acs=Amount(entry.elements_per_image))
     return counted
+
+
+def _at_rate(operator: Operator, every: Mapping[str, float]) -> Operations:
+    """Of `every` dense operation, accumulates at the rate of an input of 0 and 1; else all as multiply-accumulates."""
+    if operator.driver.kind == "binary":
+        return Operations(acs=operator.driver.mean() * every[operator.layer])
+    return Operations(macs=Amount(every[operator.layer]))
 
 
 def operations_with_bias(profile: Profile) -> dict[str, float]:
     """Dense operations per image of every operator as Spikingformer's tool counts them: MACs plus one for each output
-    element that receives a bias, the first layer at every time step."""
+    element that receives a bias (of a linear layer one for each feature and time step, whatever the number of tokens),
+    the first layer at every time step."""
     biases = {entry.layer: entry.elements_per_image for entry in profile.overheads if entry.op == "bias"}
     every = {}
     for operator in profile.operators:
         runs = counted_runs(operator, profile, "every-step")
-        per_run = operator.macs_per_step + biases.get(f"{operator.layer}.bias", 0) / operator.runs_per_image
-        every[operator.layer] = per_run * runs
+        bias = biases.get(f"{operator.layer}.bias", 0) / operator.runs_per_image
+        if operator.op == "linear" and bias:
+            bias = operator.macs_per_image * profile.images / operator.driver.elements
+        every[operator.layer] = (operator.macs_per_step + bias) * runs
     return every
 
 
-def sdt(profile: Profile) -> LayerOperations:
+def sdt(profile: Profile, *, rate: str = "nonzero", convs: str = "as-run") -> LayerOperations:
     """Spike-driven Transformer (NeurIPS 2023) and its group's spreadsheets: E_AC x T x R x FLOPs."""
     counted = {}
-    for operator in profile.operators:
+    for operator in (merged(profile) if convs == "merged" else profile).operators:
         runs = counted_runs(operator, profile, "every-step")
         if operator.driver.kind == "analog":
             counted[operator.layer] = dense(operator, runs)
         else:
-            counted[operator.layer] = Operations(acs=operator.driver.nonzero_share() * dense_macs(operator, runs))
-    return counted | _column_sums(profile)
-
-
-def _column_sums(profile: Profile) -> LayerOperations:
-    """One accumulate for each non-zero element that is added."""
-    return {
-        entry.layer: Operations(acs=entry.flow().nonzero_share() * entry.elements_per_image)
-        for entry in profile.overheads
-        if entry.op == "column_sum"
-    }
+            counted[operator.layer] = Operations(acs=RATES[rate](operator.driver) * dense_macs(operator, runs))
+    for entry in profile.overheads:
+        if entry.op == "column_sum":  # one accumulate for each element that is added
+            counted[entry.layer] = Operations(acs=RATES[rate](entry.flow()) * entry.elements_per_image)
+    return counted
 
 
 def exact(profile: Profile, *, integers: str = "accumulates", first_layer: str = "once") -> LayerOperations:
@@ -147,6 +195,19 @@ def exact(profile: Profile, *, integers: str = "accumulates", first_layer: str =
             runs = 1 if first_layer == "once" and constant(entry.operands) else len(gated.sums)
             elements = gated.elements / profile.images / len(gated.sums) * runs
             counted[entry.layer] = Operations(acs=gated.mean() * elements)
+    return counted
+
+
+def spikingresformer(profile: Profile) -> LayerOperations:
+    """SpikingResformer's official counter: every layer run with all weights 1, its output summed."""
+    counted = {}
+    for operator in profile.operators:
+        runs = counted_runs(operator, profile, "once")
+        if operator.driver.kind == "analog" and not operator.role:
+            counted[operator.layer] = dense(operator, runs)
+        elif not operator.role:
+            reached = operator.driver.reached(profile.images)
+            counted[operator.layer] = Operations(acs=reached * (runs / operator.runs_per_image))
     return counted
 
 

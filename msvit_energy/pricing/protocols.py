@@ -15,6 +15,8 @@ from msvit_energy.pricing.counting_rules import (
     sdt,
     spikformer,
     spikingformer_tool,
+    spikingresformer,
+    syops,
 )
 from msvit_energy.pricing.protocol import Protocol, ProtocolAnswers, ProtocolChoice
 
@@ -23,6 +25,8 @@ CONSTANT = (  # what counted_runs does
     "Whatever is fed with no spikes and with the same at every time step, the second layer of a stem too, counts once, "
     "however often code repeats it (by the option: an entrance T times, all else as often as it ran)."
 )
+
+RATE = {"rate": ("mean", "nonzero")}
 
 PROTOCOLS = {
     protocol.name: protocol
@@ -33,14 +37,23 @@ PROTOCOLS = {
             appendix_c,
             ProtocolAnswers(
                 operators="convolutions, linear layers and products of activations.",
-                rate="mean of each operator's input, times T.",
+                rate=(
+                    "mean of each operator's input, times T (option nonzero: its share of non-zero values; the "
+                    "appendix does not define the rate further)."
+                ),
                 integer_inputs="accumulates at their mean value.",
                 first_layer=(
                     "multiply-accumulates once (option: at every time step); at every time step if its input differs "
                     "between them. Fed with events, on which the paper is silent: accumulates, as everywhere. "
                     f"{CONSTANT}"
                 ),
-                products="K^T V at the smaller of the two rates, the product with Q at the rate of Q.",
+                products=(
+                    "K^T V at the smaller of the two rates, the product with Q at the rate of Q. Option spikezip, for "
+                    "attention converted as by SpikeZIP-TF (arXiv 2406.03470): with rates q, k and v, Q K^T at q + k + "
+                    "min(q, k) and the product with V at v + min(q, k, v) + min(q, k), likewise in any other order of "
+                    "the three; its layer norm and neurons are not counted, and products of spikes with other real "
+                    "numbers are as without it."
+                ),
                 beside_macs=(
                     "nothing; batch norm, biases, column sums, masks, pooling and neuron updates are left out. A real-"
                     "valued input elsewhere, on which the paper is silent, is multiply-accumulates, since no spike "
@@ -48,7 +61,7 @@ PROTOCOLS = {
                 ),
                 head="left out, since it is not in equation 18.",
             ),
-            FIRST_LAYER,
+            FIRST_LAYER | RATE | {"products": ("smaller-rate", "spikezip")},
         ),
         Protocol(
             "appendix-c-mean",
@@ -58,7 +71,10 @@ PROTOCOLS = {
                 operators="convolutions, linear layers and products of activations.",
                 rate=(
                     "one for all: the sum of all inputs of convolutions and linear layers by the number of their "
-                    "elements, times T."
+                    "elements, times T (option nonzero: the share of their non-zero values, as QKFormer's function of "
+                    "the same name has it). In one place the official file passes another tensor: the shortcut of the "
+                    "second embedding counts what the main branch gives, not its own input. That is not done here, so "
+                    "that the rate is not the one that is printed there."
                 ),
                 integer_inputs="accumulates at that mean, to which they contribute their values.",
                 first_layer=(
@@ -68,7 +84,7 @@ PROTOCOLS = {
                 beside_macs="nothing. A real-valued input elsewhere is multiply-accumulates and not in the mean.",
                 head="left out, and not in the mean.",
             ),
-            FIRST_LAYER,
+            FIRST_LAYER | RATE,
         ),
         Protocol(
             "spikformer",
@@ -99,10 +115,32 @@ PROTOCOLS = {
                 first_layer="multiply-accumulates at every time step.",
                 products="T x heads x N x d_head^2 x (min(rate of K, rate of V) + rate of Q), accumulates.",
                 beside_macs=(
-                    "a bias is one operation per output element, of the kind and at the rate of its layer; batch norm, "
-                    "pooling and neuron updates are left out."
+                    "a bias is one operation per output element (of a linear layer, which may run on tokens, one per "
+                    "output feature and time step), of the kind and at the rate of its layer; batch norm, pooling and "
+                    "neuron updates are left out."
                 ),
                 head="multiply-accumulates, at the runs it makes.",
+            ),
+        ),
+        Protocol(
+            "syops",
+            "github.com/iCGY96/syops-counter at 4232f77",
+            syops,
+            ProtocolAnswers(
+                operators=(
+                    "convolutions, linear layers and the head. It sees modules only; here bare calls of the same "
+                    "functions are counted too."
+                ),
+                rate="mean of each operator's input, times T; 1 for whatever is not pure 0 and 1.",
+                integer_inputs="multiply-accumulates at full density.",
+                first_layer="multiply-accumulates at every time step.",
+                products="none, since they are no modules.",
+                beside_macs=(
+                    "batch norm is two multiply-accumulates per element, a neuron update one accumulate, both as often "
+                    "as they ran; a bias is as by spikingformer-tool. Pooling, which it counts at the rate of what is "
+                    "pooled, is left out here: a profile does not have that rate."
+                ),
+                head="multiply-accumulates, or accumulates where its input is spikes, at the runs it makes.",
             ),
         ),
         Protocol(
@@ -110,19 +148,26 @@ PROTOCOLS = {
             "Spike-driven Transformer, NeurIPS 2023, arXiv 2307.01694, supplement",
             sdt,
             ProtocolAnswers(
-                operators="convolutions and linear layers.",
-                rate="share of non-zero inputs, times T.",
-                integer_inputs="do not occur in that family by design; here accumulates at the non-zero share.",
-                first_layer="multiply-accumulates at every time step.",
-                products=(
-                    "the family has none; those of other families count at the non-zero share of the driving operand."
+                operators=(
+                    "convolutions and linear layers. Option convs=merged, after version 2 (SpikeYOLO issues 25, 28 and "
+                    "44): those that follow each other without a neuron are one dense convolution on the spikes that "
+                    "go into the first, by the order of the calls; refused where a profile does not tell its kernel."
                 ),
+                rate="share of non-zero inputs, times T (option: their mean).",
+                integer_inputs=(
+                    "do not occur in versions 1 and 2 by design; here accumulates at the non-zero share. In version 3 "
+                    "(arXiv 2411.16061, I-LIF) a value n is n spikes over D virtual time steps, hence n accumulates: "
+                    "rate=mean."
+                ),
+                first_layer="multiply-accumulates at every time step.",
+                products=("version 1 has none; others count at the non-zero share of the driving operand."),
                 beside_macs=(
                     "mask attention is additions, one for each non-zero element that a column sum adds (N x D at its "
                     "non-zero share); masks themselves and batch norm, which is folded, are free."
                 ),
                 head="counted at every run, as accumulates where its input is spikes.",
             ),
+            {"rate": ("nonzero", "mean"), "convs": ("as-run", "merged")},
         ),
         Protocol(
             "exact",
@@ -138,8 +183,8 @@ PROTOCOLS = {
                     "a value n is n accumulates at each synapse (option: one multiply-accumulate per non-zero value)."
                 ),
                 first_layer=(
-                    "real-valued inputs are the operator's dense multiply-accumulates, of an entrance once (option: at "
-                    f"every time step) if they are the same at every time step. {CONSTANT}"
+                    "real-valued inputs are the operator's dense multiply-accumulates, at every time step if they "
+                    f"differ between them. {CONSTANT}"
                 ),
                 products=(
                     "of two spike tensors, the pairs of spikes that meet; of spikes with anything else, one accumulate "
@@ -152,6 +197,23 @@ PROTOCOLS = {
                 head="counted as any other layer.",
             ),
             {"integers": ("accumulates", "macs")} | FIRST_LAYER,
+        ),
+        Protocol(
+            "spikingresformer",
+            "SpikingResformer, CVPR 2024; github.com/xyshi2000/SpikingResformer at 3f75127, utils/utils.py, main.py",
+            spikingresformer,
+            ProtocolAnswers(
+                operators="convolutions, linear layers and products, each with all weights 1 and its output summed.",
+                rate="none; each spike counts once for every synapse that it reaches, so borders are as they are.",
+                integer_inputs="counted with their value.",
+                first_layer="left out; the code skips it.",
+                products="the operand that carries spikes is kept, the other is all ones.",
+                beside_macs=(
+                    "nothing. A real-valued input elsewhere, which that family has only in products, is "
+                    "multiply-accumulates."
+                ),
+                head="left out; the code skips it.",
+            ),
         ),
         Protocol(
             "lemaire",
