@@ -21,12 +21,13 @@ def counted_runs(operator: Operator, profile: Profile, first_layer: str) -> int:
     "once": one run for what is fed with no spikes and with the same at every time step, such as an image. Whether code
     computes a constant stem once or T times is no property of the network. An entrance whose real-valued input nobody
     observed, as in a table of rates, is taken for one.
-    "every-step": T runs for an entrance. All else counts as often as it ran.
+    "every-step": T runs for an entrance, unless neurons feed it. All else counts as often as it ran.
     """
     unchanged = encodes(operator) and not any(operand.varies for operand in operator.operands)
     if first_layer == "once" and (unchanged or constant(operator.operands)):
         return 1
-    return profile.time_steps if operator.role == "entrance" else operator.runs_per_image
+    image = encodes(operator) or operator.driver.origin in ("input", "other")
+    return profile.time_steps if operator.role == "entrance" and image else operator.runs_per_image
 
 
 def constant(operands: Sequence[Operand]) -> bool:

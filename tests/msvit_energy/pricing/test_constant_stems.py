@@ -112,3 +112,17 @@ def test_frames_that_change_are_counted_at_every_step() -> None:
     model.fire = neuron.IFNode()
     profile = msvit_energy.profile(model.double(), [frames], time_steps=T, feed="image")
     assert [price(profile, text).macs for text in ("exact", "exact:first-layer=every-step")] == [T * 3 * 2] * 2
+
+
+def test_a_first_convolution_behind_neurons_counts_as_often_as_it_runs() -> None:
+    """By hand: two of four points exceed 1/2 and fire at all four steps, their sums 4 reach 3 channels, once."""
+    fire = neuron.IFNode(v_threshold=0.5)
+    model = Forward(
+        lambda s, x: s.conv(sum(s.fire(x) for _ in range(T))).flatten(1), conv=nn.Conv2d(1, 3, 1), fire=fire
+    )
+    images = torch.tensor([1.0, 0.0, 0.0, 1.0]).reshape(1, 1, 2, 2).double()
+    profile = msvit_energy.profile(model.double(), [images], time_steps=T, feed="image")
+    (conv,) = profile.operators
+    assert (conv.role, conv.driver.kind, conv.runs_per_image) == ("entrance", "integer", 1)
+    for protocol in ("exact", "appendix-c", "exact:first-layer=every-step", "sdt:rate=mean"):
+        assert price(profile, protocol).acs == 2 * 4 * 3
