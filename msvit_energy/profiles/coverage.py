@@ -37,12 +37,12 @@ class Coverage:
         default_factory=dict
     )
     unknown: Annotated[tuple[Unknown, ...], Meta(description="work that nobody counted")] = ()
+    never_called: Annotated[tuple[str, ...], Meta(description="modules with parameters that no image reached")] = ()
+    note: Annotated[str, Meta(description="why there is no graph to compare with; empty if there is one")] = ""
     assumed_order: Annotated[
         tuple[str, ...],
         Meta(description="layers with time steps and images in one axis, in an order that is assumed"),
     ] = ()
-    never_called: Annotated[tuple[str, ...], Meta(description="modules with parameters that no image reached")] = ()
-    note: Annotated[str, Meta(description="why there is no graph to compare with; empty if there is one")] = ""
 
     @property
     def macs(self) -> int:
