@@ -12,7 +12,7 @@ from torch.nn import functional as F
 import msvit
 import msvit_energy
 from msvit_energy.dense.graph import trace
-from msvit_energy.dense.meta_tensors import ShapesOnly
+from msvit_energy.meta_tensors import ShapesOnly
 from msvit_energy.profiles.coverage import Coverage, Unknown
 from msvit_energy.recording.overheads import overhead_name
 from msvit_energy.workflows.profiling import uncounted
