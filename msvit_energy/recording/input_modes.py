@@ -100,10 +100,10 @@ def _stepwise(model: nn.Module, inputs: Tensor, mode: InputMode) -> list[Tensor]
 
 
 @contextmanager
-def time_steps_set(model: nn.Module, time_steps: int) -> Iterator[None]:
-    """A model that has an attribute `time_steps` runs over that many; as before afterwards."""
+def time_steps_set(model: nn.Module, time_steps: int | None) -> Iterator[None]:
+    """A model that has an attribute `time_steps` runs over that many, None for its own; as before afterwards."""
     own = getattr(model, "time_steps", None)
-    if own is None:
+    if own is None or time_steps is None:
         yield
         return
     try:

@@ -18,7 +18,7 @@ from msvit_energy.recording.neurons import emitted
 from msvit_energy.recording.operator_calls import FUNCTIONS, Call, described, of_module
 from msvit_energy.recording.overheads import SPIKE_COSTS, spike_cost
 from msvit_energy.recording.state.model_state import RestState
-from msvit_energy.recording.state.random_state import random_state_kept
+from msvit_energy.recording.state.repeatable import random_state_kept
 from msvit_energy.recording.stream_key import INPUT, OUTPUT, StreamKey
 
 

@@ -1,114 +1,202 @@
-"""Find out how a model wants one image T times: it repeats the image itself, takes T in front, or is called T times."""
+"""Find out how a model wants its batches, whether they carry T, and what T is, from as little as is given."""
 
-from collections import Counter
-from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
 
-import torch
-from torch import Tensor, UntypedStorage, nn
+from torch import Tensor, nn
 
-from msvit_energy.recording.function_mode import FunctionObserver
-from msvit_energy.recording.input_modes import InputMode
-from msvit_energy.recording.neurons import emitted, is_neuron, takes_sequences
-from msvit_energy.recording.operator_calls import FUNCTIONS, described
+from msvit_energy.errors import EnergyError
+from msvit_energy.recording.fitting_feeds import SEQUENCES, Fit, fitting_feeds
+from msvit_energy.recording.input_modes import InputMode, check
+from msvit_energy.recording.mode_probes import Prober, Refusal
 from msvit_energy.recording.state.model_state import RestState
 
+OWN_T = ("time_steps", "T", "num_steps", "n_steps", "step")  # attributes of models that may hold T
+IN_FRONT = "frames with T in front"
+SAMPLES = 8  # of a batch, from which probes are made
 
-class Emission(NamedTuple):
-    """One call of a neuron: the shape of what it emitted, and the memory that it was fed with (None: no tensor)."""
-
-    shape: tuple[int, ...]
-    fed_from: UntypedStorage | None
-
-
-@dataclass
-class Probe:
-    """What a forward shows of how T reaches the neurons: their calls, or those of all layers where none is known, and
-    how often operators use each weight."""
-
-    calls: dict[nn.Module, list[Emission]] = field(default_factory=dict)
-    weight_uses: Counter[int] = field(default_factory=Counter)
-
-    def one_step(self, front: int) -> bool:
-        """Whether every neuron ran for one step of a batch of `front` images: once, or for several layers in turn,
-        which use each weight once and feed it from memory of their own."""
-        once = max(self.weight_uses.values(), default=0) == 1
-        return all(
-            all(call.shape[:1] == (front,) for call in calls)
-            and (len(calls) == 1 or (once and len({_address(call) for call in calls}) == len(calls)))
-            for calls in self.calls.values()
-        )
+Source = Literal["given", "model", "data", "loop", "probes", "default"]
 
 
-def _address(call: Emission) -> int | None:
-    return None if call.fed_from is None else int(call.fed_from._cdata)
+@dataclass(frozen=True)
+class FoundMode:
+    """How a model is fed, and how each part of that is known: "given", "model" (an attribute says it), "data" (their
+    shape), "loop" (counted in the model's own loop over time), "probes", or "default"."""
+
+    mode: InputMode
+    feed_from: Source
+    frames_from: Source
+    time_steps_from: Source
 
 
-def detect(model: nn.Module, image: Tensor, time_steps: int, rest: RestState) -> str:
-    """Find out from one image `[1, ...]` how `model` wants to be fed, by what its neurons do with it.
+@dataclass(frozen=True)
+class _Asked:
+    """What is known before any probe: the feed, whether batches carry T, and T."""
 
-    Neurons that run for more than one time step have been given T by the model itself ("image"). Multi-step neurons
-    that run for one, and models that refuse a batch without T, want it "time-first"; single-step neurons that run for
-    one want to be called T times ("step"). Without known neurons all layers are watched. At T = 1 two images show
-    whether multi-step neurons have a time axis or would run over the batch. A model with an attribute `time_steps`
-    repeats the image itself.
+    feed: str
+    frames: bool | None
+    steps: int | None
+    steps_from: Source
+
+    def found(self, feed: str, frames: bool, steps: int, steps_from: Source, feed_from: Source) -> FoundMode:
+        """The rest, as it was found; what was given stands."""
+        feed = "image" if feed == "step" and steps == 1 and not frames and self.feed == "auto" else feed
+        frames_from: Source = "given" if self.frames is not None else "probes" if frames else "default"
+        mode = InputMode(feed if self.feed == "auto" else self.feed, frames, steps)
+        return FoundMode(mode, feed_from if self.feed == "auto" else "given", frames_from, steps_from)
+
+
+def stated_time_steps(model: nn.Module) -> int | None:
+    """The T that a model holds as an attribute."""
+    values = [getattr(model, name, None) for name in OWN_T]
+    return next((value for value in values if type(value) is int and value >= 1), None)
+
+
+def find_mode(
+    model: nn.Module,
+    batch: Tensor,
+    rest: RestState,
+    *,
+    time_steps: int | None = None,
+    feed: str = "auto",
+    frames: bool | None = None,
+) -> FoundMode:
+    """How a model wants batches like `batch`; what is given stands.
+
+    A model with an attribute `time_steps` repeats the image itself. Any other runs over small probes, where they are
+    needed to know the feed, T, or whether a batch with an axis of length T carries it. EnergyError where nothing fits,
+    where two readings fit and give different numbers, where T is unknown although neurons keep a state, and where the
+    data have another T.
     """
-    if hasattr(model, "time_steps"):
-        return "image"
-    try:
-        probe = _probe(model, image, rest)
-    except Exception as refusal:
-        return _as_sequence(model, image, time_steps, rest, refusal)
-    if not probe.calls or not probe.one_step(1):
-        return "image"
-    over_time = any(map(takes_sequences, probe.calls))
-    if time_steps > 1:
-        return "time-first" if over_time else "step"
-    return "time-first" if over_time and _runs_over_images(model, image, rest) else "image"
+    check(feed)
+    feed = "time-first" if feed == "sequence" else feed
+    asked = _Asked(feed, frames, *_known_steps(model, batch, time_steps, frames))
+    if asked.steps is not None and isinstance(getattr(model, "time_steps", None), int):
+        return asked.found("image", bool(frames), asked.steps, asked.steps_from, "model")
+    prober = Prober(model, rest)
+    if asked.steps is None and not prober.neurons:
+        return asked.found("image", bool(frames), 1, "default", "default")
+    if feed not in ("auto", "image") and asked.steps is None:
+        raise _unknown_steps(batch)
+    if feed != "auto" and asked.steps is not None and not (frames is None and _axes_of(asked.steps, batch)):
+        return asked.found(feed, bool(frames), asked.steps, asked.steps_from, "given")
+    return _by_probes(prober, batch, asked)
 
 
-def _probe(model: nn.Module, images: Tensor, rest: RestState) -> Probe:
-    """One forward of a batch; raises what the model raises."""
-    neurons = [module for module in model.modules() if is_neuron(module)]
-    leaves = [module for module in model.modules() if not any(True for _ in module.children())]
-    probe = Probe()
-
-    def called(module: nn.Module, args: tuple[Any, ...], output: Any) -> None:
-        fed_from = args[0].untyped_storage() if args and isinstance(args[0], Tensor) else None
-        probe.calls.setdefault(module, []).append(Emission(tuple(emitted(output).shape), fed_from))
-
-    def used(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> None:
-        weights = (call.weight for call in described(func, args, kwargs))
-        probe.weight_uses.update(int(weight.untyped_storage()._cdata) for weight in weights if weight is not None)
-
-    handles = [module.register_forward_hook(called) for module in neurons or leaves]
-    try:
-        with rest.mode(), FunctionObserver({func: [used] for func in FUNCTIONS}):
-            model(images.clone())
-    finally:
-        for handle in handles:
-            handle.remove()
-        rest.restore()
-    return probe
+def _known_steps(
+    model: nn.Module, batch: Tensor, time_steps: int | None, frames: bool | None
+) -> tuple[int | None, Source]:
+    steps = stated_time_steps(model) if time_steps is None else time_steps
+    source: Source = "model" if time_steps is None else "given"
+    if frames and batch.dim() < 2:
+        raise EnergyError(f"frames are batches [B, T, ...], not of shape {_shape(batch)}")
+    if frames and steps not in (None, batch.shape[1]):
+        whose = f"time_steps is {steps}" if source == "given" else f"the model's own T is {steps}"
+        raise EnergyError(
+            f"with frames, batches are [B, T, ...]: one of shape {_shape(batch)} has T = {batch.shape[1]}, but {whose}"
+        )
+    if steps is None:
+        return (batch.shape[1], "data") if frames else (None, "default")
+    return steps, source
 
 
-def _runs_over_images(model: nn.Module, image: Tensor, rest: RestState) -> bool:
-    """Whether multi-step neurons take two images for two time steps."""
-    try:
-        probe = _probe(model, torch.cat([image, image]), rest)
-    except Exception:  # a model of one image at a time
-        return False
-    return probe.one_step(2)
+def _by_probes(prober: Prober, batch: Tensor, asked: _Asked) -> FoundMode:
+    """With all readings of a batch that its shape allows."""
+    readings: dict[str, Fit] = {}
+    steps, steps_from = asked.steps, asked.steps_from
+    if not asked.frames:
+        feeds: Sequence[str] = ("image", "step", *SEQUENCES) if asked.feed == "auto" else (asked.feed,)
+        readings["images"] = images = fitting_feeds(prober, batch[:SAMPLES], feeds, steps, batch_size=len(batch))
+        if steps is None:
+            steps, steps_from = (images.own_steps, "loop") if images.feeds == ("image",) else (None, "default")
+            steps, steps_from = (steps, steps_from) if steps or images.keeps_state else (1, "default")
+    asked_axes = _axes_of(steps, batch) if asked.frames is None else ()
+    for axis in (1,) if asked.frames else asked_axes:
+        named = batch if axis else batch.transpose(0, 1)
+        as_it_is = "batch-first" if axis else "time-first"
+        feeds = ("step", *SEQUENCES) if asked.feed == "auto" else (asked.feed.replace("image", as_it_is),)
+        # a model that insists on its own T shows nothing of the data
+        insisting = len(named) if asked.frames or not readings["images"].feeds else None
+        readings["frames" if axis else IN_FRONT] = fitting_feeds(
+            prober,
+            named[:SAMPLES, :SAMPLES].flatten(0, 1),
+            feeds,
+            steps,
+            avoided=batch.shape[1:],
+            batch_size=insisting,
+        )
+    reading, feed, fit = _chosen(readings, batch, steps)
+    if steps is None:
+        raise _unknown_steps(batch)
+    if fit.own_steps not in (None, 1, steps) and feed == "image":
+        raise EnergyError(
+            f"the model runs over {fit.own_steps} time steps by itself, not {steps}; pass time_steps = {fit.own_steps}"
+        )
+    return asked.found(feed, reading == "frames", steps, steps_from, "probes")
 
 
-def _as_sequence(model: nn.Module, image: Tensor, time_steps: int, rest: RestState, refusal: Exception) -> str:
-    """ "time-first" if the model takes `[T, 1, ...]`; otherwise its error about the image is raised again."""
-    rest.restore()
-    try:
-        with rest.mode():
-            model(InputMode("time-first", False, time_steps).arranged(image))
-    except Exception:
-        raise refusal from None
-    finally:
-        rest.restore()
-    return "time-first"
+def _axes_of(steps: int | None, batch: Tensor) -> tuple[int, ...]:
+    """Axes of a batch that may be T, by their length alone; at one step it makes no difference."""
+    if steps is None or steps == 1 or batch.dim() < 3:
+        return ()
+    return tuple(axis for axis in (1, 0) if batch.shape[axis] == steps)
+
+
+def _chosen(readings: Mapping[str, Fit], batch: Tensor, steps: int | None) -> tuple[str, str, Fit]:
+    """The one reading that fits, and the feed that does. A batch that the model takes as it is, with time on axis 1, is
+    the same whether called images or frames."""
+    fitting = {name: fit for name, fit in readings.items() if fit.feeds}
+    if not fitting:
+        raise _nothing_fits(readings, batch)
+    as_it_is = set(fitting) == {"images", "frames"} and fitting["images"].feeds == ("image",)
+    if as_it_is and "batch-first" in fitting["frames"].feeds:
+        return "frames", "batch-first", fitting["frames"]
+    turn = "give it as [B, T, ...], x.transpose(0, 1), with frames=True"
+    if len(fitting) > 1:
+        others = " and as ".join(fitting)
+        turned = f"; if T is in front, {turn}" if IN_FRONT in fitting else ""
+        raise EnergyError(
+            f"a batch of shape {_shape(batch)} fits as {others}, with T = {steps}, and gives different numbers; pass "
+            f"frames=True if it is [B, T, ...], frames=False if it is images [B, ...]{turned}"
+        )
+    ((name, fit),) = fitting.items()
+    if name == IN_FRONT:
+        raise EnergyError(f"a batch of shape {_shape(batch)} has T = {steps} in front; {turn}")
+    if len(fit.feeds) > 1:
+        named = " and ".join(f"feed={feed!r}" for feed in fit.feeds)
+        raise EnergyError(f"{named} both fit, and give different numbers; pass one")
+    return name, fit.feeds[0], fit
+
+
+def _unknown_steps(batch: Tensor) -> EnergyError:
+    carried = " (or frames=True, if batches are [B, T, ...])" if batch.dim() > 2 else ""
+    return EnergyError(
+        f"nothing says how many time steps the model runs, and its neurons keep a state; pass time_steps={carried}"
+    )
+
+
+def _nothing_fits(readings: Mapping[str, Fit], batch: Tensor) -> EnergyError:
+    """What was tried, and the refusal of the forward that got furthest."""
+    tried: dict[str, Refusal | str] = {}
+    for fit in readings.values():
+        tried = dict(fit.tried) | tried
+    ways = ", ".join(tried)
+    reasons = [f"as {feed}, {outcome}" for feed, outcome in tried.items() if isinstance(outcome, str)]
+    refusals = [outcome for outcome in tried.values() if isinstance(outcome, Refusal)]
+    if reasons or not refusals:
+        return EnergyError(
+            f"no way of feeding a batch of shape {_shape(batch)} fits ({ways}): {'; '.join(reasons)}; pass feed="
+        )
+    furthest = max(refusals, key=lambda refusal: refusal.functions)
+    text = " ".join(str(furthest.error).split())
+    error = EnergyError(
+        f"the model refuses batches of shape {_shape(batch)} however they are fed ({ways}); called with "
+        f"{list(furthest.shape)} it raises {type(furthest.error).__name__}: {text}; do the images have the right size?"
+    )
+    error.__cause__ = furthest.error
+    return error
+
+
+def _shape(batch: Tensor) -> list[int]:
+    return list(batch.shape)

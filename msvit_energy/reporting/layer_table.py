@@ -116,6 +116,8 @@ def summary(profile: Profile, report: EnergyReport) -> list[tuple[str, str]]:
     ]  # fmt: skip
     if profile.provenance.is_measured:
         lines.append(("images", f"{profile.images}, T = {profile.time_steps}" + _accuracy(profile)))
+    if fed := _found_feed(profile):
+        lines.append(("fed", fed))
     if profile.firing_rate is not None:
         lines.append(("mean firing rate", f"{profile.firing_rate:.4f} over {len(profile.neurons)} neuron layers"))
     lines += _counting(profile, report)
@@ -149,6 +151,15 @@ def _counting(profile: Profile, report: EnergyReport) -> list[tuple[str, str]]:
     if idle:
         lines.append(("never called", f"{', '.join(idle[:4])}{', ...' if len(idle) > 4 else ''} ({len(idle)} modules)"))
     return lines
+
+
+def _found_feed(profile: Profile) -> str:
+    """How the model was fed, where that was found out and not given; else nothing."""
+    fed = profile.provenance.input
+    if not fed or not {fed.feed_from, fed.frames_from, fed.time_steps_from} & {"probes", "loop"}:
+        return ""
+    steps = f"; T = {profile.time_steps} counted in the model's own loop" if fed.time_steps_from == "loop" else ""
+    return f"{'frames' if fed.frames else 'images'}, {fed.feed} (found out{steps})"
 
 
 def _margin(report: EnergyReport) -> str:

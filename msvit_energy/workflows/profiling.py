@@ -23,6 +23,7 @@ class ProfilingOptions:
     """How to measure: options of `profile` that concern neither the model nor the images."""
 
     feed: str = "auto"
+    frames: bool | None = None  # None: as the data are known to be
     time_steps: int | None = None
     lemaire: int = 0
     maps: MapRequest | None = None
@@ -53,7 +54,8 @@ def profile_model(
     source = data.open(loaded)
     if options.compiled:
         compile_neurons(loaded.model)
-    how: dict[str, Any] = {"time_steps": options.time_steps, "feed": options.feed}
+    frames = source.frames if options.frames is None else options.frames
+    how: dict[str, Any] = {"time_steps": options.time_steps, "feed": options.feed, "frames": frames}
     if options.fast:
         loaded = speed_up(loaded, source, data.batch_size, how)
     request, stop = options.maps, options.stop
