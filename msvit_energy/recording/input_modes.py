@@ -14,6 +14,7 @@ from msvit_energy.recording.neurons import emitted
 
 Feed = Literal["auto", "image", "time-first", "batch-first", "time-last", "step", "sequence"]
 FEEDS = ("auto", "image", "time-first", "batch-first", "time-last", "step")
+OWN_T = ("time_steps", "T", "num_steps", "n_steps", "step")  # attributes of models that may hold T
 TIME_AXES = {"time-first": 0, "batch-first": 1, "time-last": -1}  # of what one call receives
 
 
@@ -41,10 +42,6 @@ class InputMode:
     def steps_per_call(self) -> int:
         """How many time steps one call of the model runs over."""
         return 1 if self.feed == "step" else self.time_steps
-
-    def can_run_longer(self, model: nn.Module) -> bool:
-        """Whether the model's T can be changed from outside."""
-        return self.feed != "image" or self.frames or getattr(model, "time_steps", None) is not None
 
     def arranged(self, inputs: Tensor, step: int = 0) -> Tensor:
         """What one call receives for a batch: the only one, or that of a time step. It may be the batch itself."""
@@ -97,6 +94,21 @@ def _stepwise(model: nn.Module, inputs: Tensor, mode: InputMode) -> list[Tensor]
         if not isinstance(outputs[-1], Tensor):
             raise EnergyError(f"the model returns a {type(outputs[-1]).__name__} at every step, not a tensor first")
     return outputs
+
+
+@contextmanager
+def own_steps_changed(model: nn.Module, before: int, after: int) -> Iterator[bool]:
+    """All attributes of a model and its modules that may hold T are changed from one T to another, if that can change
+    it; as before afterwards. Gives whether there are any."""
+    holders = [(module, name) for module in model.modules() for name in OWN_T if vars(module).get(name) == before]
+    holders = [(module, name) for module, name in holders if type(vars(module)[name]) is int]
+    try:
+        for module, name in holders:
+            setattr(module, name, after)
+        yield bool(holders)
+    finally:
+        for module, name in holders:
+            setattr(module, name, before)
 
 
 @contextmanager

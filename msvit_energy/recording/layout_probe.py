@@ -12,7 +12,7 @@ from msvit_energy.meta_tensors import ShapesOnly, with_values
 from msvit_energy.recording.call_sites import CallSites
 from msvit_energy.recording.function_mode import FunctionObserver
 from msvit_energy.recording.hooks import listening
-from msvit_energy.recording.input_modes import InputMode, run, time_steps_set
+from msvit_energy.recording.input_modes import InputMode, own_steps_changed, run
 from msvit_energy.recording.layouts import Layouts, Seen, SeenStreams
 from msvit_energy.recording.neurons import emitted
 from msvit_energy.recording.operator_calls import FUNCTIONS, Call, described, of_module
@@ -85,29 +85,31 @@ def find_layouts(
     """
     steps = mode.time_steps
     alone = _streams(model, image, mode, rest) if alone is None else alone
-    if mode.steps_per_call == 1 or not mode.can_run_longer(model):
-        return Layouts(mode.steps_per_call, steps, alone)
-    more = replace(mode, time_steps=steps + 1)
-    frames = torch.cat([image, image[:, :1]], 1) if mode.frames else image
+    if mode.steps_per_call == 1:
+        return Layouts(1, steps, alone)
     with torch.inference_mode(False), ShapesOnly():
-        longer = _streams(model, frames.to("meta"), more, rest)
+        longer = _longer_streams(model, image.to("meta"), mode, rest)
     layouts = Layouts(steps, steps, alone, longer)
     if longer is None or layouts.wants_values:
-        layouts = Layouts(steps, steps, alone, _streams(model, frames, more, rest))
+        layouts = Layouts(steps, steps, alone, _longer_streams(model, image, mode, rest))
     return layouts
+
+
+def _longer_streams(model: nn.Module, image: Tensor, mode: InputMode, rest: RestState) -> SeenStreams | None:
+    """The streams over one time step more; None for a model whose T cannot be changed."""
+    more = replace(mode, time_steps=mode.time_steps + 1)
+    frames = torch.cat([image, image[:, :1]], 1) if mode.frames else image
+    with own_steps_changed(model, mode.time_steps, more.time_steps) as changed:
+        if mode.feed == "image" and not (changed or mode.frames):
+            return None
+        return _streams(model, frames, more, rest)
 
 
 def _streams(model: nn.Module, image: Tensor, mode: InputMode, rest: RestState) -> SeenStreams | None:
     """The streams of a forward from the state of rest; None if the model refuses it."""
     device = next(model.parameters(), image).device
     try:
-        # restoring the state of rest sets T back
-        with (
-            rest.mode(),
-            random_state_kept(device),
-            time_steps_set(model, mode.time_steps),  # restoring the state of rest sets it back
-            probing(model, mode.steps_per_call) as probe,
-        ):
+        with rest.mode(), random_state_kept(device), probing(model, mode.steps_per_call) as probe:
             run(model, image.clone(), mode)
     except Exception:  # somebody's model can raise anything
         return None

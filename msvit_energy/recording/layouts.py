@@ -294,10 +294,12 @@ def _call(streams: SeenStreams | None, key: StreamKey, call: int) -> Seen | None
 
 
 def _longer_by_one(alone: SeenStreams, longer: SeenStreams, steps: int) -> bool:
-    """Whether every neuron has run for one step more."""
+    """Whether every neuron has run for one step more, or without neurons anything."""
     sizes = ({key: _elements(calls) for key, calls in streams.items()} for streams in (alone, longer))
     short, long = sizes
-    return all(long.get(key, 0) * steps == size * (steps + 1) for key, size in short.items() if key.role == OUTPUT)
+    grown = {key: long.get(key, 0) * steps == size * (steps + 1) for key, size in short.items()}
+    neurons = [has for key, has in grown.items() if key.role == OUTPUT]
+    return all(neurons) if neurons else any(grown.values())
 
 
 def _elements(calls: Sequence[Seen]) -> int:
