@@ -18,7 +18,8 @@ from msvit_energy.profiles.profile import Profile
 from msvit_energy.profiles.provenance import InputOrigin, ModelOrigin, Provenance
 from msvit_energy.recording import input_modes
 from msvit_energy.recording.firing_maps import FiringMaps
-from msvit_energy.recording.input_modes import Feed, InputMode
+from msvit_energy.recording.input_modes import Feed, InputMode, time_steps_set
+from msvit_energy.recording.layout_probe import find_layouts, probing
 from msvit_energy.recording.memory_estimate import estimate
 from msvit_energy.recording.mode_detection import FoundMode, find_mode
 from msvit_energy.recording.recorder import Recorder
@@ -115,11 +116,19 @@ def profile(
         found = find_mode(model, first[0], rest, time_steps=time_steps, feed=feed, frames=frames)
         mode = found.mode
         origin = replace(origin, input=_input_origin(found))
-        leaks = StateCheck(model, first[0], mode, rest)
+        with probing(model, mode.steps_per_call) as probe:
+            leaks = StateCheck(model, first[0], mode, rest)
+        layouts = find_layouts(model, image, mode, rest, probe.streams if leaks.alone else None)
         with Recorder(
             model, mode.time_steps, rest, steps_per_call=mode.steps_per_call, maps=maps, heads=_names(head)
         ) as recorder:
+            recorder.place_by(layouts)
+            alone = len(first[0]) == 1
             for inputs, known in chain([first], stream):
+                if alone and len(inputs) > 1:
+                    alone = False
+                    with recorder.unhooked():
+                        recorder.place_by(find_layouts(model, inputs[:1], mode, rest))
                 single += [one.unsqueeze(0).clone() for one in inputs[: max(0, lemaire - len(single))]]
                 with recorder.batch(inputs, len(inputs)):
                     logits = input_modes.run(model, inputs, mode)
@@ -209,15 +218,11 @@ def _batches(model: nn.Module, batches: Iterable[Batch]) -> Iterator[tuple[Tenso
 def _measuring(model: nn.Module, time_steps: int | None) -> Iterator[None]:
     """Evaluation mode and the given T, None for the model's own, both as before afterwards."""
     modes = {module: module.training for module in model.modules()}
-    own_steps = getattr(model, "time_steps", None)
     model.eval()
     try:
-        if own_steps is not None and time_steps is not None:
-            model.time_steps = time_steps  # type: ignore[assignment]
-        yield
+        with time_steps_set(model, time_steps):
+            yield
     finally:
-        if own_steps is not None:
-            model.time_steps = own_steps
         for module, training in modes.items():
             module.training = training
 
@@ -250,7 +255,8 @@ def _coverage(
         coverage = Coverage({name: macs * calls for name, (_, macs) in measured.items()}, note=note)
     else:
         coverage = reconcile(graph, measured, unplaced, calls)
-    return replace(coverage, never_called=_never_called(model, recording))
+    never_called = _never_called(model, recording)
+    return replace(coverage, never_called=never_called, assumed_order=recording.assumed_order)
 
 
 def _module_of(operator: str, modules: Collection[str]) -> str:

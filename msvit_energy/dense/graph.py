@@ -17,7 +17,8 @@ import torch
 from torch import Tensor, nn
 
 from msvit_energy.dense.autograd_functions import FUNCTION, REDUCING, follows_from_inputs, name_of, operators_of
-from msvit_energy.dense.meta_tensors import ShapesOnly
+from msvit_energy.dense.written_products import WrittenProducts, written_products
+from msvit_energy.meta_tensors import ShapesOnly
 
 with warnings.catch_warnings():
     # fvcore compiles an unrelated loss with torch.jit.script on import, which is nothing that its users could change
@@ -33,15 +34,16 @@ FREE = frozenset(
     for name in (
         # moving, selecting and making data
         "unflatten flatten embedding _weight_norm numpy_T mT mH t movedim tile repeat roll flip pad constant_pad_nd "
+        "expand_as view_as reshape_as broadcast_to tensor_split index_select "
         "im2col index index_put gather scatter where copy clone fill zeros ones full arange empty linspace meshgrid "
         "new_zeros new_ones zeros_like ones_like empty_like unfold topk sort masked_fill bernoulli rand rand_like "
         "randn randn_like normal dropout feature_dropout upsample_nearest2d upsample_bilinear2d tril triu one_hot "
         # residual additions, scaling, averages: work per element, by convention not synaptic
         "add sub rsub mul div neg abs pow sqrt rsqrt square mean sum var std max min amax amin maximum minimum clamp "
         "clamp_min clamp_max cumsum prod norm linalg_vector_norm reciprocal remainder floor round ceil sign lerp "
-        "addcmul addcdiv exp log erf tanh sigmoid relu gelu silu elu leaky_relu hardtanh hardswish softplus softmax "
-        "log_softmax heaviside gt ge lt le eq ne logical_and logical_or logical_not __and__ __or__ bitwise_and "
-        "bitwise_not argmax "
+        "addcmul addcdiv exp log erf tanh sigmoid hardsigmoid relu gelu silu elu leaky_relu hardtanh hardswish "
+        "softplus softmax log_softmax heaviside gt ge lt le eq ne logical_and logical_or logical_not __and__ __or__ "
+        "bitwise_and bitwise_not argmax "
         # pooling, normalisation
         "max_pool1d max_pool2d max_pool3d avg_pool1d avg_pool2d avg_pool3d adaptive_avg_pool1d adaptive_max_pool2d "
         "adaptive_max_pool1d adaptive_avg_pool2d adaptive_avg_pool3d instance_norm group_norm layer_norm batch_norm "
@@ -51,7 +53,10 @@ FREE = frozenset(
 
 
 # parts of the names of operators that are never mere work per element, not even inside a neuron
-HEAVY = tuple("mm matmul ::mv conv linear einsum rnn lstm gru attention fft dot bilinear cdist".split())
+HEAVY = tuple(
+    "mm matmul ::mv addmv ::addr ::inner ::outer kron conv linear einsum rnn lstm gru attention fft dot bilinear cdist "
+    "cosine_similarity pairwise_distance".split()
+)
 
 
 def is_heavy(operator: str) -> bool:
@@ -63,11 +68,12 @@ def is_heavy(operator: str) -> bool:
 class Graph:
     """One forward as fvcore sees it: MACs of every module without its children, and operators that it cannot count
     outside the modules that are reported anyway (operator -> calls). Of these, `work_per_element` are the autograd
-    functions whose forward runs nothing else."""
+    functions whose forward runs nothing else, and `written` the products that are a multiplication and a sum."""
 
     own_macs: dict[str, int]
     uncountable: dict[str, int]
     work_per_element: frozenset[str] = frozenset()
+    written: tuple[WrittenProducts, ...] = ()
 
     def is_free(self, operator: str) -> bool:
         """Whether an operator that fvcore cannot count has no synapses."""
@@ -114,10 +120,14 @@ def added_product_macs(inputs: list[Any], outputs: list[Any]) -> Counter[str]:
 
 
 class _Analysis(FlopCountAnalysis):
-    """fvcore's, which also notes what autograd functions do."""
+    """fvcore's, which also notes what autograd functions do, and products that are written as several operators."""
 
-    def __init__(self, model: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+    def __init__(
+        self, model: nn.Module, inputs: tuple[Tensor, ...], listed: Collection[str], neurons: Collection[str]
+    ) -> None:
         super().__init__(model, inputs)
+        self.written: tuple[WrittenProducts, ...] | None = None  # before the graph is there
+        self._listed, self._neurons = listed, neurons
         self.heavy: set[str] = set()  # functions that run operators with MACs
         self._light: set[str] = set()
         self._opaque: set[str] = set()
@@ -128,6 +138,8 @@ class _Analysis(FlopCountAnalysis):
         return frozenset(self._light - self._opaque - self.heavy)
 
     def _should_ignore_node(self, node: Any) -> bool:
+        if self.written is None:
+            self.written = written_products(node.owningBlock().nodes(), self._listed, self._neurons)
         if node.kind() == FUNCTION:
             operators = set(operators_of(node))
             free = all(self._is_free(operator) for operator in operators) and follows_from_inputs(node)
@@ -204,7 +216,7 @@ def trace(model: nn.Module, inputs: Tensor, listed: Collection[str], neurons: Co
     `listed` are leaf modules that are reported as overhead: what fvcore finds in those is not reported again. Of
     `neurons` that is true for work per element and for functions of their own (surrogate gradients) only.
     """
-    analysis = _Analysis(model, (inputs,))
+    analysis = _Analysis(model, (inputs,), listed, neurons)
     analysis.unsupported_ops_warnings(False).uncalled_modules_warnings(False).tracer_warnings("none")
     analysis.set_op_handle(f"aten::{FUSED_ATTENTION}", fused_attention_macs)
     analysis.set_op_handle("aten::matmul", matmul_macs)
@@ -228,4 +240,4 @@ def trace(model: nn.Module, inputs: Tensor, listed: Collection[str], neurons: Co
         inside = analysis.unsupported_ops(name)
         heavy = {op for op in inside if is_heavy(op)} | analysis.heavy
         uncountable -= Counter({op: calls for op, calls in inside.items() if op not in heavy})
-    return Graph(own, dict(uncountable), analysis.work_per_element & uncountable.keys())
+    return Graph(own, dict(uncountable), analysis.work_per_element & uncountable.keys(), analysis.written or ())

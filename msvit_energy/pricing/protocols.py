@@ -1,169 +1,32 @@
 """Accounting protocols: conventions that turn a profile into counted operations.
 
-A protocol is a pure function from a Profile (and its options) to the Operations of every entry that it counts, by
-name: operators, and for some protocols column sums and masks. What it leaves out by rule is not in the result. To add
-one, write the function and enter it in PROTOCOLS with its source and its answers to the questions that matter, which
-`msvit-energy protocols` prints.
+Each has a function of counting_rules.py, its source, and its answers to the questions that matter, which
+`msvit-energy protocols` prints. To add one, write the function and enter it in PROTOCOLS.
 """
 
-from collections.abc import Callable
-
 from msvit_energy.errors import EnergyError
-from msvit_energy.pricing.protocol import (
-    NOTHING,
-    LayerOperations,
-    Operations,
-    Protocol,
-    ProtocolAnswers,
-    ProtocolChoice,
+from msvit_energy.pricing.counting_rules import (
+    ann,
+    appendix_c,
+    appendix_c_mean,
+    estimated,
+    exact,
+    lemaire,
+    sdt,
+    spikformer,
+    spikingformer_tool,
+    spikingresformer,
+    syops,
 )
-from msvit_energy.profiles.amounts import Amount, Spread
-from msvit_energy.profiles.operators import Operator
-from msvit_energy.profiles.profile import Profile
-
-
-def dense(operator: Operator, *, runs: int | None = None) -> Operations:
-    """All MACs of an operator, at every run or as often as `runs` says."""
-    macs = operator.macs_per_image if runs is None else operator.macs_per_step * runs
-    return Operations(macs=Amount(macs))
-
-
-def entrance(operator: Operator, profile: Profile, first_layer: str) -> Operations:
-    """What encodes real numbers: once, or at every time step, as it must be where they differ between time steps."""
-    once = first_layer == "once" and not operator.driver.varies
-    return dense(operator, runs=1 if once else profile.time_steps)
-
-
-def encodes(operator: Operator) -> bool:
-    """Whether an operator is an entrance with real-valued input; one that is fed with events is not."""
-    return operator.role == "entrance" and operator.driver.kind == "analog"
-
-
-def appendix_c(profile: Profile, *, first_layer: str = "once") -> LayerOperations:
-    """MSViT paper, Appendix C, equations 17 and 18."""
-    return _by_layer(profile, first_layer, lambda operator: operator.driver.mean())
-
-
-def appendix_c_mean(profile: Profile, *, first_layer: str = "once") -> LayerOperations:
-    """Appendix C with the one rate that MSViT's official code prints."""
-    layers = [
-        operator.driver
-        for operator in profile.operators
-        if operator.role != "head" and len(operator.operands) == 1 and operator.driver.kind != "analog"
-        and operator.role != "entrance"
-    ]  # fmt: skip
-    elements = sum(operand.elements for operand in layers)
-    mean = sum((operand.mean() * (operand.elements / elements) for operand in layers), NOTHING)
-    return _by_layer(profile, first_layer, lambda _: mean)
-
-
-def spikformer(profile: Profile, *, first_layer: str = "once") -> LayerOperations:
-    """Spikformer (ICLR 2023), equations 21 to 24: SOP = rate x T x MACs."""
-    return _by_layer(profile, first_layer, lambda operator: operator.driver.mean())
-
-
-def _by_layer(profile: Profile, first_layer: str, rate: Callable[[Operator], Amount]) -> LayerOperations:
-    """Rate x MACs accumulates for all but the head, real-valued inputs at their dense MACs."""
-    counted = {}
-    for operator in profile.operators:
-        if operator.role == "head":
-            continue
-        if encodes(operator):
-            counted[operator.layer] = entrance(operator, profile, first_layer)
-        elif operator.driver.kind == "analog":
-            counted[operator.layer] = dense(operator)
-        else:
-            counted[operator.layer] = Operations(acs=rate(operator) * operator.macs_per_image)
-    return counted
-
-
-def spikingformer_tool(profile: Profile) -> LayerOperations:
-    """The convention of Spikingformer's published tool (energy_consumption_calculation at 4378623)."""
-    every = operations_with_bias(profile)
-    counted = {}
-    for operator in profile.operators:
-        if operator.driver.kind == "binary" or len(operator.operands) > 1:
-            counted[operator.layer] = Operations(acs=operator.driver.mean() * every[operator.layer])
-        else:
-            counted[operator.layer] = Operations(macs=Amount(every[operator.layer]))
-    return counted
-
-
-def operations_with_bias(profile: Profile) -> dict[str, float]:
-    """Dense operations per image of every operator as Spikingformer's tool counts them: MACs plus one for each output
-    element that receives a bias, the first layer at every time step."""
-    biases = {entry.layer: entry.elements_per_image for entry in profile.overheads if entry.op == "bias"}
-    every = {}
-    for operator in profile.operators:
-        runs = profile.time_steps if operator.role == "entrance" else operator.runs_per_image
-        per_run = operator.macs_per_step + biases.get(f"{operator.layer}.bias", 0) / operator.runs_per_image
-        every[operator.layer] = per_run * runs
-    return every
-
-
-def sdt(profile: Profile) -> LayerOperations:
-    """Spike-driven Transformer (NeurIPS 2023) and its group's spreadsheets: E_AC x T x R x FLOPs."""
-    counted = {}
-    for operator in profile.operators:
-        if encodes(operator):
-            counted[operator.layer] = dense(operator, runs=profile.time_steps)
-        elif operator.driver.kind == "analog":
-            counted[operator.layer] = dense(operator)
-        else:
-            counted[operator.layer] = Operations(acs=operator.driver.nonzero_share() * operator.macs_per_image)
-    return counted | _column_sums(profile)
-
-
-def _column_sums(profile: Profile) -> LayerOperations:
-    """One accumulate for each non-zero element that is added."""
-    return {
-        entry.layer: Operations(acs=entry.flow().nonzero_share() * entry.elements_per_image)
-        for entry in profile.overheads
-        if entry.op == "column_sum"
-    }
-
-
-def exact(profile: Profile, *, integers: str = "accumulates") -> LayerOperations:
-    """Synaptic events counted one by one, as SpikingJelly's SynOpCounter does."""
-    counted: LayerOperations = {}
-    for operator in profile.operators:
-        kind = operator.driver.kind
-        if kind == "analog":
-            counted[operator.layer] = dense(operator)
-        elif kind == "integer" and integers == "macs" and len(operator.operands) == 1:
-            counted[operator.layer] = Operations(macs=operator.events(profile.images, nonzero=True))
-        else:
-            counted[operator.layer] = Operations(acs=operator.events(profile.images))
-    for entry in profile.overheads:
-        if entry.op in ("column_sum", "mask"):
-            gated = entry.flow()
-            counted[entry.layer] = Operations(acs=gated.mean() * (gated.elements / profile.images))
-    return counted
-
-
-def lemaire(profile: Profile) -> LayerOperations:
-    """Lemaire et al. 2022 by SpikingJelly's estimator: operations, addressing and memory; prices are its own."""
-    memory = profile.memory
-    if memory is None:
-        raise EnergyError(
-            "the profile has no estimate after Lemaire et al.; it depends on more than rates: measure again with "
-            "`profile --lemaire N`"
-        )
-    return {f"lemaire.{part}": Operations(other_pj=memory.mean(part)) for part in memory.parts_pj}
-
-
-def _estimated(profile: Profile) -> Spread:
-    """The spread over the images that were estimated, which are fewer than those profiled."""
-    assert profile.memory is not None
-    return profile.memory.spread()
-
-
-def ann(profile: Profile) -> LayerOperations:
-    """A dense network of the same shape, without time: E_MAC x MACs (MSViT paper, Appendix C, equation 19)."""
-    return {operator.layer: dense(operator, runs=1) for operator in profile.operators}
-
+from msvit_energy.pricing.protocol import Protocol, ProtocolAnswers, ProtocolChoice
 
 FIRST_LAYER = {"first-layer": ("once", "every-step")}
+CONSTANT = (  # what counted_runs does
+    "Whatever is fed with no spikes and with the same at every time step, the second layer of a stem too, counts once, "
+    "however often code repeats it (by the option: an entrance T times, all else as often as it ran)."
+)
+
+RATE = {"rate": ("mean", "nonzero")}
 
 PROTOCOLS = {
     protocol.name: protocol
@@ -174,21 +37,31 @@ PROTOCOLS = {
             appendix_c,
             ProtocolAnswers(
                 operators="convolutions, linear layers and products of activations.",
-                rate="mean of each operator's input, times T.",
+                rate=(
+                    "mean of each operator's input, times T (option nonzero: its share of non-zero values; the "
+                    "appendix does not define the rate further)."
+                ),
                 integer_inputs="accumulates at their mean value.",
                 first_layer=(
                     "multiply-accumulates once (option: at every time step); at every time step if its input differs "
-                    "between them. Fed with events, on which the paper is silent: accumulates, as everywhere."
+                    "between them. Fed with events, on which the paper is silent: accumulates, as everywhere. "
+                    f"{CONSTANT}"
                 ),
-                products="K^T V at the smaller of the two rates, the product with Q at the rate of Q.",
+                products=(
+                    "K^T V at the smaller of the two rates, the product with Q at the rate of Q. Option spikezip, for "
+                    "attention converted as by SpikeZIP-TF (arXiv 2406.03470): with rates q, k and v, Q K^T at q + k + "
+                    "min(q, k) and the product with V at v + min(q, k, v) + min(q, k), likewise in any other order of "
+                    "the three; its layer norm and neurons are not counted, and products of spikes with other real "
+                    "numbers are as without it."
+                ),
                 beside_macs=(
                     "nothing; batch norm, biases, column sums, masks, pooling and neuron updates are left out. A real-"
-                    "valued input elsewhere, on which the paper is silent, is multiply-accumulates at every run, since "
-                    "no spike triggers it."
+                    "valued input elsewhere, on which the paper is silent, is multiply-accumulates, since no spike "
+                    "triggers it."
                 ),
                 head="left out, since it is not in equation 18.",
             ),
-            FIRST_LAYER,
+            FIRST_LAYER | RATE | {"products": ("smaller-rate", "spikezip")},
         ),
         Protocol(
             "appendix-c-mean",
@@ -198,15 +71,20 @@ PROTOCOLS = {
                 operators="convolutions, linear layers and products of activations.",
                 rate=(
                     "one for all: the sum of all inputs of convolutions and linear layers by the number of their "
-                    "elements, times T."
+                    "elements, times T (option nonzero: the share of their non-zero values, as QKFormer's function of "
+                    "the same name has it). In one place the official file passes another tensor: the shortcut of the "
+                    "second embedding counts what the main branch gives, not its own input. That is not done here, so "
+                    "that the rate is not the one that is printed there."
                 ),
                 integer_inputs="accumulates at that mean, to which they contribute their values.",
-                first_layer="multiply-accumulates once (option: at every time step); its input is not in the mean.",
+                first_layer=(
+                    f"multiply-accumulates once (option: at every time step); its input is not in the mean. {CONSTANT}"
+                ),
                 products="at the same rate; their operands are not in the mean.",
                 beside_macs="nothing. A real-valued input elsewhere is multiply-accumulates and not in the mean.",
                 head="left out, and not in the mean.",
             ),
-            FIRST_LAYER,
+            FIRST_LAYER | RATE,
         ),
         Protocol(
             "spikformer",
@@ -218,7 +96,7 @@ PROTOCOLS = {
                 integer_inputs="accumulates at their mean value.",
                 first_layer=(
                     "multiply-accumulates once (option: at every time step; the paper's own table has one 0.347 G for "
-                    "every width, which is four steps of the 512-wide model)."
+                    f"every width, which is four steps of the 512-wide model). {CONSTANT}"
                 ),
                 products="K^T V first, at the smaller of the two rates, then the product with Q at the rate of Q.",
                 beside_macs="nothing; batch norm is left out.",
@@ -237,10 +115,32 @@ PROTOCOLS = {
                 first_layer="multiply-accumulates at every time step.",
                 products="T x heads x N x d_head^2 x (min(rate of K, rate of V) + rate of Q), accumulates.",
                 beside_macs=(
-                    "a bias is one operation per output element, of the kind and at the rate of its layer; batch norm, "
-                    "pooling and neuron updates are left out."
+                    "a bias is one operation per output element (of a linear layer, which may run on tokens, one per "
+                    "output feature and time step), of the kind and at the rate of its layer; batch norm, pooling and "
+                    "neuron updates are left out."
                 ),
                 head="multiply-accumulates, at the runs it makes.",
+            ),
+        ),
+        Protocol(
+            "syops",
+            "github.com/iCGY96/syops-counter at 4232f77",
+            syops,
+            ProtocolAnswers(
+                operators=(
+                    "convolutions, linear layers and the head. It sees modules only; here bare calls of the same "
+                    "functions are counted too."
+                ),
+                rate="mean of each operator's input, times T; 1 for whatever is not pure 0 and 1.",
+                integer_inputs="multiply-accumulates at full density.",
+                first_layer="multiply-accumulates at every time step.",
+                products="none, since they are no modules.",
+                beside_macs=(
+                    "batch norm is two multiply-accumulates per element, a neuron update one accumulate, both as often "
+                    "as they ran; a bias is as by spikingformer-tool. Pooling, which it counts at the rate of what is "
+                    "pooled, is left out here: a profile does not have that rate."
+                ),
+                head="multiply-accumulates, or accumulates where its input is spikes, at the runs it makes.",
             ),
         ),
         Protocol(
@@ -248,19 +148,26 @@ PROTOCOLS = {
             "Spike-driven Transformer, NeurIPS 2023, arXiv 2307.01694, supplement",
             sdt,
             ProtocolAnswers(
-                operators="convolutions and linear layers.",
-                rate="share of non-zero inputs, times T.",
-                integer_inputs="do not occur in that family by design; here accumulates at the non-zero share.",
-                first_layer="multiply-accumulates at every time step.",
-                products=(
-                    "the family has none; those of other families count at the non-zero share of the driving operand."
+                operators=(
+                    "convolutions and linear layers. Option convs=merged, after version 2 (SpikeYOLO issues 25, 28 and "
+                    "44): those that follow each other without a neuron are one dense convolution on the spikes that "
+                    "go into the first, by the order of the calls; refused where a profile does not tell its kernel."
                 ),
+                rate="share of non-zero inputs, times T (option: their mean).",
+                integer_inputs=(
+                    "do not occur in versions 1 and 2 by design; here accumulates at the non-zero share. In version 3 "
+                    "(arXiv 2411.16061, I-LIF) a value n is n spikes over D virtual time steps, hence n accumulates: "
+                    "rate=mean."
+                ),
+                first_layer="multiply-accumulates at every time step.",
+                products=("version 1 has none; others count at the non-zero share of the driving operand."),
                 beside_macs=(
                     "mask attention is additions, one for each non-zero element that a column sum adds (N x D at its "
                     "non-zero share); masks themselves and batch norm, which is folded, are free."
                 ),
                 head="counted at every run, as accumulates where its input is spikes.",
             ),
+            {"rate": ("nonzero", "mean"), "convs": ("as-run", "merged")},
         ),
         Protocol(
             "exact",
@@ -276,7 +183,8 @@ PROTOCOLS = {
                     "a value n is n accumulates at each synapse (option: one multiply-accumulate per non-zero value)."
                 ),
                 first_layer=(
-                    "real-valued inputs are the operator's dense multiply-accumulates, as often as it was executed."
+                    "real-valued inputs are the operator's dense multiply-accumulates, at every time step if they "
+                    f"differ between them. {CONSTANT}"
                 ),
                 products=(
                     "of two spike tensors, the pairs of spikes that meet; of spikes with anything else, one accumulate "
@@ -288,7 +196,24 @@ PROTOCOLS = {
                 ),
                 head="counted as any other layer.",
             ),
-            {"integers": ("accumulates", "macs")},
+            {"integers": ("accumulates", "macs")} | FIRST_LAYER,
+        ),
+        Protocol(
+            "spikingresformer",
+            "SpikingResformer, CVPR 2024; github.com/xyshi2000/SpikingResformer at 3f75127, utils/utils.py, main.py",
+            spikingresformer,
+            ProtocolAnswers(
+                operators="convolutions, linear layers and products, each with all weights 1 and its output summed.",
+                rate="none; each spike counts once for every synapse that it reaches, so borders are as they are.",
+                integer_inputs="counted with their value.",
+                first_layer="left out; the code skips it.",
+                products="the operand that carries spikes is kept, the other is all ones.",
+                beside_macs=(
+                    "nothing. A real-valued input elsewhere, which that family has only in products, is "
+                    "multiply-accumulates."
+                ),
+                head="left out; the code skips it.",
+            ),
         ),
         Protocol(
             "lemaire",
@@ -308,7 +233,7 @@ PROTOCOLS = {
                 ),
                 head="counted as any other layer.",
             ),
-            spread=_estimated,
+            spread=estimated,
         ),
         Protocol(
             "ann",

@@ -16,7 +16,7 @@ from fractions import Fraction
 from pathlib import Path
 
 from msvit_energy.errors import EnergyError
-from msvit_energy.pricing.protocols import operations_with_bias
+from msvit_energy.pricing.counting_rules import operations_with_bias
 from msvit_energy.profiles.operand import KINDS, Kind, Operand
 from msvit_energy.profiles.operators import Operator, Overhead
 from msvit_energy.profiles.profile import Profile

@@ -1,4 +1,4 @@
-"""How much of a model's work was counted: four separate answers."""
+"""How much of a model's work was counted: separate answers."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -21,10 +21,12 @@ class Unknown:
 
 @dataclass(frozen=True)
 class Coverage:
-    """The hooks' dense MACs held against fvcore's graph of the same model: four separate answers.
+    """The hooks' dense MACs held against fvcore's graph of the same model: separate answers.
 
     `counted`: operators (MACs per image) that both see alike. `free`: graph operators that have no synapses by
     declaration, with their calls. `unknown`: neither. `never_called`: modules with parameters that no image reached.
+    `assumed_order`: operators and neurons with time steps, images or parts of images in one axis, in an order that the
+    values of the first image did not show; totals are right, the rates of single steps and intervals may not be.
     `note` says why there is no graph, if there is none.
     """
 
@@ -37,6 +39,10 @@ class Coverage:
     unknown: Annotated[tuple[Unknown, ...], Meta(description="work that nobody counted")] = ()
     never_called: Annotated[tuple[str, ...], Meta(description="modules with parameters that no image reached")] = ()
     note: Annotated[str, Meta(description="why there is no graph to compare with; empty if there is one")] = ""
+    assumed_order: Annotated[
+        tuple[str, ...],
+        Meta(description="layers with time steps and images in one axis, in an order that is assumed"),
+    ] = ()
 
     @property
     def macs(self) -> int:

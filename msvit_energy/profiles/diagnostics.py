@@ -24,6 +24,12 @@ def warnings(profile: Profile) -> list[str]:
             f"{profile.coverage.unknown_share:.1%} of the MACs" if profile.coverage.unknown_macs else "of unknown size"
         )
         notes.append(f"unknown work, not in the energy: {names} ({share})")
+    if profile.coverage.assumed_order:
+        notes.append(
+            f"{listed(profile.coverage.assumed_order)}: the values of the first image do not show in which order an "
+            "axis has time steps, images and their parts; totals are right, rates of single steps and intervals may "
+            "not be"
+        )
     if profile.coverage.note:
         notes.append(profile.coverage.note)
     return notes

@@ -18,7 +18,7 @@ from msvit_energy.profiles.provenance import Provenance, separate_facts
 from msvit_energy.profiles.validation_message import validation_message
 
 VERSION = 2
-OPTIONAL = ("parameters", "provenance", "varies")  # not in every file of this version
+OPTIONAL = ("parameters", "provenance", "varies", "assumed_order")  # not in every file of this version
 FRACTION = re.compile(r"-?[0-9]+/0*[1-9][0-9]*")
 
 
@@ -29,6 +29,8 @@ def save(profile: Profile, path: str | Path) -> None:
         for operand in entry["operands"]:
             if operand["varies"] is None:  # not observed, as in files of other programs
                 del operand["varies"]
+    if not profile.coverage.assumed_order:  # as in nearly all
+        del content["coverage"]["assumed_order"]
     parts = (f" {json.dumps(key)}: {_lines(value)}" for key, value in content.items())
     Path(path).write_text("{\n" + ",\n".join(parts) + "\n}\n")
 

@@ -139,7 +139,9 @@ def _joined(a: Profile, b: Profile) -> Profile:
         neurons=tuple(map(_neurons, a.neurons, b.neurons)),
         overheads=overheads,
         coverage=replace(
-            a.coverage, never_called=tuple(x for x in a.coverage.never_called if x in b.coverage.never_called)
+            a.coverage,
+            never_called=tuple(x for x in a.coverage.never_called if x in b.coverage.never_called),
+            assumed_order=tuple(dict.fromkeys((*a.coverage.assumed_order, *b.coverage.assumed_order))),
         ),
         memory=_memory(a.memory, b.memory),
         labelled=a.labelled + b.labelled,

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 
 from msvit_energy.recording.operator_calls import Call, has_own_weight, is_operator
 
@@ -49,7 +50,8 @@ class CallSites:
         self._steps = steps_per_call
         self._model = model
         self._modules = frozenset(name for name, _ in model.named_modules())
-        self._weights = {_storage(tensor) for tensor in (*model.parameters(), *model.buffers())}
+        known = (tensor for tensor in (*model.parameters(), *model.buffers()) if not is_lazy(tensor))
+        self._weights = {_storage(tensor) for tensor in known}
         self._stack: list[RunningModule] = []
         self._runs: dict[str, list[RunningModule]] = {}  # of each module in the present batch
 
@@ -76,9 +78,8 @@ class CallSites:
         """Whether the running module is an operator by itself."""
         return bool(self._stack) and is_operator(self._stack[-1].module)
 
-    def name(self, call: Call, single_step: bool) -> str:
-        """The layer of a bare call: the running module and the operator, numbered from the second one on. For a call
-        without weights that handles a `single_step` it is provisional; `repeats` has the final one."""
+    def name(self, call: Call) -> str:
+        """The layer of a bare call: the running module and the operator, numbered from the second one on."""
         running = self._stack[-1] if self._stack else RunningModule("", self._model)
         weights = tuple(_view(tensor) for tensor in call.tensors if _storage(tensor) in self._weights)
         if weights:
@@ -89,12 +90,16 @@ class CallSites:
             if place not in running.by_weights:
                 running.by_weights[place] = self._new_name(running, call.op)
             return running.by_weights[place]
-        layer = self._new_name(running, call.op)
-        if single_step and self._steps > 1:
-            tensors = call.tensors
+        return self._new_name(running, call.op)
+
+    def note_single_step(self, layer: str, call: Call) -> None:
+        """Note that a bare call handles a single time step. Without weights its layer is provisional; `repeats` has the
+        final one."""
+        tensors = call.tensors
+        if self._stack and self._steps > 1 and not any(_storage(tensor) in self._weights for tensor in tensors):
             signature = (call.op, call.macs, *(tuple(tensor.shape) for tensor in tensors))
-            running.plain.append(PlainCall(layer, signature, self.neuron_runs, any(map(_is_part, tensors))))
-        return layer
+            parts = any(map(_is_part, tensors))
+            self._stack[-1].plain.append(PlainCall(layer, signature, self.neuron_runs, parts))
 
     def _new_name(self, running: RunningModule, op: str) -> str:
         """The next name that is no module's."""

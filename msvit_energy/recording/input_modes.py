@@ -1,6 +1,8 @@
 """How a batch is handed to a model: whether it carries T, and how the model wants it."""
 
 import inspect
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -12,6 +14,7 @@ from msvit_energy.recording.neurons import emitted
 
 Feed = Literal["auto", "image", "time-first", "batch-first", "time-last", "step", "sequence"]
 FEEDS = ("auto", "image", "time-first", "batch-first", "time-last", "step")
+OWN_T = ("time_steps", "T", "num_steps", "n_steps", "step")  # attributes of models that may hold T
 TIME_AXES = {"time-first": 0, "batch-first": 1, "time-last": -1}  # of what one call receives
 
 
@@ -91,6 +94,35 @@ def _stepwise(model: nn.Module, inputs: Tensor, mode: InputMode) -> list[Tensor]
         if not isinstance(outputs[-1], Tensor):
             raise EnergyError(f"the model returns a {type(outputs[-1]).__name__} at every step, not a tensor first")
     return outputs
+
+
+@contextmanager
+def own_steps_changed(model: nn.Module, before: int, after: int) -> Iterator[bool]:
+    """All attributes of a model and its modules that may hold T are changed from one T to another, if that can change
+    it; as before afterwards. Gives whether there are any."""
+    holders = [(module, name) for module in model.modules() for name in OWN_T if vars(module).get(name) == before]
+    holders = [(module, name) for module, name in holders if type(vars(module)[name]) is int]
+    try:
+        for module, name in holders:
+            setattr(module, name, after)
+        yield bool(holders)
+    finally:
+        for module, name in holders:
+            setattr(module, name, before)
+
+
+@contextmanager
+def time_steps_set(model: nn.Module, time_steps: int | None) -> Iterator[None]:
+    """A model that has an attribute `time_steps` runs over that many, None for its own; as before afterwards."""
+    own = getattr(model, "time_steps", None)
+    if own is None or time_steps is None:
+        yield
+        return
+    try:
+        model.time_steps = time_steps  # type: ignore[assignment]
+        yield
+    finally:
+        model.time_steps = own
 
 
 def check(feed: str) -> None:

@@ -8,11 +8,10 @@ from torch import Tensor, nn
 
 from msvit_energy.errors import EnergyError
 from msvit_energy.recording.fitting_feeds import SEQUENCES, Fit, fitting_feeds
-from msvit_energy.recording.input_modes import InputMode, check
+from msvit_energy.recording.input_modes import OWN_T, InputMode, check
 from msvit_energy.recording.mode_probes import Prober, Refusal
 from msvit_energy.recording.state.model_state import RestState
 
-OWN_T = ("time_steps", "T", "num_steps", "n_steps", "step")  # attributes of models that may hold T
 IN_FRONT = "frames with T in front"
 SAMPLES = 8  # of a batch, from which probes are made
 

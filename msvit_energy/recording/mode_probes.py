@@ -6,8 +6,6 @@ images or two steps, do not know of each other, what changes with the one and wh
 """
 
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -19,7 +17,7 @@ from msvit_energy.recording.input_modes import InputMode, run
 from msvit_energy.recording.neurons import emitted, is_neuron, takes_sequences
 from msvit_energy.recording.operator_calls import FUNCTIONS, described
 from msvit_energy.recording.state.model_state import RestState
-from msvit_energy.recording.state.state_check import _generators, _same_kernels
+from msvit_energy.recording.state.repeatable import repeatable
 
 IMAGES, STEPS = 0, 1  # axes of a grid of frames, `[B, T, ...]`
 ROUNDING = 1e-10  # of sums in float64, relative
@@ -175,18 +173,3 @@ def _sums(values: Tensor) -> tuple[float, float, float]:
     columns[: len(flat) - whole] += flat[whole:]
     weights = torch.arange(PERIOD, dtype=columns.dtype, device=columns.device).cos()
     return float(columns.sum()), float(columns @ weights), float(flat.abs().sum(dtype=torch.float64))
-
-
-@contextmanager
-def repeatable(device: torch.device) -> Iterator[None]:
-    """The same random numbers every time, and the same kernels; torch's generators are left as they were."""
-    generators = _generators(device)
-    states = [generator.get_state() for generator in generators]
-    try:
-        for generator in generators:
-            generator.manual_seed(0)
-        with _same_kernels():
-            yield
-    finally:
-        for generator, state in zip(generators, states, strict=True):
-            generator.set_state(state)

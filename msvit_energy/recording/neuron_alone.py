@@ -5,9 +5,10 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch import Tensor, nn
 
-from msvit_energy.recording.mode_probes import Arguments, repeatable
+from msvit_energy.recording.mode_probes import Arguments
 from msvit_energy.recording.neurons import emitted
 from msvit_energy.recording.state.model_state import RestState
+from msvit_energy.recording.state.repeatable import repeatable
 
 SCALES = (1.0, 4.0, 0.25, 16.0, 64.0)  # of random numbers, as neurons may fire at none or at all of one size
 CALLS = 4  # in a row, for a neuron that needs several to fire

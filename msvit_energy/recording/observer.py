@@ -11,16 +11,18 @@ from msvit_energy.profiles.operators import NeuronLayer, Operator, Overhead, sta
 from msvit_energy.recording.call_sites import CallSites
 from msvit_energy.recording.counts.call_counter import CallCounter
 from msvit_energy.recording.counts.stream_counter import BINARY
-from msvit_energy.recording.counts.streams import OUTPUT, StreamKey, Streams
+from msvit_energy.recording.counts.streams import Streams
 from msvit_energy.recording.data_flow import DataFlow
 from msvit_energy.recording.firing_maps import FiringMaps
 from msvit_energy.recording.input_modes import logits_in
+from msvit_energy.recording.layout import Layout
+from msvit_energy.recording.layouts import Layouts
 from msvit_energy.recording.neurons import emitted, takes_sequences
-from msvit_energy.recording.operator_calls import Call, Stream, described, of_module
-from msvit_energy.recording.overheads import SPIKE_COSTS, OverheadCounter
+from msvit_energy.recording.operator_calls import Call, described, of_module
+from msvit_energy.recording.overheads import SPIKE_COSTS, OverheadCounter, spike_cost
 from msvit_energy.recording.recording import Recording, check_heads, with_roles
 from msvit_energy.recording.spike_lineage import INPUT, Origin, Origins
-from msvit_energy.recording.time_axis import TimeAxis
+from msvit_energy.recording.stream_key import OUTPUT, StreamKey
 
 
 class Observer:
@@ -42,9 +44,10 @@ class Observer:
         self._entrances: frozenset[str] = frozenset()
         self._heads: Collection[str] | None = heads
         self._heads_given = heads is not None
+        self.layouts = Layouts(steps_per_call)
         self._time_steps, self._steps_per_call, self._maps = time_steps, steps_per_call, maps
         self._images = 0
-        self._axis = TimeAxis(steps_per_call, 1)  # of the present batch
+        self._batch_images = 1  # in the present batch
         self._image_size: tuple[int, ...] = ()  # height and width in the present batch
         self._operators = CallCounter(self.streams)
         self._spike_costs = CallCounter(self.streams, reaching=False)
@@ -54,11 +57,11 @@ class Observer:
 
     def begin(self, inputs: Tensor, images: int) -> None:
         """Start a batch of that many images; origins are followed in the first."""
-        self._axis = TimeAxis(self._steps_per_call, images)
+        self._batch_images = images
         self._image_size = tuple(inputs.shape[-2:]) if inputs.dim() > 3 else ()
         for part in (self.call_sites, self._operators, self._spike_costs):
             part.begin()
-        self.streams.begin(self._axis)
+        self.streams.begin(self.layouts, images)
         if self._images == 0:
             self.origins = Origins()
             self.origins.mark(inputs, INPUT)
@@ -81,7 +84,7 @@ class Observer:
             elif heads is not None:
                 self._heads = frozenset(repeats.get(layer, layer) for layer in heads)
         self.origins = self.flow = None
-        self._images += self._axis.images
+        self._images += self._batch_images
 
     def _check_runs(self) -> None:
         """EnergyError for neurons that did not run T times, or a multiple of T, and for a model that runs over more
@@ -111,32 +114,38 @@ class Observer:
     def bias(self, name: str, module: nn.Module, output: Tensor) -> None:
         """A module that may add a bias to its output has run."""
         if isinstance(getattr(module, "bias", None), Tensor):
-            self._overheads.add(f"{name}.bias", "bias", output, self._axis.images)
+            self._overheads.add(f"{name}.bias", "bias", output, self._batch_images)
 
     def bare_call(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> None:
         """A torch function with MACs has run; one inside of an operator's module is that module's own."""
         if self.call_sites.inside_operator:
             return
         for call in described(func, args, kwargs):
-            layer = self.call_sites.name(call, self._single_step(call))
-            streams = [call.streams[key.position] for key in self._operators.streams_of(layer, call, self.origins)]
-            placed = all(self._axis.steps_in(stream.values, stream.rank) is not None for stream in streams)
+            layer = self.call_sites.name(call)
+            layouts = self._layouts(layer, call)
+            placed = None not in layouts
+            if all(layout is not None and not (layout.has_time and self._steps_per_call > 1) for layout in layouts):
+                self.call_sites.note_single_step(layer, call)
             self._look_for_nan(layer, output)
             if self.flow is not None:
                 self.flow.operator(layer, call.tensors, output)
             if self._operators.known(layer) or placed:
                 self._operators.observe(layer, call, self.origins)
             else:
-                self._unplaced.setdefault(layer, call.macs // self._axis.images)
+                self._unplaced.setdefault(layer, call.macs // self._batch_images)
 
-    def _single_step(self, call: Call) -> bool:
-        """Whether a call handles one time step."""
-        return all(self._axis.steps_in(stream.values, stream.rank) == 1 for stream in call.streams)
+    def _layouts(self, layer: str, call: Call) -> list[Layout | None]:
+        """The layouts of the streams of a bare call."""
+        found = []
+        for key in self._operators.streams_of(layer, call, self.origins):
+            stream = call.streams[key.position]
+            found.append(self.streams.layout(key, stream.values, stream.rank))
+        return found
 
     def output(self, output: Any) -> None:
         """The model has given its output."""
         if self.flow is not None:
-            logits = logits_in(output, self._axis.images)
+            logits = logits_in(output, self._batch_images)
             self.flow.output(None if logits is None else emitted(output))
 
     def neuron(self, name: str, module: nn.Module, inputs: Sequence[Tensor], output: Any) -> None:
@@ -144,16 +153,28 @@ class Observer:
         key, spikes, sequences = StreamKey(name, OUTPUT), emitted(output), takes_sequences(module)
         self.streams.stats.note_neuron(spikes)
         self.call_sites.neuron_runs += 1
-        if sequences:
-            self._axis.check_sequence(spikes, name)
         # a neuron that runs over one step at a time has no time axis, whatever its shape looks like
         rank = spikes.dim() if sequences is False else None
-        self.streams.observe(key, spikes, rank, highest=1 if self._known_binary(key, module) else math.inf)
+        layout = self.streams.layout(key, spikes, rank)
+        if sequences:
+            self._check_sequence(name, spikes)
+        steps = self.streams.split(key, spikes, rank)
+        self.streams.observe(key, steps, highest=1 if self._known_binary(key, module) else math.inf)
         if self._maps is not None and name in self._maps:
-            self._maps.add(name, self._axis.split_images(spikes, rank, name), self._image_size)
+            if layout is not None and layout.in_parts:
+                shape = tuple(spikes.shape)
+                raise EnergyError(f"{name}: an output of shape {shape} has parts of images in a row and no map")
+            self._maps.add(name, steps, self._image_size)
         if self.origins is not None and self.flow is not None:
             self.origins.mark(spikes, Origin("spikes", (name,)))
             self.flow.neuron(list(inputs), output)
+
+    def _check_sequence(self, name: str, spikes: Tensor) -> None:
+        """EnergyError if the output of a multi-step neuron is not over T time steps."""
+        steps, shape = self._steps_per_call, tuple(spikes.shape)
+        merged = shape[0] == steps * self._batch_images and shape[1:2] != (self._batch_images,)
+        if shape[0] != steps and not merged:
+            raise EnergyError(f"{name} runs over {shape[0]} time steps, not {steps}; is time_steps = {steps} right?")
 
     def _known_binary(self, key: StreamKey, neuron: nn.Module) -> bool:
         """Whether a neuron declares itself `binary` and was so in the first batch, which then is not checked again."""
@@ -166,9 +187,9 @@ class Observer:
         result = emitted(output)
         self._look_for_nan(name, result)
         largest = result if isinstance(result, Tensor) and result.numel() > inputs[0].numel() else inputs[0]
-        self._overheads.add(name, op, largest, self._axis.images)
+        self._overheads.add(name, op, largest, self._batch_images)
         if op in SPIKE_COSTS:
-            self._spike_costs.observe(name, Call(op, 0, tuple(Stream(value, 0) for value in inputs)), self.origins)
+            self._spike_costs.observe(name, spike_cost(op, inputs), self.origins)
 
     def _look_for_nan(self, layer: str, output: Any) -> None:
         """Note NaN in an output of the first batch: a neuron that is fed with it is silent, and no operator may ever
@@ -176,6 +197,11 @@ class Observer:
         watched = isinstance(output, Tensor) and output.is_floating_point() and not output.is_meta
         if watched and self._images == 0 and not self._nan_in and bool(output.isnan().any()):
             self._nan_in = layer
+
+    def _ordered_layer(self, key: StreamKey) -> str:
+        """The layer of a stream if the order of its values matters; a silent one has none."""
+        counter = self.streams.counters.get(key)
+        return key.layer if counter is not None and any(counter.sums) else ""
 
     def result(self) -> Recording:
         """What was counted so far."""
@@ -196,4 +222,5 @@ class Observer:
             moments=self.streams.moments.moments(count_keys),
             unplaced=dict(self._unplaced),
             called=frozenset(self.call_sites.called),
+            assumed_order=tuple(dict.fromkeys(filter(None, map(self._ordered_layer, self.streams.layouts.guessed())))),
         )

@@ -34,15 +34,23 @@ class Stream:
 
 
 @dataclass(frozen=True)
+class Pairs:
+    """The pairs of non-zero elements that meet in a product. `count` maps them, value times value; its argument is the
+    highest value, and all values are whole numbers. `axes` says of each operand in which axis of the map each of its
+    axes is found, None for one that was summed over."""
+
+    count: Callable[[float], Tensor]
+    axes: tuple[tuple[int | None, ...], tuple[int | None, ...]]
+
+
+@dataclass(frozen=True)
 class Call:
-    """`macs` are those of the whole call. `pairs`, for a product of two activations, maps the pairs of non-zero
-    elements that meet, value times value, with the operands' leading axes; its argument is the highest value, and all
-    values are whole numbers."""
+    """`macs` are those of the whole call; `pairs` is there for a product of two activations."""
 
     op: str
     macs: int
     streams: tuple[Stream, ...]
-    pairs: Callable[[float], Tensor] | None = None
+    pairs: "Pairs | None" = None
     weight: Tensor | None = None  # of a convolution or linear layer
 
     @property
@@ -126,7 +134,11 @@ def product(left: Tensor, right: Tensor) -> Call:
         left, right = (side.cpu() if side.is_mps else side for side in (a, b))  # which has no float64
         return whole_sums(left, -2, highest) * whole_sums(right, -1, highest)
 
-    return Call("matmul", batch * n * k * m, streams, pairs)
+    last = max(a.dim(), b.dim()) - 2  # of the map, whose leading axes are aligned at the right
+    leading = [[last - axes + axis for axis in range(axes)] for axes in (a.dim() - 2, b.dim() - 2)]
+    of_left = (*leading[0], None, last) if left.dim() > 1 else (last,)
+    of_right = (*leading[1], last, None) if right.dim() > 1 else (last,)
+    return Call("matmul", batch * n * k * m, streams, Pairs(pairs, (of_left, of_right)))
 
 
 def einsum(equation: str, *operands: Tensor) -> Call | None:
@@ -147,7 +159,8 @@ def einsum(equation: str, *operands: Tensor) -> Call | None:
         left, right = (torch.einsum(f"{own}->{shared}", x.double()) for own, x in zip(names, here, strict=True))
         return left * right
 
-    return Call("einsum", macs, streams, pairs)
+    places = [tuple(shared.index(letter) if letter in shared else None for letter in name) for name in names]
+    return Call("einsum", macs, streams, Pairs(pairs, (places[0], places[1])))
 
 
 def _spelled(names: list[str], operands: Sequence[Tensor]) -> list[str]:

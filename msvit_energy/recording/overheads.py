@@ -1,5 +1,7 @@
 """Work beside the MACs: which modules do it, and how many elements they touch."""
 
+from collections.abc import Sequence
+
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.pooling import _AdaptiveAvgPoolNd, _AdaptiveMaxPoolNd, _AvgPoolNd, _MaxPoolNd
@@ -7,6 +9,7 @@ from torch.nn.modules.pooling import _AdaptiveAvgPoolNd, _AdaptiveMaxPoolNd, _Av
 from msvit_energy.profiles.operators import Overhead, stage_of
 from msvit_energy.recording.counts.call_counter import CallCounter
 from msvit_energy.recording.neurons import is_neuron
+from msvit_energy.recording.operator_calls import Call, Stream
 
 NORMS = (_BatchNorm, nn.LayerNorm, nn.GroupNorm)
 POOLS = (_MaxPoolNd, _AvgPoolNd, _AdaptiveAvgPoolNd, _AdaptiveMaxPoolNd)
@@ -23,6 +26,11 @@ def overhead_name(module: nn.Module) -> str | None:
         return "pooling"
     announced = getattr(module, "activation_op", None)
     return announced if isinstance(announced, str) and announced not in ("matmul", "neuron") else None
+
+
+def spike_cost(op: str, inputs: Sequence[Tensor]) -> Call:
+    """A mask or column sum as the call of an operator without synapses."""
+    return Call(op, 0, tuple(Stream(value, 0) for value in inputs))
 
 
 class OverheadCounter:

@@ -11,31 +11,29 @@ What is seen:
 The first forward is also followed function by function to learn where every input comes from (spike_lineage.py).
 """
 
-from collections.abc import Callable, Collection, Iterator
-from contextlib import contextmanager
+from collections.abc import Collection, Iterator
+from contextlib import ExitStack, contextmanager
 from types import TracebackType
 from typing import Any, Self
 
-import torch
 from torch import Tensor, nn
 
 from msvit_energy.recording.counts import integer_bounds
 from msvit_energy.recording.counts.tensor_stats import SHARING
 from msvit_energy.recording.firing_maps import FiringMaps
 from msvit_energy.recording.function_mode import FunctionObserver, Listener
+from msvit_energy.recording.hooks import listening
+from msvit_energy.recording.layouts import Layouts
 from msvit_energy.recording.neurons import is_neuron
 from msvit_energy.recording.observer import Observer
-from msvit_energy.recording.operator_calls import FUNCTIONS, has_own_weight, is_operator
-from msvit_energy.recording.overheads import overhead_name
+from msvit_energy.recording.operator_calls import FUNCTIONS
 from msvit_energy.recording.recording import Recording
 from msvit_energy.recording.state.model_state import RestState
-
-Hook = Callable[[nn.Module, list[Tensor], Any], None]  # module, input tensors, output
 
 
 class Recorder:
     """Hooks on a model for the length of a `with` block; on leaving they are gone and all neurons at rest. Run each
-    batch inside `batch(...)`; `result()` is what was seen so far. Nothing is written onto the model's modules.
+    batch inside `batch(...)`; `result()` is what was seen so far.
 
     `rest` is the model's state of rest, by default the present one; `steps_per_call` is 1 for a model that is called
     once per time step, by default T. `heads` are the layers that make the output, if not what the first batch shows.
@@ -55,24 +53,30 @@ class Recorder:
         self._rest = rest or RestState(model)
         self._observer = Observer(model, time_steps, steps_per_call or time_steps, maps, heads)
         self._observer.streams.stats.distrust(self._rest.tensors)
-        self._handles: list[Any] = []
+        self._hooks = ExitStack()
 
     def __enter__(self) -> Self:
         if self._maps is not None:
             self._maps.choose([name for name, module in self._model.named_modules() if is_neuron(module)])
-        for name, module in self._model.named_modules():
-            self._handles.append(module.register_forward_pre_hook(self._entering(name)))
-            for hook in self._hooks(name, module):
-                self._handles.append(module.register_forward_hook(_unobserved(hook), with_kwargs=True))
-            self._handles.append(module.register_forward_hook(self._leaving, always_call=True))
+        self._hooks.enter_context(listening(self._model, self._observer))
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        for handle in self._handles:
-            handle.remove()
+        self._hooks.close()
         self._rest.restore()
+
+    @contextmanager
+    def unhooked(self) -> Iterator[None]:
+        """Forwards of a `with` block are not observed."""
+        self._hooks.close()
+        yield
+        self._hooks.enter_context(listening(self._model, self._observer))
+
+    def place_by(self, layouts: Layouts) -> None:
+        """Take the layouts of all streams from these, in batches to come."""
+        self._observer.layouts = layouts
 
     @contextmanager
     def batch(self, inputs: Tensor, images: int) -> Iterator[None]:
@@ -99,33 +103,3 @@ class Recorder:
             listeners.setdefault(func, []).append(observer.streams.stats.note_shared)
         followed = [each.follow for each in (observer.origins, observer.flow) if each is not None]
         return FunctionObserver(listeners, followed)
-
-    def _hooks(self, name: str, module: nn.Module) -> Iterator[Hook]:
-        """What is reported when a module has run."""
-        observer = self._observer
-        if is_operator(module):
-            yield lambda module, inputs, output: observer.operator(name, module, inputs, output)
-        if is_operator(module) or has_own_weight(module):
-            yield lambda module, inputs, output: observer.bias(name, module, output)
-        if is_neuron(module):
-            yield lambda module, inputs, output: observer.neuron(name, module, inputs, output)
-        if (op := overhead_name(module)) is not None:
-            yield lambda module, inputs, output: observer.overhead(name, op, inputs, output)
-        if module is self._model:
-            yield lambda module, inputs, output: observer.output(output)
-
-    def _entering(self, name: str) -> Callable[[nn.Module, Any], None]:
-        return lambda module, args: self._observer.call_sites.enter(name, module)
-
-    def _leaving(self, module: nn.Module, args: Any, output: Any) -> None:
-        self._observer.call_sites.leave(module)
-
-
-def _unobserved(hook: Hook) -> Callable[..., None]:
-    """The hook as torch calls it; the torch functions that it calls are no part of the forward."""
-
-    def run(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> None:
-        with torch._C.DisableTorchFunction():
-            hook(module, [value for value in (*args, *kwargs.values()) if isinstance(value, Tensor)], output)
-
-    return run

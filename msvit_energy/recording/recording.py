@@ -14,7 +14,8 @@ class Recording:
     """What flowed through a model over `images` images; MACs are those of the hooks alone.
 
     `unplaced` are bare calls of operators whose tensors fit no image, with the MACs per image of the first batch;
-    `called` are the names of the modules that ran.
+    `called` are the names of the modules that ran. `assumed_order` are operators and neurons whose tensors have an axis
+    in an assumed order (Coverage).
     """
 
     images: int
@@ -25,6 +26,7 @@ class Recording:
     moments: Moments
     unplaced: Mapping[str, int]
     called: frozenset[str]
+    assumed_order: tuple[str, ...]
 
     @property
     def overhead_modules(self) -> list[str]:

@@ -10,9 +10,11 @@ from torch import Tensor
 from msvit_energy.profiles.operand import Operand
 from msvit_energy.profiles.operators import Operator, stage_of
 from msvit_energy.recording.counts.stream_counter import Observation
-from msvit_energy.recording.counts.streams import INPUT, StreamKey, Streams
+from msvit_energy.recording.counts.streams import Streams
+from msvit_energy.recording.layout import Layout
 from msvit_energy.recording.operator_calls import Call, Stream
 from msvit_energy.recording.spike_lineage import BLANK, OTHER, WEIGHT, Origin, Origins, merge
+from msvit_energy.recording.stream_key import INPUT, StreamKey
 
 ENCODED = ("input", "other")  # origins of what an entrance may encode
 
@@ -38,7 +40,7 @@ class CallCounter:
         self.layers: dict[str, Calls] = {}
         self._present: dict[str, Calls] = {}  # in the present batch
         self._final: dict[str, str] = {}  # of provisional layers in earlier batches
-        self._first_steps: dict[StreamKey, Tensor] = {}  # in the present batch
+        self._first_steps: dict[tuple[StreamKey, int], Tensor] = {}  # of each window in the present batch
         self._streams, self._reaching = streams, reaching
 
     def begin(self) -> None:
@@ -86,33 +88,51 @@ class CallCounter:
             self._present[layer] = Calls(call.op, streams)
         calls = self._present[layer]
         calls.macs += call.macs
+        pairs = self._layout_of_pairs(call, calls)
         seen = []
         for key in calls.streams:
             stream = call.streams[key.position]
             if origins is not None:
                 origin = origins.of(stream.values)
                 calls.origins[key] = merge([origin, calls.origins.get(key, origin)])
-            self._compare_steps(calls, key, stream, origins)
-            seen.append(self._streams.observe(key, stream.values, stream.rank, stream.reached))
-        if call.pairs is not None and len(seen) == 2:
-            self._observe_pairs(layer, call, calls, [each for each in seen if each is not None])
+            steps = self._streams.split(key, stream.values, stream.rank)
+            self._compare_steps(calls, key, stream, steps, origins)
+            seen.append(self._streams.observe(key, steps, stream.reached))
+        if pairs is not None:
+            self._observe_pairs(layer, call, calls, [each for each in seen if each is not None], pairs)
 
-    def _compare_steps(self, calls: Calls, key: StreamKey, stream: Stream, origins: Origins | None) -> None:
+    def _layout_of_pairs(self, call: Call, calls: Calls) -> Layout | None:
+        """The layout of the pairs that meet in a product, by that of its first operand that has images; None where
+        images cannot be told apart."""
+        if call.pairs is None or len(calls.streams) < 2:
+            return None
+        if self._streams.images == 1:
+            return Layout(())
+        for key, axes in zip(calls.streams, call.pairs.axes, strict=True):
+            layout = self._streams.layout(key, call.streams[key.position].values)
+            if layout is not None:
+                return layout.images_moved(axes)
+        return None
+
+    def _compare_steps(
+        self, calls: Calls, key: StreamKey, stream: Stream, steps: Tensor, origins: Origins | None
+    ) -> None:
         """Note whether a stream that comes from no neuron differs between time steps, until it does once."""
         layer = self._final.get(key.layer, key.layer)
         earlier, own = self.layers.get(layer, calls), key._replace(layer=layer)
         origin = earlier.origins.get(own, OTHER) if origins is None else origins.of(stream.values)
         if origin.what not in ENCODED or calls.varies.get(key) or earlier.varies.get(own) or stream.values.is_meta:
             return
-        steps = self._streams.split(stream.values, stream.rank, key)
-        first = self._first_steps.setdefault(key, steps[0].clone())
+        window = self._streams.window(key, self._streams.layout(key, stream.values, stream.rank))
+        first = self._first_steps.setdefault((key, window), steps[0].clone())
         calls.varies[key] = any(step.shape != first.shape or not torch.equal(step, first) for step in steps)
 
-    def _observe_pairs(self, layer: str, call: Call, calls: Calls, seen: list[Observation]) -> None:
+    def _observe_pairs(self, layer: str, call: Call, calls: Calls, seen: list[Observation], layout: Layout) -> None:
         unread = (0, math.inf, 1)  # nothing waits for a device
         bounds = [each.bounds.tolist() if each.bounds.is_cpu else unread for each in seen]
         if call.pairs is not None and bounds and all(whole for *_, whole in bounds):
-            self._streams.observe_pairs(layer, calls.streams, call.pairs(max(high for _, high, _ in bounds)))
+            met = call.pairs.count(max(high for _, high, _ in bounds))
+            self._streams.observe_pairs(layer, calls.streams, met, layout)
 
     def operands(self, layer: str) -> tuple[Operand, ...]:
         """The operands of a layer, none for one that was not called."""

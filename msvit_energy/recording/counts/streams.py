@@ -1,6 +1,7 @@
 """All streams of values of a recording: observed while a batch runs, counted once its numbers have arrived."""
 
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from itertools import accumulate, islice
 from typing import NamedTuple
@@ -14,21 +15,9 @@ from msvit_energy.profiles.operators import pairs_key
 from msvit_energy.recording.counts.moment_accumulator import MomentAccumulator
 from msvit_energy.recording.counts.stream_counter import Observation, StreamCounter, observe, to_cpu
 from msvit_energy.recording.counts.tensor_stats import TensorStatsCache
-from msvit_energy.recording.time_axis import TimeAxis
-
-INPUT, OUTPUT = "input", "output"
-
-
-class StreamKey(NamedTuple):
-    """A stream: an input of an operator or mask, by position, or the output of a neuron layer."""
-
-    layer: str
-    role: str  # INPUT or OUTPUT
-    position: int = 0
-
-    def __str__(self) -> str:
-        """For messages; of an input also how a profile names the operand."""
-        return f"{self.layer}#{self.position}" if self.role == INPUT else f"{self.layer} ({self.role})"
+from msvit_energy.recording.layout import Layout
+from msvit_energy.recording.layouts import Layouts
+from msvit_energy.recording.stream_key import INPUT, StreamKey
 
 
 class _Waiting(NamedTuple):
@@ -56,35 +45,50 @@ class Streams:
         self.moments = MomentAccumulator()
         self.stats = TensorStatsCache()  # of the tensors of the present batch
         self._pairs: dict[str, int] = {}
-        self._axis = TimeAxis(1, 1)
-        self._runs: dict[StreamKey, int] = {}  # in the present batch
+        self.layouts = Layouts(1)
+        self.images = 1  # in the present batch
+        self._calls: Counter[StreamKey] = Counter()  # likewise
+        self._runs: dict[StreamKey, int] = {}  # likewise
         self._waiting: list[_Waiting] = []
         self._waiting_pairs: list[_WaitingPairs] = []
 
-    def begin(self, axis: TimeAxis) -> None:
-        """Start a batch; what is left of one that failed is forgotten."""
-        self._axis = axis
+    def begin(self, layouts: Layouts, images: int) -> None:
+        """Start a batch of that many images; what is left of one that failed is forgotten."""
+        self.layouts, self.images = layouts, images
+        self._calls.clear()
         self._runs.clear()
         self.stats.clear()
         self._waiting.clear()
         self._waiting_pairs.clear()
 
-    def split(self, values: Tensor, rank: int | None, key: StreamKey) -> Tensor:
-        """A tensor of a stream as `[T or 1, B, ...]`."""
-        return self._axis.split(values, rank, key)
+    def layout(self, key: StreamKey, values: Tensor, rank: int | None = None) -> Layout | None:
+        """The layout of the tensor that comes next in a stream, None for one that belongs to no image; `rank` as for
+        Layouts."""
+        return self.layouts.layout(key, self._calls[key], values, self.images, rank)
+
+    def window(self, key: StreamKey, layout: Layout | None) -> int:
+        """Which part of each image the tensor handles that comes next in a stream, if it does not handle all time steps
+        of that part."""
+        call = self._calls[key]
+        return call if layout is not None and layout.has_time else self.layouts.window(key, call)
+
+    def split(self, key: StreamKey, values: Tensor, rank: int | None = None) -> Tensor:
+        """The tensor that comes next in a stream as `[T or 1, B, ...]`; EnergyError for one that belongs to no
+        image."""
+        return self.layouts.split(key, self._calls[key], values, self.images, rank)
 
     def observe(
         self,
         key: StreamKey,
-        values: Tensor,
-        rank: int | None = None,
+        steps: Tensor,
         reached: float | Tensor = 0,
         *,
         highest: float = math.inf,
     ) -> Observation | None:
-        """Observe a tensor of a stream, perhaps known to be whole numbers up to `highest`; `rank` as for TimeAxis,
-        `reached` as for the function. None on the meta device, where only shapes are noted."""
-        steps = self.split(values, rank, key)
+        """Observe the tensor that comes next in a stream, split as `[T or 1, B, ...]`, perhaps known to be whole
+        numbers up to `highest`; `reached` as for the function. None on the meta device, where only shapes are
+        noted."""
+        self._calls[key] += 1
         observation = None
         if not steps.is_meta:
             steps = steps.cpu() if steps.is_mps else steps  # which has no float64
@@ -92,9 +96,10 @@ class Streams:
         self._waiting.append(_Waiting(key, len(steps), steps.numel(), reached, observation))
         return observation
 
-    def observe_pairs(self, layer: str, operands: tuple[StreamKey, ...], pairs: Tensor) -> None:
-        """Observe the pairs that meet in a product of whole numbers, with the leading axes of its operands."""
-        met = self._axis.split(pairs, None, layer)
+    def observe_pairs(self, layer: str, operands: tuple[StreamKey, ...], pairs: Tensor, layout: Layout) -> None:
+        """Observe the pairs that meet in a product of whole numbers, a tensor of that layout."""
+        met = layout.split(pairs, self.layouts.steps, self.images)
+        assert met is not None
         self._waiting_pairs.append(_WaitingPairs(layer, operands, met.reshape(*met.shape[:2], -1).sum((0, 2))))
 
     def runs(self) -> Mapping[StreamKey, int]:
@@ -120,6 +125,8 @@ class Streams:
                 met = pairs.long().numpy()
                 self._pairs[layer] = self._pairs.get(layer, 0) + int(met.sum())
                 _add(counts, {pairs_key(layer): met})
+        if self.images > 1:
+            self.layouts.settle()
         self.moments.add(counts)
 
     def _count(
@@ -130,7 +137,8 @@ class Streams:
         steps = [each.steps for each, _ in observed]
         self._runs[key] = sum(steps)
         counts: dict[str, np.ndarray] = {}
-        for first, (each, numbers) in zip(first_runs(steps, time_steps), observed, strict=True):
+        outside = self.layouts.windows_outside(key)
+        for first, (each, numbers) in zip(first_runs(steps, time_steps, outside), observed, strict=True):
             counter.announce(first, each.steps, each.elements, each.reached)
             if numbers is None:
                 continue
@@ -155,14 +163,15 @@ def _add(counts: dict[str, np.ndarray], new: dict[str, np.ndarray]) -> None:
         counts[key] = counts[key] + numbers if key in counts else numbers
 
 
-def first_runs(steps: Sequence[int], time_steps: int) -> list[int]:
+def first_runs(steps: Sequence[int], time_steps: int, windows_outside: bool = False) -> list[int]:
     """The run, counted from 0, in which each tensor of a stream begins, by the `steps` in each of them.
 
-    What is called k times in each of T steps has T runs, each with what all its calls of that step were fed.
+    What is called k times in each of T steps has T runs, each with what all its calls of that step were fed; with
+    `windows_outside` all T steps of one call come before those of the next.
     """
     together, rest = divmod(sum(steps), time_steps)
     if all(length == time_steps for length in steps):
         return [0] * len(steps)
     if all(length == 1 for length in steps) and not rest:
-        return [number // together for number in range(len(steps))]
+        return [number % time_steps if windows_outside else number // together for number in range(len(steps))]
     return list(accumulate(steps, initial=0))[:-1]

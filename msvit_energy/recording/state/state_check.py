@@ -3,17 +3,17 @@
 import math
 import zlib
 from collections.abc import Callable
-from contextlib import AbstractContextManager
 from itertools import zip_longest
 from typing import Any, NamedTuple
 
 import torch
-from torch import Generator, Tensor, nn
+from torch import Tensor, nn
 
 from msvit_energy.errors import EnergyError
 from msvit_energy.recording.input_modes import InputMode, run
 from msvit_energy.recording.neurons import emitted, is_neuron
 from msvit_energy.recording.state.model_state import RestState
+from msvit_energy.recording.state.repeatable import generators, random_state_kept, same_kernels
 
 ROUNDING = 1e-4  # by how much sums of real numbers may differ
 
@@ -36,19 +36,20 @@ class Emission(NamedTuple):
 
 class StateCheck:
     """The first of some images `[B, ...]` goes through a model at rest when this object is made, and again in `check`;
-    all of them if the model refuses a single one. torch's generators start from the same state both times, and are left
-    as they were. Without neurons all layers are watched.
+    all of them if the model refuses a single one (`alone` is False). torch's generators start from the same state both
+    times, and are left as they were. Without neurons all layers are watched.
     """
 
     def __init__(self, model: nn.Module, images: Tensor, mode: InputMode, rest: RestState) -> None:
         self._model, self._images, self._mode, self._rest = model, images[:1].clone(), mode, rest
-        self._random = [generator.get_state() for generator in _generators(images.device)]
+        self._random = [generator.get_state() for generator in generators(images.device)]
+        self.alone = True
         try:
             self._before = self._emissions()
         except EnergyError:
             raise
         except Exception:  # perhaps for a state of another batch size
-            self._images = images.clone()
+            self.alone, self._images = False, images.clone()
             self._before = self._emissions()
 
     def check(self) -> None:
@@ -71,16 +72,13 @@ class StateCheck:
         watched = [(name, module) for name, module in named if is_neuron(module)]
         watched = watched or [(name, module) for name, module in named if not any(True for _ in module.children())]
         handles = [module.register_forward_hook(_noting(found, name, is_neuron(module))) for name, module in watched]
-        generators = _generators(self._images.device)
-        states = [generator.get_state() for generator in generators]
+        device = self._images.device
         try:
-            for generator, state in zip(generators, self._random, strict=True):
-                generator.set_state(state)
-            with self._rest.mode(), _same_kernels():
+            with random_state_kept(device), self._rest.mode(), same_kernels():
+                for generator, state in zip(generators(device), self._random, strict=True):
+                    generator.set_state(state)
                 run(self._model, self._images.clone(), self._mode)
         finally:
-            for generator, state in zip(generators, states, strict=True):
-                generator.set_state(state)
             for handle in handles:
                 handle.remove()
             self._rest.restore()
@@ -107,20 +105,3 @@ def _bits(values: Tensor) -> int:
 def _magnitude(values: Tensor) -> float:
     values = values.detach().cpu() if values.is_mps else values.detach()  # which has no float64
     return float(values.abs().sum(dtype=None if values.is_complex() else torch.float64))
-
-
-def _generators(device: torch.device) -> list[Generator]:
-    """The generators that random functions take by default, on the CPU and on a device."""
-    found = [torch.default_generator]
-    if device.type == "cuda":
-        index = torch.cuda.current_device() if device.index is None else device.index
-        found.append(torch.cuda.default_generators[index])
-    if device.type == "mps":
-        found.append(torch.mps._get_default_mps_generator())
-    return found
-
-
-def _same_kernels() -> AbstractContextManager[Any]:
-    """cuDNN takes the same kernels every time, so that the same image rounds in the same way."""
-    own = torch.backends.cudnn
-    return own.flags(enabled=own.enabled, benchmark=False, deterministic=True, allow_tf32=own.allow_tf32)

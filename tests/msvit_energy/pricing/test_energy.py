@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from msvit_energy import EnergyError, Profile, price
-from msvit_energy.pricing import protocols
+from msvit_energy.pricing import counting_rules, protocols
 from msvit_energy.pricing.energy import price_counts
 from msvit_energy.pricing.operation_counts import count
 from msvit_energy.pricing.protocol import QUESTIONS
@@ -139,11 +139,24 @@ def test_an_entry_that_a_protocol_leaves_out_has_no_operations() -> None:
         ("sdt", INTEGER, 0, 200),  # the non-zero share, 0.5
         ("sdt", HEAD, 400, 0),
         ("sdt", SPIKING_HEAD, 0, 100),
+        ("sdt:rate=mean", INTEGER, 0, 600),  # as integer-valued neurons are counted: 1.5 spikes each
+        ("sdt:rate=mean", BINARY, 0, 100),
+        ("appendix-c:rate=nonzero", INTEGER, 0, 200),
+        ("appendix-c:rate=nonzero", ENTRANCE, 100, 0),
+        ("syops", ENTRANCE, 400, 0),
+        ("syops", BINARY, 0, 100),
+        ("syops", INTEGER, 400, 0),
+        ("syops", PRODUCT, 0, 0),
+        ("syops", HEAD, 400, 0),
+        ("syops", SPIKING_HEAD, 0, 100),
+        ("spikingresformer", ENTRANCE, 0, 0),
+        ("spikingresformer", HEAD, 0, 0),
         ("ann", ENTRANCE, 100, 0),
         ("ann", INTEGER, 100, 0),
         ("ann", HEAD, 100, 0),
         ("ann", PRODUCT, 100, 0),
-        ("exact", ENTRANCE, 400, 0),
+        ("exact", ENTRANCE, 100, 0),
+        ("exact:first-layer=every-step", ENTRANCE, 400, 0),
         ("exact", HEAD, 400, 0),
     ],
 )
@@ -163,6 +176,12 @@ def test_exact_counts_events_instead_of_rates() -> None:
     assert report_of(integers, protocol="exact:integers=macs") == (190, 0)
     assert report_of(met, protocol="exact") == (0, 31)
     assert report_of(with_integers, protocol="exact") == (0, 80)
+    # of a product one operand is kept, the other all ones: not the pairs that meet
+    every = [report_of(one, protocol="spikingresformer") for one in (spikes, integers, with_integers)]
+    assert every == [(0, 96), (0, 580), (0, 80)]
+    kept = replace(met, operands=(operand("binary", 0.5), operand("binary", 0.25, events=50)))
+    assert report_of(kept, protocol="spikingresformer") == (0, 50)
+    assert report_of(replace(HEAD, role=""), protocol="spikingresformer") == (400, 0)
 
 
 def test_bias_is_an_operation_per_output_element_for_spikingformers_tool_alone() -> None:
@@ -172,8 +191,55 @@ def test_bias_is_an_operation_per_output_element_for_spikingformers_tool_alone()
     assert price(profile, "appendix-c").acs == price(profile, "spikformer").acs == 0.25 * 400
 
 
+def test_bias_of_a_linear_layer_on_tokens_is_an_operation_per_feature_and_step() -> None:
+    """5 tokens of 6 features to 8 at each of 4 steps, in 2 images: 4 x (5 x 6 x 8 + 8), and not 4 x 5 x 8 biases."""
+    tokens = replace(operand("binary", 0.25), elements=2 * 4 * 5 * 6, sums=(Fraction(15),) * 4)
+    linear = Operator("layer", "stage", "linear", "", 4 * 5 * 6 * 8, 4, (tokens,))
+    bias = Overhead("layer.bias", "stage", "bias", elements_per_image=4 * 5 * 8)
+    profile = Profile(2, 4, (linear,), overheads=(bias,))
+    for protocol in ("spikingformer-tool", "syops"):
+        assert price(profile, protocol).acs == 0.25 * 4 * (5 * 6 * 8 + 8)
+    assert price(Profile(2, 4, (linear,)), "syops").acs == 0.25 * 4 * 5 * 6 * 8
+
+
+def test_syops_counts_batch_norm_twice_and_neurons_once_for_each_element() -> None:
+    overheads = (
+        Overhead("norm", "stage", "batch_norm", 40),
+        Overhead("fire", "stage", "neuron_update", 30),
+        Overhead("pool", "stage", "pooling", 20),
+        Overhead("layer_norm", "stage", "normalisation", 10),
+    )
+    rows = price(Profile(1, 4, (BINARY,), overheads=overheads), "syops").rows
+    counted = {row.layer: (row.macs, row.acs) for row in rows}
+    assert counted == {"layer": (0, 100), "norm": (80, 0), "fire": (0, 30)}
+
+
+def product(layer: str, *operands: Operand) -> Operator:
+    """Of 100 MACs per run, T = 4."""
+    return replace(operator("matmul", "", *operands), layer=layer)
+
+
+def test_products_of_running_sums_count_at_three_rates() -> None:
+    """q 1/2, k 1/4, v 1/8: 1/2 + 1/4 + 1/4 = 1, and 1/8 + 1/8 + 1/4 = 1/2; k^T v first, 1/4 + 1/8 + 1/8 = 1/2, and
+    1/2 + 1/8 + 1/8 = 3/4. Elsewhere, or with numbers that are no product of the same module, the rate of the spikes."""
+    q, k, v = (operand("binary", rate) for rate in (0.5, 0.25, 0.125))
+    scores = operand("analog", 0.7, spikes=False)
+    operators = (
+        product("a.scores", q, k),
+        product("a.out", scores, v),
+        product("b.kv", k, v),
+        product("b.out", q, scores),
+        product("c.out", q, scores),
+    )
+    by_layer = {row.layer: row.acs for row in price(Profile(1, 4, operators), "appendix-c:products=spikezip").rows}
+    assert by_layer == {"a.scores": 400, "a.out": 200, "b.kv": 200, "b.out": 300, "c.out": 200}
+    assert price(Profile(1, 4, operators[:2])).acs == 100 + 50
+
+
 def test_column_sums_are_additions_for_sdt_and_masks_too_for_exact() -> None:
     added = replace(operand("binary", 0.25, nonzero=0.25), name="sum#0")
+    integers = Overhead("sum", "stage", "column_sum", 40, (operand("integer", 1.5, nonzero=0.5),))
+    assert [price(Profile(1, 4, (), overheads=(integers,)), text).acs for text in ("sdt", "sdt:rate=mean")] == [20, 60]
     gated = replace(operand("binary", 0.5, nonzero=0.5), name="mask#1")
     overheads = (
         Overhead("sum", "stage", "column_sum", 40, (added,)),
@@ -185,6 +251,21 @@ def test_column_sums_are_additions_for_sdt_and_masks_too_for_exact() -> None:
     assert price(profile, "appendix-c").rows == ()
 
 
+def test_exact_adds_up_once_what_is_the_same_at_all_time_steps() -> None:
+    """10 elements at a mean of 1/4, once or at four steps; spikes are spikes even where they never change."""
+    still = replace(operand("binary", 0.25, spikes=False), varies=False)
+    columns = {
+        "still": still,
+        "unobserved": replace(still, varies=None),
+        "spikes": replace(operand("binary", 0.25), varies=False),
+    }
+    counts = {}
+    for name, column in columns.items():
+        profile = Profile(1, 4, (), overheads=(Overhead("sum", "stage", "column_sum", 40, (column,)),))
+        counts[name] = [price(profile, text).acs for text in ("exact", "exact:first-layer=every-step")]
+    assert counts == {"still": [2.5, 10], "unobserved": [10, 10], "spikes": [10, 10]}
+
+
 def test_the_mean_rate_weights_inputs_by_their_elements() -> None:
     # 40 values of mean 0.25 and 120 of mean 1.5: (10 + 180) / 160 = 1.1875; the entrance and products are not in it
     wide = replace(INTEGER, layer="wide", operands=(replace(INTEGER.driver, elements=120, sums=(Fraction(45),) * 4),))
@@ -192,6 +273,9 @@ def test_the_mean_rate_weights_inputs_by_their_elements() -> None:
     rows = price(profile, "appendix-c-mean").to_frame().set_index("layer").acs
     assert rows[["b", "wide", "p"]].tolist() == [475, 475, 475]
     assert price(profile, "appendix-c-mean").macs == 100
+    # shares of non-zero values: 4 of 40, 20 of 120
+    shares = price(profile, "appendix-c-mean:rate=nonzero").to_frame().set_index("layer").acs
+    assert shares["b"] == pytest.approx(400 * (4 + 20) / 160, rel=1e-15)
 
 
 def test_lemaire_is_priced_from_the_estimate_alone() -> None:
@@ -224,8 +308,8 @@ def test_answers_are_there_when_python_drops_docstrings() -> None:
 
 
 def test_every_choice_of_options_is_priced() -> None:
-    assert len(all_choices()) == 12
-    assert len(set(all_choices())) == 12
+    assert len(all_choices()) == 20
+    assert len(set(all_choices())) == 20
 
 
 def test_unknown_names_are_answered_with_the_right_ones() -> None:
@@ -236,8 +320,8 @@ def test_unknown_names_are_answered_with_the_right_ones() -> None:
         EnergyError, match=r"has no option 'first-layer=twice'; its options: first-layer=once\|every-step"
     ):
         price(empty, protocol="appendix-c:first-layer=twice")
-    with pytest.raises(EnergyError, match="protocol sdt has no option 'a=b'; its options: none"):
-        price(empty, protocol="sdt:a=b")
+    with pytest.raises(EnergyError, match="protocol ann has no option 'a=b'; its options: none"):
+        price(empty, protocol="ann:a=b")
     with pytest.raises(EnergyError, match="unknown technology '7nm'; technologies: 45nm-fp16, 45nm-fp32, 45nm-int32"):
         price(empty, technology="7nm")
 
@@ -285,10 +369,7 @@ def test_damaged_price_tables_are_named(content: str, message: str, tmp_path: Pa
 def test_the_protocol_shown_to_contributors_is_a_protocol() -> None:
     text = (Path(__file__).parents[3] / "CONTRIBUTING.md").read_text()
     (code,) = re.findall(r"```python\n(.*?)```", text, flags=re.DOTALL)
-    namespace = {
-        name: getattr(protocols, name)
-        for name in ("Profile", "LayerOperations", "Operations", "Protocol", "ProtocolAnswers")
-    }
+    namespace = {**vars(counting_rules), **vars(protocols)}
     exec(textwrap.dedent(code), namespace)
     shown = namespace["NONZERO_ONLY"]
     assert "" not in shown.answers.by_question().values()

@@ -155,16 +155,8 @@ def called_step_by_step() -> Callable[..., Profile]:
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("batch", [1, 2, T])
 def test_five_ways_to_write_a_network_give_one_profile(
-    way: str,
-    own: bool,
-    images: bool,
-    frames: bool,
-    batch: int,
-    called_step_by_step: Callable[..., Profile],
-    request: pytest.FixtureRequest,
+    way: str, own: bool, images: bool, frames: bool, batch: int, called_step_by_step: Callable[..., Profile]
 ) -> None:
-    if (way, own, images, batch) == ("image", True, True, T):
-        request.applymarker(pytest.mark.xfail(strict=True, reason="four channels of four images are taken for T, B"))
     reference = called_step_by_step(own, images, frames)
     assert measured(way, data(frames, images), frames=frames, batch=batch, own=own, images=images) == reference
 
@@ -183,7 +175,6 @@ def test_how_a_network_with_time_within_wants_it_is_found(way: str, batch: int, 
     assert found.mode == InputMode(way, frames, T)
 
 
-@pytest.mark.xfail(strict=True, reason="tensors with time behind the images are not split yet")
 @pytest.mark.parametrize("frames", [False, True], ids=["still", "frames"])
 @pytest.mark.parametrize("images", [False, True], ids=["vectors", "images"])
 @pytest.mark.parametrize(("way", "batch"), WITHIN)

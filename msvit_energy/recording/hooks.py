@@ -1,0 +1,86 @@
+"""Forward hooks on all modules of a model, which report what runs to a listener."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from msvit_energy.recording.call_sites import CallSites
+from msvit_energy.recording.neurons import is_neuron
+from msvit_energy.recording.operator_calls import has_own_weight, is_operator
+from msvit_energy.recording.overheads import overhead_name
+
+
+class ForwardListener(Protocol):
+    """What learns of every module that has run."""
+
+    call_sites: CallSites
+
+    def operator(self, name: str, module: nn.Module, inputs: Sequence[Tensor], output: Tensor) -> None:
+        """A module that is an operator by itself has run."""
+
+    def bias(self, name: str, module: nn.Module, output: Tensor) -> None:
+        """A module that may add a bias to its output has run."""
+
+    def neuron(self, name: str, module: nn.Module, inputs: Sequence[Tensor], output: Any) -> None:
+        """A layer of spiking neurons has run."""
+
+    def overhead(self, name: str, op: str, inputs: Sequence[Tensor], output: Any) -> None:
+        """A module that costs something beside MACs has run."""
+
+    def output(self, output: Any) -> None:
+        """The model has given its output."""
+
+
+@contextmanager
+def listening(model: nn.Module, listener: ForwardListener) -> Iterator[None]:
+    """Hooks on all modules of a model that report to a listener; nothing is written onto the modules."""
+    handles: list[Any] = []
+    sites = listener.call_sites
+
+    def leaving(module: nn.Module, args: Any, output: Any) -> None:
+        sites.leave(module)
+
+    try:
+        for name, module in model.named_modules():
+            handles.append(module.register_forward_pre_hook(_entering(sites, name)))
+            for hook in _hooks(model, name, module, listener):
+                handles.append(module.register_forward_hook(_unobserved(hook), with_kwargs=True))
+            handles.append(module.register_forward_hook(leaving, always_call=True))
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+Hook = Callable[[nn.Module, list[Tensor], Any], None]  # module, input tensors, output
+
+
+def _hooks(model: nn.Module, name: str, module: nn.Module, listener: ForwardListener) -> Iterator[Hook]:
+    """What is reported when a module has run."""
+    if is_operator(module):
+        yield lambda module, inputs, output: listener.operator(name, module, inputs, output)
+    if is_operator(module) or has_own_weight(module):
+        yield lambda module, inputs, output: listener.bias(name, module, output)
+    if is_neuron(module):
+        yield lambda module, inputs, output: listener.neuron(name, module, inputs, output)
+    if (op := overhead_name(module)) is not None:
+        yield lambda module, inputs, output: listener.overhead(name, op, inputs, output)
+    if module is model:
+        yield lambda module, inputs, output: listener.output(output)
+
+
+def _entering(sites: CallSites, name: str) -> Callable[[nn.Module, Any], None]:
+    return lambda module, args: sites.enter(name, module)
+
+
+def _unobserved(hook: Hook) -> Callable[..., None]:
+    """The hook as torch calls it; the torch functions that it calls are no part of the forward."""
+
+    def run(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> None:
+        with torch._C.DisableTorchFunction():
+            hook(module, [value for value in (*args, *kwargs.values()) if isinstance(value, Tensor)], output)
+
+    return run
