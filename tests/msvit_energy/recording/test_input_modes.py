@@ -16,7 +16,7 @@ from msvit_energy.profiles.provenance import Provenance
 from msvit_energy.recording.input_modes import InputMode
 from msvit_energy.recording.mode_detection import find_mode
 from msvit_energy.recording.state.model_state import RestState
-from tests.support.foreign_models import numbers
+from tests.support.foreign_models import Forward, numbers
 
 T = 4
 WAYS = ("image", "time-first", "batch-first", "time-last", "step")
@@ -184,3 +184,25 @@ def test_time_within_a_network_changes_nothing(
     x = data(frames, images)
     found = measured(way, x, frames=frames, batch=batch, own=True, images=images, inside=True)
     assert found == called_step_by_step(True, images, frames)
+
+
+# A model may give logits for every step, with T where it has it
+
+
+@pytest.mark.parametrize("batch", [1, 2, T])
+@pytest.mark.parametrize("way", ["time-first", "batch-first", "time-last"])
+def test_logits_of_every_step_make_the_head(way: str, batch: int) -> None:
+    """By hand: the last layer gives 1 for the third class at every step, and nothing else."""
+    fire = neuron.IFNode(step_mode="m")
+    model = Forward(
+        lambda s, x: s.head(s.fire(s.a(x.movedim(AXES[way], 0)))).movedim(0, AXES[way]),
+        a=nn.Linear(6, 8),
+        fire=fire,
+        head=nn.Linear(8, 3),
+    )
+    model.head.weight.data, model.head.bias.data = torch.zeros(3, 8), torch.tensor([0.0, 0.0, 1.0])
+    labels = torch.tensor([2, 0, 2, 2])
+    batches = list(zip(data(False, False).split(batch), labels.split(batch), strict=True))
+    profile = msvit_energy.profile(model, batches, time_steps=T)
+    assert [operator.role for operator in profile.operators] == ["entrance", "head"]
+    assert (profile.labelled, profile.correct) == (4, 3)
