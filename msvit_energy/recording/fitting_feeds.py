@@ -248,14 +248,11 @@ class _Search:
 
     def _shows_steps(self, feed: str) -> bool | None:
         """Whether neurons show T steps in time and none over images; None if they show nothing."""
-        seen, (images, steps) = self._probe(feed), self._sizes
+        seen, steps = self._probe(feed), self._sizes.steps
         shown: bool | None = None
         for neuron, lengths in zip(self._examples(feed), self._lengths(feed), strict=True):
             calls = [] if isinstance(seen, Refusal) else seen.calls[neuron]
             times = 1 if isinstance(seen, Refusal) or seen.once(calls) else len(calls)
-            if images > 1 and images in lengths:
-                self._tried[feed] = OVER_IMAGES
-                return False
             if feed in SEQUENCES and (lengths or times > 1):
                 shown = steps in lengths or (not lengths and times % steps == 0)
             elif feed == "step":

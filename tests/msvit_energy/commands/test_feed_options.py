@@ -6,6 +6,8 @@ import pytest
 
 from msvit_energy import Profile
 from msvit_energy.profiles.provenance import InputOrigin
+from msvit_energy.workflows.measurement import DataOptions, measure
+from msvit_energy.workflows.model_loading import load_registered
 from tests.support.command_line import run
 
 NET = """
@@ -54,6 +56,13 @@ def test_what_is_said_by_hand_is_not_called_found(
     assert "fed:" not in capsys.readouterr().out
     fed = Profile.load("out/profile.json").provenance.input
     assert fed == InputOrigin("time-first", False, "given", "given", "given")
+
+
+def test_event_data_are_frames_whoever_measures() -> None:
+    loaded = load_registered(None, "msvit_digits_dvs", {}, ema=False, time_steps=None, seed=0, device="cpu")
+    options = DataOptions("digits-dvs", images=1)
+    fed = measure(loaded, options.open(loaded), options).provenance.input
+    assert fed == InputOrigin("image", True, "model", "given", "model")
 
 
 REFUSED = [

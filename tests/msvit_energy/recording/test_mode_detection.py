@@ -238,8 +238,12 @@ class Membrane(nn.Module):
 class Threshold(nn.Module):
     activation_op = "neuron"
 
+    def __init__(self, threshold: float = 1.0) -> None:
+        super().__init__()
+        self.threshold = threshold
+
     def forward(self, x: Tensor) -> Tensor:
-        return (x >= 1).to(x.dtype)
+        return (x >= self.threshold).to(x.dtype)
 
 
 class Unmarked(Membrane):
@@ -254,6 +258,47 @@ class Unmarked(Membrane):
 @pytest.mark.parametrize(("axis", "feed"), [(None, "step"), (0, "time-first"), (1, "batch-first")])
 def test_a_state_outside_of_the_neuron_is_seen(axis: int | None, feed: str, kind: type[Membrane]) -> None:
     assert found(mlp(lambda: kind(axis)), numbers(3, 28), 4).mode == InputMode(feed, False, 4)
+
+
+class Counting(nn.Module):
+    """A threshold on what a sum over the first axis gained, all at once; it goes on from the call before."""
+
+    def __init__(self, threshold: float = 1.0) -> None:
+        super().__init__()
+        self.sums, self.threshold = torch.zeros(()), Threshold(threshold)
+
+    def forward(self, x: Tensor) -> Tensor:
+        sums = self.sums + x.clamp(min=0).cumsum(0)
+        gained = sums.floor().diff(dim=0, prepend=(self.sums + 0 * x[:1]).floor())
+        self.sums = sums[-1]
+        return self.threshold(gained)
+
+
+def test_what_mixes_images_is_no_way_to_feed() -> None:
+    """Called with images, it remembers the call before as well, but counts over the images."""
+    assert found(mlp(Counting), numbers(3, 28), 4).mode == InputMode("time-first", False, 4)
+
+
+def test_a_model_that_hides_how_it_runs_is_to_be_fed_by_hand() -> None:
+    """It repeats the image, and what remembers is not the neuron."""
+
+    class Restarting(Counting):
+        def forward(self, x: Tensor) -> Tensor:
+            self.sums = torch.zeros(())
+            return super().forward(x)
+
+    model = Forward(lambda s, x: s.inner(x.expand(4, *x.shape)).mean(0), inner=mlp(Restarting))
+    with pytest.raises(EnergyError, match=r"^feed='image' and feed='step' both fit"):
+        found(model, numbers(3, 28), 4)
+    with pytest.raises(EnergyError, match="nothing says how many time steps"):
+        found(model, numbers(3, 28))
+    assert found(model, numbers(3, 28), 4, feed="image").mode == InputMode("image", False, 4)
+
+
+def test_neurons_that_never_fire_show_nothing() -> None:
+    message = r"^no way of feeding a batch of shape \[3, 28\] fits .*its neurons do not fire; pass feed=$"
+    with pytest.raises(EnergyError, match=message):
+        found(mlp(lambda: Counting(1e9)), numbers(3, 28), 4)
 
 
 def test_neurons_that_stay_silent_for_the_images_are_tried_with_others() -> None:
@@ -317,6 +362,13 @@ def test_probes_leave_nothing_behind() -> None:
         assert not any(module._forward_hooks or module._forward_pre_hooks for module in model.modules())
         assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
         assert vars(model[1]) == attributes
+
+
+@pytest.mark.parametrize("fire", [Fire, neuron.IFNode])
+def test_a_forward_that_writes_to_its_input_writes_to_copies(fire: Callable[[], nn.Module]) -> None:
+    model, batch = Forward(lambda s, x: sum(s.inner(x.mul_(2)) for _ in range(2)), inner=mlp(fire)), numbers(3, 28)
+    assert found(model, batch).mode == InputMode("image", False, 2)
+    assert torch.equal(batch, numbers(3, 28))
 
 
 @pytest.mark.parametrize(
