@@ -13,11 +13,13 @@ from itertools import count
 import torch
 from torch import Tensor, nn
 
+from msvit_energy.errors import EnergyError
 from msvit_energy.recording.mode_probes import IMAGES, STEPS, Arguments, Probe, Prober, Refusal, Sizes
 from msvit_energy.recording.neuron_alone import NeuronAlone, random_pairs
 
 SEQUENCES = ("time-first", "batch-first", "time-last")
 OVER_IMAGES = "its neurons run over the images of a batch"
+NOT_OVER_STEPS = "its neurons do not run over its time steps"
 
 
 @dataclass(frozen=True)
@@ -31,10 +33,9 @@ class Fit:
     tried: dict[str, Refusal | str] = field(default_factory=dict)
 
     @property
-    def refused(self) -> list[Refusal]:
-        """All refusals, if there is nothing else."""
-        found = [outcome for outcome in self.tried.values() if isinstance(outcome, Refusal)]
-        return found if len(found) == len(self.tried) else []
+    def all_refused(self) -> bool:
+        """Whether the model refused everything that was tried."""
+        return bool(self.tried) and all(isinstance(outcome, Refusal) for outcome in self.tried.values())
 
 
 def fitting_feeds(
@@ -52,8 +53,8 @@ def fitting_feeds(
     if it refuses everything on one image at a time, or on that many.
     """
     kept = Fit()
-    for sizes, refused in _sizes({*frames.shape[1:], *avoided}, steps, batch_size):
-        if refused and not kept.refused:
+    for sizes, last_resort in _sizes({*frames.shape[1:], *avoided}, steps, batch_size):
+        if last_resort and not kept.all_refused:
             continue
         found = _Search(prober, frames, feeds, sizes, steps).fit()
         if found.feeds:
@@ -104,7 +105,13 @@ class _Search:
         self._left: list[str] = []  # ways that values do not rule out
 
     def fit(self) -> Fit:
-        """Judge all ways."""
+        """Judge all ways. EnergyError if nothing fits since the model does not come back to the state of rest."""
+        found = self._fit()
+        if not found.feeds and self._prober.unknown:
+            self._check_rest()
+        return found
+
+    def _fit(self) -> Fit:
         call = self._one_call
         loops = call is not None and call.steps != 1 and not call.over_images and "image" in self._feeds
         if call is not None and loops and call.steps is not None:
@@ -128,14 +135,28 @@ class _Search:
     def _probe(self, feed: str) -> Probe | Refusal:
         """A probe in which frames alternate."""
         if feed not in self._probes:
-            first, second = next(self._stimuli())
-            images, steps = (torch.arange(size, device=first.device) for size in self._sizes)
-            odd = (images.unsqueeze(1) + steps.unsqueeze(0)) % 2 == 1
-            grid = torch.where(odd.view(*self._sizes, *[1] * first.dim()), second, first)
-            self._probes[feed] = seen = self._prober.probe(feed, grid)
+            self._probes[feed] = seen = self._prober.probe(feed, self._grid)
             if isinstance(seen, Refusal):
                 self._tried[feed] = seen
         return self._probes[feed]
+
+    @cached_property
+    def _grid(self) -> Tensor:
+        first, second = next(self._stimuli())
+        images, steps = (torch.arange(size, device=first.device) for size in self._sizes)
+        odd = (images.unsqueeze(1) + steps.unsqueeze(0)) % 2 == 1
+        return torch.where(odd.view(*self._sizes, *[1] * first.dim()), second, first)
+
+    def _check_rest(self) -> None:
+        """EnergyError if a probe that ran before gives something else now."""
+        for feed, seen in self._probes.items():
+            again = self._prober.probe(feed, self._grid)
+            if not isinstance(seen, Refusal) and (isinstance(again, Refusal) or seen.outputs != again.outputs):
+                raise EnergyError(
+                    "the same images give another output in every forward: a state leaks from one to the next; pass "
+                    "reset=, a callable that puts the model to rest (reset=lambda: net.reset()), to "
+                    "msvit_energy.profile"
+                )
 
     @cached_property
     def _one_call(self) -> _OneCall | None:
@@ -206,7 +227,7 @@ class _Search:
         steps = 1 if feed == "step" else self._sizes.steps
         fits = all(length % steps == 0 for length in lengths) and all(n % self._sizes.steps == 0 for n in times)
         if not fits or (lengths and steps not in lengths) or not seen.calls:
-            self._tried.setdefault(feed, f"its neurons do not run {self._sizes.steps} steps of {self._sizes.steps}")
+            self._tried.setdefault(feed, NOT_OVER_STEPS)
             return False
         return True
 
@@ -258,7 +279,7 @@ class _Search:
             elif feed == "step":
                 shown = not lengths and (self._alone(feed, neuron).keeps_state() or shown)
             if shown is False:
-                self._tried[feed] = f"its neurons do not run {steps} steps of {steps}"
+                self._tried[feed] = NOT_OVER_STEPS
                 return False
         return shown
 

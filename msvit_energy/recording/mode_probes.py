@@ -68,6 +68,11 @@ class Probe:
         self.functions = self.functions if self.started else 0
         self.started = True
 
+    @property
+    def outputs(self) -> list[list[tuple[tuple[int, ...], float]]]:
+        """Shapes of what each layer gave, and digests where values are compared."""
+        return [[(call.shape, call.digest) for call in calls] for calls in self.calls.values()]
+
     def once(self, calls: list[Call]) -> bool:
         """Whether a layer ran once, or once for each of several operators, which use each weight once and feed it from
         memory of their own."""

@@ -20,8 +20,9 @@ class NeuronAlone:
 
     def __init__(self, neuron: nn.Module, given: Arguments, rest: RestState) -> None:
         self._neuron, self._given, self._rest = neuron, given, rest
-        values = given.args[0] if given.args else None
-        self._input = values if isinstance(values, Tensor) and values.is_floating_point() else torch.empty(0)
+        self._input = torch.empty(0)
+        if given.args and isinstance(given.args[0], Tensor) and given.args[0].dim():
+            self._input = given.args[0] if given.args[0].is_floating_point() else self._input
 
     @property
     def shape(self) -> tuple[int, ...]:

@@ -347,6 +347,21 @@ def test_the_refusal_of_the_forward_that_got_furthest_is_shown() -> None:
     assert isinstance(error.value.__cause__, RuntimeError)
 
 
+def test_a_state_that_leaks_is_said_to_be_the_reason() -> None:
+    class Leaking(Fire):
+        kept: Any = 0.0
+
+        def forward(self, x: Tensor) -> Tensor:
+            known = isinstance(Leaking.kept, Tensor) and Leaking.kept.shape == x.shape
+            self.potential = Leaking.kept if known else 0.0
+            spikes = super().forward(x)
+            Leaking.kept = self.potential
+            return spikes
+
+    with pytest.raises(EnergyError, match=r"a state leaks from one to the next; pass reset=, a callable"):
+        found(mlp(Leaking), numbers(3, 28).abs(), 4)
+
+
 def test_probes_leave_nothing_behind() -> None:
     class Counted(Fire):
         def forward(self, x: Tensor) -> Tensor:
