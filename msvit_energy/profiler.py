@@ -119,9 +119,7 @@ def profile(
         with probing(model, mode.steps_per_call) as probe:
             leaks = StateCheck(model, first[0], mode, rest)
         layouts = find_layouts(model, image, mode, rest, probe.streams if leaks.alone else None)
-        with Recorder(
-            model, mode.time_steps, rest, steps_per_call=mode.steps_per_call, maps=maps, heads=_names(head)
-        ) as recorder:
+        with Recorder(model, mode, rest, maps=maps, heads=_names(head)) as recorder:
             recorder.place_by(layouts)
             alone = len(first[0]) == 1
             for inputs, known in chain([first], stream):

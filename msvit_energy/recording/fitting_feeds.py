@@ -5,7 +5,7 @@ neurons emit for one image does not depend on another image, but at one step on 
 """
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import count
@@ -73,7 +73,9 @@ def _sizes(avoided: set[int], steps: int | None, batch_size: int | None) -> Iter
     times = first(3, steps)
     images = first(2, times, steps)
     yield Sizes(images, times), False
-    yield Sizes(first(2, times, steps, images), times), False  # a T of the model's own may be the first
+    avoided = avoided | {images, times}  # the model's own T may be one of them
+    others = first(3, steps)
+    yield Sizes(first(2, others, steps), others), False
     if batch_size is None:
         return
     if steps is not None and steps > 1 and steps not in avoided:
@@ -141,13 +143,10 @@ class _Search:
         seen = self._probe("image")
         if isinstance(seen, Refusal):
             return None
-        images, ran = self._sizes.images, self._ran(seen)
-        if images > 1 and any(steps % images == 0 for steps in ran.values()):
-            first = next(self._stimuli())[0]
-            single = self._prober.probe("image", first.expand(1, 1, *first.shape))
-            if isinstance(single, Refusal) or self._ran(single) != ran:
-                self._tried["image"] = self._tried["step"] = OVER_IMAGES
-                return _OneCall(None, over_images=True)
+        ran = self._ran(seen)
+        if self._run_over_images(ran):
+            self._tried["image"] = self._tried["step"] = OVER_IMAGES
+            return _OneCall(None, over_images=True)
         if not ran or (set(ran.values()) == {1} and (self._prober.neurons or self._images_in_front())):
             return _OneCall(1)
         uses = max(seen.weight_uses.values(), default=1)
@@ -156,6 +155,18 @@ class _Search:
             return _OneCall(uses)
         over_time = all(calls[0].sequence for calls in seen.calls.values()) and least > 1
         return _OneCall(least if over_time and multiple == least else None)
+
+    def _run_over_images(self, ran: Mapping[nn.Module, int]) -> bool:
+        """Whether layers ran more steps in a call the more images it had; a probe of one image says it, where T does
+        not."""
+        images = self._sizes.images
+        if images == 1 or all(steps % images for steps in ran.values()):
+            return False
+        if self._steps is not None and any(steps % self._steps for steps in ran.values()):
+            return True
+        first = next(self._stimuli())[0]
+        single = self._prober.probe("image", first.expand(1, 1, *first.shape))
+        return isinstance(single, Refusal) or self._ran(single) != ran
 
     def _ran(self, seen: Probe) -> dict[nn.Module, int]:
         """The steps that each layer ran, as far as its kind and calls tell."""
@@ -179,11 +190,11 @@ class _Search:
 
     def _may_carry_steps(self) -> bool:
         """Whether all outputs in one call with images may be over T, by their shape."""
-        images, steps = self._sizes.images, self._steps or 1
-        fronts = ((steps, images), (images, steps))
-        return steps > 1 and all(
-            shape[:1] == (steps * images,) or (len(shape) > 2 and shape[:2] in fronts) for shape in self._shapes()
-        )
+        images, steps, shapes = self._sizes.images, self._steps or 1, self._shapes()
+        in_front = all(shape[:2] == (steps, images) or shape[:1] == (steps * images,) for shape in shapes)
+        behind = all(shape[:2] == (images, steps) for shape in shapes)
+        one_more = any(len(shape) > self._frames.dim() for shape in shapes)  # axis than a batch of images
+        return steps > 1 and (in_front or (behind and one_more))
 
     def _counts_fit(self, feed: str) -> bool:
         """Whether neurons of known libraries run T steps or a multiple; those over sequences at least once just T."""
@@ -203,13 +214,20 @@ class _Search:
         """With layers of no known kind; `single` is the feed of a model that runs over one step in a call."""
         left = [feed for feed in (*single, *SEQUENCES) if feed in self._feeds and self._counts_fit(feed)]
         shown = {feed: self._shows_steps(feed) for feed in left}
-        self._left = [feed for feed in left if shown[feed] is not False]
+        self._left = [feed for feed in left if shown[feed] is None]
+        fits = [feed for feed in left if shown[feed]]
         for number, (first, second) in enumerate(self._stimuli()):
+            if number == 0 or not self._prober.fired:
+                fits = [feed for feed in fits if not self._images_mix(feed, first, second)]
+        for first, second in () if fits else self._stimuli():
             self._left = [feed for feed in self._left if not self._images_mix(feed, first, second)]
-            fits = [feed for feed in self._left if shown[feed] and number]
-            fits = fits or [f for f in self._left if self._prober.interplay(f, STEPS, self._sizes, first, second)]
+            fits = [f for f in self._left if self._prober.interplay(f, STEPS, self._sizes, first, second)]
             if fits:
-                return Fit(tuple(self._different(fits)))
+                break
+        if fits and self._own_steps() == self._sizes.steps:  # which may be no T of the probe
+            return Fit(tried=self._tried | dict.fromkeys(fits, "its neurons may run over steps of their own"))
+        if fits:
+            return Fit(tuple(self._different(fits)))
         if single and "image" in self._feeds and (own_steps := self._own_steps()) is not None:
             return Fit(("image",), own_steps)
         return Fit(tried=self._tried)
@@ -230,14 +248,11 @@ class _Search:
 
     def _shows_steps(self, feed: str) -> bool | None:
         """Whether neurons show T steps in time and none over images; None if they show nothing."""
-        seen, (images, steps) = self._probe(feed), self._sizes
+        seen, steps = self._probe(feed), self._sizes.steps
         shown: bool | None = None
         for neuron, lengths in zip(self._examples(feed), self._lengths(feed), strict=True):
             calls = [] if isinstance(seen, Refusal) else seen.calls[neuron]
             times = 1 if isinstance(seen, Refusal) or seen.once(calls) else len(calls)
-            if images > 1 and images in lengths:
-                self._tried[feed] = OVER_IMAGES
-                return False
             if feed in SEQUENCES and (lengths or times > 1):
                 shown = steps in lengths or (not lengths and times % steps == 0)
             elif feed == "step":
@@ -305,6 +320,8 @@ class _Search:
     def _stimuli(self) -> Iterator[tuple[Tensor, Tensor]]:
         """Pairs of images: given ones, then random ones."""
         first = self._frames[0]
-        others = [frame for frame in self._frames[1:] if not torch.equal(frame, first)]
-        yield first, (others or [first.flip(-1) if first.dim() else first])[0]
+        flipped = first.flip(-1) if first.dim() else first
+        second = next((other for other in (*self._frames[1:], flipped) if not torch.equal(other, first)), None)
+        if second is not None or not first.is_floating_point():
+            yield first, flipped if second is None else second
         yield from random_pairs(first)

@@ -67,16 +67,15 @@ def run(model: nn.Module, inputs: Tensor, mode: InputMode) -> Tensor | None:
     return logits_in(output, len(inputs), mode)
 
 
-def logits_in(output: Any, images: int, mode: InputMode | None = None) -> Tensor | None:
+def logits_in(output: Any, images: int, mode: InputMode) -> Tensor | None:
     """Logits `[B, classes]` of that many images in what a model gives; None if that is no such thing. Models trained
-    with TET give `[T, B, classes]`, or with T where they want it in their input."""
+    with TET give them for every step, with T where they want it in their input, in front, or behind the images."""
     output = emitted(output)
     if not isinstance(output, Tensor):
         return None
-    axis = 0 if mode is None else TIME_AXES.get(mode.feed, 0)
-    if mode is not None and axis and output.dim() == 3:
-        by_time = output.movedim(axis, 0)
-        output = by_time if by_time.shape[:2] == (mode.time_steps, images) else output
+    if output.dim() == 3:
+        by_time = [output.movedim(axis, 0) for axis in (TIME_AXES.get(mode.feed, 0), 0, 1)]
+        output = next((each for each in by_time if each.shape[:2] == (mode.time_steps, images)), output)
     if output.dim() == 3 and output.shape[1] == images:
         output = output.mean(0)
     return output if output.dim() == 2 and len(output) == images else None

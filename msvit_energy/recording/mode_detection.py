@@ -188,10 +188,11 @@ def _nothing_fits(readings: Mapping[str, Fit], batch: Tensor) -> EnergyError:
             f"no way of feeding a batch of shape {_shape(batch)} fits ({ways}): {'; '.join(reasons)}; pass feed="
         )
     furthest = max(refusals, key=lambda refusal: refusal.functions)
-    text = " ".join(str(furthest.error).split())
+    text = " ".join(str(furthest.error).split())[:300]
     error = EnergyError(
         f"the model refuses batches of shape {_shape(batch)} however they are fed ({ways}); called with "
-        f"{list(furthest.shape)} it raises {type(furthest.error).__name__}: {text}; do the images have the right size?"
+        f"{list(furthest.shape)} it raises {type(furthest.error).__name__}: {text}; check the size of the images, or "
+        "pass frames= and time_steps="
     )
     error.__cause__ = furthest.error
     return error

@@ -21,6 +21,7 @@ from msvit_energy.recording.state.repeatable import repeatable
 
 IMAGES, STEPS = 0, 1  # axes of a grid of frames, `[B, T, ...]`
 ROUNDING = 1e-10  # of sums in float64, relative
+PERIOD = 997  # after which the weights of places repeat
 
 
 class Sizes(NamedTuple):
@@ -54,12 +55,18 @@ class Arguments(NamedTuple):
 @dataclass
 class Probe:
     """What one forward showed: calls of neurons, or of all layers where none is known, how often operators used each
-    weight, and how many torch functions ran."""
+    weight, and how many torch functions the model ran."""
 
     calls: dict[nn.Module, list[Call]] = field(default_factory=dict)
     arguments: dict[nn.Module, Arguments] = field(default_factory=dict)
     weight_uses: Counter[int] = field(default_factory=Counter)
     functions: int = 0
+    started: bool = False
+
+    def start(self, *_: Any) -> None:
+        """The model starts to run: functions that arranged its input do not count."""
+        self.functions = self.functions if self.started else 0
+        self.started = True
 
     def once(self, calls: list[Call]) -> bool:
         """Whether a layer ran once, or once for each of several operators, which use each weight once and feed it from
@@ -96,6 +103,7 @@ class Prober:
         batch = grid[:, 0] if feed == "image" else grid
         seen = Probe()
         handles = [module.register_forward_hook(self._noting(seen), with_kwargs=True) for module in self.watched]
+        handles.append(self._model.register_forward_pre_hook(seen.start))
         try:
             with self.rest.mode(), repeatable(grid.device), self._watching(seen):
                 run(self._model, batch.clone(), mode)
@@ -156,8 +164,12 @@ def _add_up(same: Call, changed: Call, one: Call, other: Call) -> bool:
 
 
 def _sums(values: Tensor) -> tuple[float, float, float]:
-    """The sum of values, the one weighted by their places, and that of its magnitudes."""
+    """The sum of values, the one weighted by their places, and that of their magnitudes."""
     values = values.detach().cpu() if values.is_mps else values.detach()  # which has no float64
-    wide = (torch.view_as_real(values) if values.is_complex() else values).double().flatten().nan_to_num()
-    weighted = wide * torch.arange(len(wide), dtype=wide.dtype, device=wide.device).cos()
-    return float(wide.sum()), float(weighted.sum()), float(weighted.abs().sum())
+    values = torch.view_as_real(values) if values.is_complex() else values
+    flat = (values if values.is_floating_point() else values.double()).flatten().nan_to_num()
+    whole = len(flat) // PERIOD * PERIOD
+    columns = flat[:whole].view(-1, PERIOD).sum(0, dtype=torch.float64)
+    columns[: len(flat) - whole] += flat[whole:]
+    weights = torch.arange(PERIOD, dtype=columns.dtype, device=columns.device).cos()
+    return float(columns.sum()), float(columns @ weights), float(flat.abs().sum(dtype=torch.float64))
