@@ -106,7 +106,7 @@ def _by_probes(prober: Prober, batch: Tensor, asked: _Asked) -> FoundMode:
     steps, steps_from = asked.steps, asked.steps_from
     if not asked.frames:
         feeds: Sequence[str] = ("image", "step", *SEQUENCES) if asked.feed == "auto" else (asked.feed,)
-        readings["images"] = images = fitting_feeds(prober, batch[:SAMPLES], feeds, steps, batch_size=len(batch))
+        readings["images"] = images = _of_images(prober, batch, feeds, steps)
         if steps is None:
             steps, steps_from = (images.own_steps, "loop") if images.feeds == ("image",) else (None, "default")
             steps, steps_from = (steps, steps_from) if steps or images.keeps_state else (1, "default")
@@ -133,6 +133,20 @@ def _by_probes(prober: Prober, batch: Tensor, asked: _Asked) -> FoundMode:
             f"the model runs over {fit.own_steps} time steps by itself, not {steps}; pass time_steps = {fit.own_steps}"
         )
     return asked.found(feed, reading == "frames", steps, steps_from, "probes")
+
+
+def _of_images(prober: Prober, batch: Tensor, feeds: Sequence[str], steps: int | None) -> Fit:
+    """With a batch as images. A model that takes an axis of theirs, such as tokens, for time has no T of its own."""
+    images = batch[:SAMPLES]
+    found = fitting_feeds(prober, images, feeds, steps, batch_size=len(batch))
+    for axis, length in enumerate(images.shape[1:], start=1):
+        if found.feeds == ("image",) and found.own_steps == length > 1 and len(feeds) > 1:
+            shorter = fitting_feeds(prober, images.narrow(axis, 0, length - 1), ("image",), None)
+            if shorter.own_steps == length - 1:
+                others = [feed for feed in feeds if feed != "image"]
+                handed = fitting_feeds(prober, images, others, steps, batch_size=len(batch))
+                return handed if handed.feeds else found
+    return found
 
 
 def _axes_of(steps: int | None, batch: Tensor) -> tuple[int, ...]:
