@@ -6,7 +6,7 @@ from torch import nn
 from msvit_energy.profiler import profile_of
 from msvit_energy.profiles.coverage import Coverage
 from msvit_energy.profiles.profile import Profile
-from msvit_energy.recording.input_modes import InputMode, run
+from msvit_energy.recording.feeding.input_modes import InputMode, run
 from msvit_energy.recording.recorder import Recorder
 
 

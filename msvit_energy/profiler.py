@@ -16,12 +16,12 @@ from msvit_energy.errors import EnergyError
 from msvit_energy.profiles.coverage import Coverage
 from msvit_energy.profiles.profile import Profile
 from msvit_energy.profiles.provenance import InputOrigin, ModelOrigin, Provenance
-from msvit_energy.recording import input_modes
+from msvit_energy.recording.feeding import input_modes
+from msvit_energy.recording.feeding.input_modes import Feed, InputMode, time_steps_set
+from msvit_energy.recording.feeding.mode_detection import FoundMode, find_mode
 from msvit_energy.recording.firing_maps import FiringMaps
-from msvit_energy.recording.input_modes import Feed, InputMode, time_steps_set
-from msvit_energy.recording.layout_probe import find_layouts, probing
+from msvit_energy.recording.layouts.layout_probe import find_layouts, probing
 from msvit_energy.recording.memory_estimate import estimate
-from msvit_energy.recording.mode_detection import FoundMode, find_mode
 from msvit_energy.recording.recorder import Recorder
 from msvit_energy.recording.recording import Recording
 from msvit_energy.recording.state.model_state import RestState

@@ -13,10 +13,10 @@ from msvit_energy.recording.counts.call_counter import CallCounter
 from msvit_energy.recording.counts.stream_counter import BINARY
 from msvit_energy.recording.counts.streams import Streams
 from msvit_energy.recording.data_flow import DataFlow
+from msvit_energy.recording.feeding.input_modes import InputMode, logits_in
 from msvit_energy.recording.firing_maps import FiringMaps
-from msvit_energy.recording.input_modes import InputMode, logits_in
-from msvit_energy.recording.layout import Layout
-from msvit_energy.recording.layouts import Layouts
+from msvit_energy.recording.layouts.layout import Layout
+from msvit_energy.recording.layouts.layout_search import Layouts
 from msvit_energy.recording.neurons import emitted, takes_sequences
 from msvit_energy.recording.operator_calls import Call, described, of_module
 from msvit_energy.recording.overheads import SPIKE_COSTS, OverheadCounter, spike_cost

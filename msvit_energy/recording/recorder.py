@@ -20,11 +20,11 @@ from torch import Tensor, nn
 
 from msvit_energy.recording.counts import integer_bounds
 from msvit_energy.recording.counts.tensor_stats import SHARING
+from msvit_energy.recording.feeding.input_modes import InputMode
 from msvit_energy.recording.firing_maps import FiringMaps
 from msvit_energy.recording.function_mode import FunctionObserver, Listener
 from msvit_energy.recording.hooks import listening
-from msvit_energy.recording.input_modes import InputMode
-from msvit_energy.recording.layouts import Layouts
+from msvit_energy.recording.layouts.layout_search import Layouts
 from msvit_energy.recording.neurons import is_neuron
 from msvit_energy.recording.observer import Observer
 from msvit_energy.recording.operator_calls import FUNCTIONS

@@ -10,8 +10,8 @@ from torch import Tensor, nn
 from msvit.data import Samples
 from msvit.folding import fold_batch_norm
 from msvit_energy.precision import fired, flips
-from msvit_energy.recording import input_modes
-from msvit_energy.recording.mode_detection import find_mode
+from msvit_energy.recording.feeding import input_modes
+from msvit_energy.recording.feeding.mode_detection import find_mode
 from msvit_energy.recording.state.model_state import RestState
 from msvit_energy.workflows.model_loading import LoadedModel
 

@@ -18,8 +18,8 @@ from msvit_energy.errors import EnergyError
 from msvit_energy.profiles.image_indices import write_ranges
 from msvit_energy.profiles.merge import merge
 from msvit_energy.profiles.provenance import Provenance, command_line
+from msvit_energy.recording.feeding.mode_detection import stated_time_steps
 from msvit_energy.recording.firing_maps import FiringMaps
-from msvit_energy.recording.mode_detection import stated_time_steps
 from msvit_energy.workflows.model_loading import LoadedModel
 from msvit_energy.workflows.progress import Progress, no_progress
 

@@ -7,7 +7,7 @@ from msvit.neuron import compile_neurons
 from msvit_energy import Profile
 from msvit_energy.errors import EnergyError
 from msvit_energy.profiles.firing_maps import Example
-from msvit_energy.recording import input_modes
+from msvit_energy.recording.feeding import input_modes
 from msvit_energy.recording.firing_maps import FiringMaps
 from msvit_energy.workflows import firing_maps
 from msvit_energy.workflows.fast_inference import speed_up

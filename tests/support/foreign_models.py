@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from msvit_energy import Profile
-from msvit_energy.recording.mode_detection import find_mode
+from msvit_energy.recording.feeding.mode_detection import find_mode
 from msvit_energy.recording.neurons import emitted
 from msvit_energy.recording.state.model_state import RestState
 

@@ -15,8 +15,8 @@ from msvit_energy.profiles.operators import pairs_key
 from msvit_energy.recording.counts.moment_accumulator import MomentAccumulator
 from msvit_energy.recording.counts.stream_counter import Observation, StreamCounter, observe, to_cpu
 from msvit_energy.recording.counts.tensor_stats import TensorStatsCache
-from msvit_energy.recording.layout import Layout
-from msvit_energy.recording.layouts import Layouts
+from msvit_energy.recording.layouts.layout import Layout
+from msvit_energy.recording.layouts.layout_search import Layouts
 from msvit_energy.recording.stream_key import INPUT, StreamKey
 
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from msvit_energy.errors import EnergyError
-from msvit_energy.recording.input_modes import InputMode, run
+from msvit_energy.recording.feeding.input_modes import InputMode, run
 from msvit_energy.recording.neurons import emitted, is_neuron
 from msvit_energy.recording.state.model_state import RestState
 from msvit_energy.recording.state.repeatable import generators, random_state_kept, same_kernels

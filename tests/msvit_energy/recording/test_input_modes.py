@@ -13,8 +13,8 @@ from torch import Tensor, nn
 import msvit_energy
 from msvit_energy import Profile
 from msvit_energy.profiles.provenance import Provenance
-from msvit_energy.recording.input_modes import InputMode
-from msvit_energy.recording.mode_detection import find_mode
+from msvit_energy.recording.feeding.input_modes import InputMode
+from msvit_energy.recording.feeding.mode_detection import find_mode
 from msvit_energy.recording.state.model_state import RestState
 from tests.support.foreign_models import Forward, numbers
 

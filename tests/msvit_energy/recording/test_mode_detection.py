@@ -13,8 +13,8 @@ from torch import Tensor, nn
 import msvit_energy
 from msvit_energy import EnergyError
 from msvit_energy.profiles.provenance import InputOrigin
-from msvit_energy.recording.input_modes import InputMode
-from msvit_energy.recording.mode_detection import FoundMode, find_mode
+from msvit_energy.recording.feeding.input_modes import InputMode
+from msvit_energy.recording.feeding.mode_detection import FoundMode, find_mode
 from msvit_energy.recording.state.model_state import RestState
 from tests.msvit_energy.recording.test_input_modes import Fire, FireOver
 from tests.support.foreign_models import Forward, numbers, with_weights

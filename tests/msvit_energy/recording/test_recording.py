@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 import msvit_energy
-from msvit_energy.recording.input_modes import InputMode
+from msvit_energy.recording.feeding.input_modes import InputMode
 from msvit_energy.recording.recorder import Recorder
 from msvit_energy.recording.state.model_state import RestState
 

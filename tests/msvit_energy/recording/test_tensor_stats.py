@@ -20,7 +20,7 @@ from msvit_energy.recording.counts.tensor_stats import (
     tensor_stats,
     whole_sums,
 )
-from msvit_energy.recording.input_modes import InputMode
+from msvit_energy.recording.feeding.input_modes import InputMode
 from msvit_energy.recording.recorder import Recorder
 
 MANY = 3 * PART + 1234  # several parts and a piece of one

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from msvit_energy.errors import EnergyError
-from msvit_energy.recording.layout import Layout, by_size
+from msvit_energy.recording.layouts.layout import Layout, by_size
 from msvit_energy.recording.stream_key import OUTPUT, StreamKey
 
 GOLDEN = (5**0.5 - 1) / 2  # its multiples have fractions that do not repeat

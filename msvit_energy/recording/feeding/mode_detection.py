@@ -7,9 +7,9 @@ from typing import Literal
 from torch import Tensor, nn
 
 from msvit_energy.errors import EnergyError
-from msvit_energy.recording.fitting_feeds import SEQUENCES, Fit, fitting_feeds
-from msvit_energy.recording.input_modes import OWN_T, InputMode, check
-from msvit_energy.recording.mode_probes import Prober, Refusal
+from msvit_energy.recording.feeding.fitting_feeds import SEQUENCES, Fit, fitting_feeds
+from msvit_energy.recording.feeding.input_modes import OWN_T, InputMode, check
+from msvit_energy.recording.feeding.mode_probes import Prober, Refusal
 from msvit_energy.recording.state.model_state import RestState
 
 IN_FRONT = "frames with T in front"
@@ -140,7 +140,7 @@ def _of_images(prober: Prober, batch: Tensor, feeds: Sequence[str], steps: int |
     images = batch[:SAMPLES]
     found = fitting_feeds(prober, images, feeds, steps, batch_size=len(batch))
     for axis, length in enumerate(images.shape[1:], start=1):
-        if found.feeds == ("image",) and found.own_steps == length > 1 and len(feeds) > 1:
+        if steps is not None and found.feeds == ("image",) and found.own_steps == length > 1 and len(feeds) > 1:
             shorter = fitting_feeds(prober, images.narrow(axis, 0, length - 1), ("image",), None)
             if shorter.own_steps == length - 1:
                 others = [feed for feed in feeds if feed != "image"]

@@ -12,8 +12,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, UntypedStorage, nn
 
+from msvit_energy.recording.feeding.input_modes import InputMode, run
 from msvit_energy.recording.function_mode import FunctionObserver
-from msvit_energy.recording.input_modes import InputMode, run
 from msvit_energy.recording.neurons import emitted, is_neuron, takes_sequences
 from msvit_energy.recording.operator_calls import FUNCTIONS, described
 from msvit_energy.recording.state.model_state import RestState

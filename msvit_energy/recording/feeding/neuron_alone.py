@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch import Tensor, nn
 
-from msvit_energy.recording.mode_probes import Arguments
+from msvit_energy.recording.feeding.mode_probes import Arguments
 from msvit_energy.recording.neurons import emitted
 from msvit_energy.recording.state.model_state import RestState
 from msvit_energy.recording.state.repeatable import repeatable

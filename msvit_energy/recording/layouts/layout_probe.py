@@ -10,10 +10,10 @@ from torch import Tensor, nn
 
 from msvit_energy.meta_tensors import ShapesOnly, with_values
 from msvit_energy.recording.call_sites import CallSites
+from msvit_energy.recording.feeding.input_modes import InputMode, own_steps_changed, run
 from msvit_energy.recording.function_mode import FunctionObserver
 from msvit_energy.recording.hooks import listening
-from msvit_energy.recording.input_modes import InputMode, own_steps_changed, run
-from msvit_energy.recording.layouts import Layouts, Seen, SeenStreams
+from msvit_energy.recording.layouts.layout_search import Layouts, Seen, SeenStreams
 from msvit_energy.recording.neurons import emitted
 from msvit_energy.recording.operator_calls import FUNCTIONS, Call, described, of_module
 from msvit_energy.recording.overheads import SPIKE_COSTS, spike_cost
