@@ -17,6 +17,7 @@ from msvit_energy.profiles.coverage import Coverage
 from msvit_energy.profiles.profile import Profile
 from msvit_energy.profiles.provenance import InputOrigin, ModelOrigin, Provenance
 from msvit_energy.recording.feeding import input_modes
+from msvit_energy.recording.feeding.batches import read_batch
 from msvit_energy.recording.feeding.input_modes import Feed, InputMode, time_steps_set
 from msvit_energy.recording.feeding.mode_detection import FoundMode, find_mode
 from msvit_energy.recording.firing_maps import FiringMaps
@@ -27,8 +28,6 @@ from msvit_energy.recording.recording import Recording
 from msvit_energy.recording.state.model_state import RestState
 from msvit_energy.recording.state.state_check import StateCheck
 from msvit_energy.recording.weights_hash import weights_hash
-
-Batch = Tensor | tuple[Tensor, Tensor]
 
 
 @dataclass
@@ -55,11 +54,12 @@ class Labels:
 
 def profile(
     model: nn.Module,
-    batches: Iterable[Batch],
+    batches: Iterable[Any],
     *,
     time_steps: int | None = None,
     feed: Feed = "auto",
     frames: bool | None = None,
+    input_key: str | int | None = None,
     classes: int | None = None,
     lemaire: int = 0,
     maps: FiringMaps | None = None,
@@ -70,7 +70,8 @@ def profile(
     reset: Callable[[], object] | None = None,
     head: str | Collection[str] | None = None,
 ) -> Profile:
-    """Profile `model` on `batches` of images or (images, labels); labels below 0 mean unknown.
+    """Profile `model` on `batches` of images or (images, labels); labels below 0 mean unknown. Images are a tensor, an
+    array or a list of PIL images; a batch may also be a longer tuple or a dict.
 
     - `time_steps`: T; by default that of the model (an attribute, or its own loop over time) or of the data; without
       neurons 1. A model with an attribute `time_steps` is set to the given T for the measurement.
@@ -78,6 +79,7 @@ def profile(
       "batch-first", "time-last", or "step" (called T times); "auto" finds out from small batches.
     - `frames`: whether a batch carries T, `[B, T, ...]`; else it is images, which are repeated. None finds out, where
       an axis is as long as T.
+    - `input_key`: of batches that are dicts or tuples, where the images are, if not under a usual name or in front.
     - `classes`: classes of the labels, which count only if the model has as many outputs.
     - `lemaire`: so many images also go one by one through SpikingJelly's estimate after Lemaire et al.
     - `maps`: filled with the rates of single layers.
@@ -106,7 +108,7 @@ def profile(
     origin = _with_weights(Provenance.of(provenance or {}), model)
     labels = Labels(classes)
     single: list[Tensor] = []
-    stream = _batches(model, batches)
+    stream = _batches(model, batches, input_key)
     first = next(stream, None)
     if first is None:
         raise EnergyError("no images to profile")
@@ -201,13 +203,13 @@ def _check_format(model: nn.Module) -> None:
         )
 
 
-def _batches(model: nn.Module, batches: Iterable[Batch]) -> Iterator[tuple[Tensor, Tensor | None]]:
+def _batches(model: nn.Module, batches: Iterable[Any], key: str | int | None) -> Iterator[tuple[Tensor, Tensor | None]]:
     """Copies of the images on the model's device and in its number format, and their labels. A forward may write to its
     input, and the caller may want the images again."""
     anchor = next(model.parameters(), torch.empty(0))
     ahead = anchor.is_cuda  # from pinned memory a copy overlaps with what the GPU does
     for batch in batches:
-        inputs, labels = (batch, None) if isinstance(batch, Tensor) else batch
+        inputs, labels = read_batch(batch, key)
         number_format = anchor.dtype if inputs.is_floating_point() else inputs.dtype
         yield inputs.to(anchor.device, number_format, non_blocking=ahead, copy=True), labels
 

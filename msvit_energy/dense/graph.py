@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from msvit_energy.dense.autograd_functions import FUNCTION, REDUCING, follows_from_inputs, name_of, operators_of
+from msvit_energy.dense.traced_output import traceable_output
 from msvit_energy.dense.written_products import WrittenProducts, written_products
 from msvit_energy.meta_tensors import ShapesOnly
 
@@ -224,7 +225,7 @@ def trace(model: nn.Module, inputs: Tensor, listed: Collection[str], neurons: Co
     analysis.set_op_handle("aten::baddbmm", added_product_macs)
     analysis.set_op_handle("aten::_convolution_mode", padded_convolution_macs)
     analysis.set_op_handle("aten::einsum", einsum_macs)
-    with torch.no_grad(), _hooks_taken_back(model):
+    with torch.no_grad(), _hooks_taken_back(model), traceable_output(model):
         inclusive = {
             name: sum(int(counts[op]) for op in MAC_OPERATORS)
             for name, counts in analysis.by_module_and_operator().items()

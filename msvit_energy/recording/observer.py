@@ -14,6 +14,7 @@ from msvit_energy.recording.counts.stream_counter import BINARY
 from msvit_energy.recording.counts.streams import Streams
 from msvit_energy.recording.data_flow import DataFlow
 from msvit_energy.recording.feeding.input_modes import InputMode, logits_in
+from msvit_energy.recording.feeding.model_output import output_tensor
 from msvit_energy.recording.firing_maps import FiringMaps
 from msvit_energy.recording.layouts.layout import Layout
 from msvit_energy.recording.layouts.layout_search import Layouts
@@ -145,7 +146,7 @@ class Observer:
         """The model has given its output."""
         if self.flow is not None:
             logits = logits_in(output, self._batch_images, self._mode)
-            self.flow.output(None if logits is None else emitted(output))
+            self.flow.output(None if logits is None else output_tensor(output))
 
     def neuron(self, name: str, module: nn.Module, inputs: Sequence[Tensor], output: Any) -> None:
         """A layer of spiking neurons has run."""

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from msvit_energy.errors import EnergyError
-from msvit_energy.recording.neurons import emitted
+from msvit_energy.recording.feeding.model_output import output_tensor
 
 Feed = Literal["auto", "image", "time-first", "batch-first", "time-last", "step", "sequence"]
 FEEDS = ("auto", "image", "time-first", "batch-first", "time-last", "step")
@@ -63,15 +63,15 @@ def run(model: nn.Module, inputs: Tensor, mode: InputMode) -> Tensor | None:
     A model that is called T times gets copies, as a forward may write to its input; one that takes a `state` is handed
     the one it returned. The logits are the mean over T.
     """
-    output = torch.stack(_stepwise(model, inputs, mode)) if mode.feed == "step" else model(mode.arranged(inputs))
+    output = _stepwise(model, inputs, mode) if mode.feed == "step" else model(mode.arranged(inputs))
     return logits_in(output, len(inputs), mode)
 
 
 def logits_in(output: Any, images: int, mode: InputMode) -> Tensor | None:
     """Logits `[B, classes]` of that many images in what a model gives; None if that is no such thing. Models trained
     with TET give them for every step, with T where they want it in their input, in front, or behind the images."""
-    output = emitted(output)
-    if not isinstance(output, Tensor):
+    output = output_tensor(output)
+    if output is None:
         return None
     if output.dim() == 3:
         by_time = [output.movedim(axis, 0) for axis in (TIME_AXES.get(mode.feed, 0), 0, 1)]
@@ -81,18 +81,19 @@ def logits_in(output: Any, images: int, mode: InputMode) -> Tensor | None:
     return output if output.dim() == 2 and len(output) == images else None
 
 
-def _stepwise(model: nn.Module, inputs: Tensor, mode: InputMode) -> list[Tensor]:
+def _stepwise(model: nn.Module, inputs: Tensor, mode: InputMode) -> Tensor | None:
+    """`[T, ...]`; None if the model does not give a tensor of one shape at every step."""
     takes_state = "state" in inspect.signature(model.forward).parameters
     outputs, state = [], None
     for step in range(mode.time_steps):
         fresh = mode.arranged(inputs, step)
         result = model(fresh, state) if takes_state else model(fresh)
-        if takes_state:
-            state = result[1]
-        outputs.append(emitted(result))
-        if not isinstance(outputs[-1], Tensor):
-            raise EnergyError(f"the model returns a {type(outputs[-1]).__name__} at every step, not a tensor first")
-    return outputs
+        if takes_state and not (isinstance(result, list | tuple) and len(result) > 1):
+            raise EnergyError(f"the model takes a state, but returns a {type(result).__name__}, not (output, state)")
+        state = result[1] if takes_state else None
+        outputs.append(output_tensor(result))
+    found = [output for output in outputs if output is not None and output.shape == getattr(outputs[0], "shape", None)]
+    return torch.stack(found) if len(found) == len(outputs) else None
 
 
 @contextmanager
