@@ -78,17 +78,20 @@ def _folder(folder: Path, input_size: tuple[int, int, int]) -> Samples:
         raise ModelError(
             f"unknown data set {str(folder)!r}; data sets: {', '.join(NAMES)}, or an existing folder of images; {named}"
         )
-    from msvit.data.images import ImageFolder, evaluation
+    from msvit.data.images import ImageFolder, colours_changed, evaluation
 
-    mean, std = normalisation(input_size[0])
-    images = ImageFolder(folder, evaluation(input_size, IMAGENET_MEAN, IMAGENET_STD), MODES[input_size[0]])
+    channels = input_size[0]
+    mean, std = normalisation(channels)
+    images = ImageFolder(folder, evaluation(input_size, IMAGENET_MEAN, IMAGENET_STD), MODES[channels])
+    changed = colours_changed(images)
     return Samples(
         dataset=images,
         name=str(folder),
         split="folder",
         classes=len(images.classes),
         input_size=input_size,
-        preprocessing=f"bicubic resize, centre crop, mean {tuple(mean)}, std {tuple(std)}",
+        preprocessing=f"{changed and changed + ', '}bicubic resize, centre crop, mean {tuple(mean)}, std {tuple(std)}",
+        note=f"{changed}: the model takes {channels} channel{'s' * (channels > 1)}" if changed else "",
     )
 
 

@@ -42,6 +42,18 @@ class ImageFolder(LabelledDataset):
         return (image if self.transform is None else self.transform(image)), label
 
 
+def colours_changed(images: ImageFolder) -> str:
+    """What is done to the colours of a folder's images, by its first one; empty if nothing."""
+    try:
+        with Image.open(images.files[0][0]) as file:
+            grey = Image.getmodebase(file.mode) == "L"
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):  # it is refused when it is reached
+        return ""
+    if grey == (images.mode == "L"):
+        return ""
+    return "grey images as RGB" if grey else "RGB images as grey"
+
+
 def open_train_val(root: Path, split: str, transform: Callable[[Any], Any] | None = None) -> ImageFolder:
     """`root/train` or, for "test", `root/val`; ModelError unless both have the same class folders."""
     parts = {"train": root / "train", "test": root / "val"}

@@ -35,7 +35,7 @@ def traceable_output(model: nn.Module) -> Iterator[None]:
 
 
 def tensors_in(value: Any) -> list[Tensor]:
-    """All tensors in lists, tuples, dicts and attributes of objects."""
+    """All tensors in lists, tuples and dicts, or of an object its attributes that are tensors."""
     if isinstance(value, Tensor):
         return [value]
     if isinstance(value, Mapping):
@@ -43,5 +43,5 @@ def tensors_in(value: Any) -> list[Tensor]:
     elif isinstance(value, list | tuple):
         inside = value
     else:
-        inside = vars(value).values() if hasattr(value, "__dict__") and not isinstance(value, type | nn.Module) else ()
+        inside = [each for each in getattr(value, "__dict__", {}).values() if isinstance(each, Tensor)]
     return [tensor for each in inside for tensor in tensors_in(each)]

@@ -1,6 +1,7 @@
 """Measure a loaded model on the images that were asked for, and say where the profile comes from."""
 
 import os
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
@@ -73,6 +74,8 @@ def measure(
 ) -> Profile:
     """Profile the model; `how` goes to `msvit_energy.profile`. Several processes share the images."""
     how.setdefault("frames", source.frames)
+    if source.note:
+        print(f"{source.name}: {source.note}", file=sys.stderr)
     keep_memory()  # every batch needs the same again
     with progress("profiling", len(source)) as advance:
         measured = profile_together(

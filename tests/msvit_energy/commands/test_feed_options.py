@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from msvit_energy import Profile
 from msvit_energy.profiles.provenance import InputOrigin
@@ -84,3 +85,29 @@ def test_what_fits_in_no_way_is_one_line(
     assert printed.err.count("\n") == 1
     assert message in printed.err
     assert printed.out == ""
+@pytest.mark.parametrize(
+    ("mode", "channels", "line", "words"),
+    [
+        ("L", 3, "images: grey images as RGB: the model takes 3 channels\n", "grey images as RGB, bicubic resize"),
+        ("P", 1, "images: RGB images as grey: the model takes 1 channel\n", "RGB images as grey, bicubic resize"),
+        ("RGBA", 3, "", "bicubic resize"),
+        ("LA", 1, "", "bicubic resize"),
+    ],
+)
+def test_images_with_other_colours_are_converted_and_a_line_says_it(
+    mode: str,
+    channels: int,
+    line: str,
+    words: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    Path("images").mkdir()
+    for number in (0, 120, 240):
+        Image.new(mode, (32, 32), (number,) * len(Image.new(mode, (1, 1)).getbands())).save(f"images/{number}.png")
+    made = ["--model", "fed_net:make", "--model-args", f'{{"mode": "m", "channels": {channels}}}']
+    data = ["--data", "images", "--input-size", f"{channels}x32x32", "--time-steps", "2"]
+    assert run(monkeypatch, "profile", *made, *data, "--out", "out") == 0
+    assert capsys.readouterr().err == line
+    described = Profile.load("out/profile.json").provenance.data
+    assert described is not None and described.preprocessing.startswith(words)
