@@ -23,6 +23,7 @@ from msvit_energy.recording.feeding.mode_detection import FoundMode, find_mode
 from msvit_energy.recording.firing_maps import FiringMaps
 from msvit_energy.recording.layouts.layout_probe import find_layouts, probing
 from msvit_energy.recording.memory_estimate import estimate
+from msvit_energy.recording.model_parameters import parameters_of
 from msvit_energy.recording.recorder import Recorder
 from msvit_energy.recording.recording import Recording
 from msvit_energy.recording.state.model_state import RestState
@@ -99,11 +100,13 @@ def profile(
     generators differ, and are taken for a state that leaks from batch to batch.
 
     Images go to the model's device and number format. The model comes back as it was: mode, hooks, T, states at rest.
-    Works under `inference_mode` and `no_grad` alike. Raises EnergyError for no images, a model in bfloat16, NaN inside
+    Works under `inference_mode` and `no_grad` alike. Raises EnergyError for what the
+    model raises, no images, a model of torch.jit or in bfloat16, NaN inside
     the network, tensors that do not fit T, a state that leaks from batch to batch, or where T is unknown, no way of
     feeding fits, or several do and give different numbers.
     """
     _check(time_steps, feed, lemaire)
+    _check_scripted(model)
     _check_format(model)
     origin = _with_weights(Provenance.of(provenance or {}), model)
     labels = Labels(classes)
@@ -167,7 +170,7 @@ def profile_of(
         moments=recording.moments,
         labelled=labels.known,
         correct=labels.correct,
-        parameters=sum(weights.numel() for weights in model.parameters() if not is_lazy(weights)),
+        parameters=sum(weights.numel() for weights in parameters_of(model) if not is_lazy(weights)),
         provenance=provenance or Provenance(),
     )
 
@@ -191,11 +194,21 @@ def _check(time_steps: int | None, feed: str, lemaire: int) -> None:
     input_modes.check(feed)
 
 
+def _check_scripted(model: nn.Module) -> None:
+    """EnergyError for modules that torch.jit compiled."""
+    for name, module in model.named_modules():
+        if isinstance(module, torch.jit.ScriptModule):
+            raise EnergyError(
+                f"{name or 'the model'} is a {type(module).__name__} of torch.jit, whose inside cannot be observed; "
+                "profile the Python module that it was made from"
+            )
+
+
 def _check_format(model: nn.Module) -> None:
     """EnergyError for bfloat16, by the weights or by autocast."""
-    device = next(model.parameters(), torch.empty(0)).device.type
+    device = next(parameters_of(model), torch.empty(0)).device.type
     autocast = torch.is_autocast_enabled(device) and torch.get_autocast_dtype(device) == torch.bfloat16
-    if autocast or any(weights.dtype == torch.bfloat16 for weights in model.parameters()):
+    if autocast or any(weights.dtype == torch.bfloat16 for weights in parameters_of(model)):
         where = "runs under autocast to" if autocast else "is in"
         raise EnergyError(
             f"the model {where} bfloat16, which rounds membranes to 8 bits, so that other neurons fire, and sums of "
@@ -206,7 +219,7 @@ def _check_format(model: nn.Module) -> None:
 def _batches(model: nn.Module, batches: Iterable[Any], key: str | int | None) -> Iterator[tuple[Tensor, Tensor | None]]:
     """Copies of the images on the model's device and in its number format, and their labels. A forward may write to its
     input, and the caller may want the images again."""
-    anchor = next(model.parameters(), torch.empty(0))
+    anchor = next(parameters_of(model), torch.empty(0))
     ahead = anchor.is_cuda  # from pinned memory a copy overlaps with what the GPU does
     for batch in batches:
         inputs, labels = read_batch(batch, key)
@@ -269,5 +282,5 @@ def _never_called(model: nn.Module, recording: Recording) -> tuple[str, ...]:
     return tuple(
         name
         for name, module in model.named_modules()
-        if name not in recording.called and any(True for _ in module.parameters(recurse=False))
+        if name not in recording.called and any(weights is not None for weights in module._parameters.values())
     )

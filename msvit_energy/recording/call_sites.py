@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
+from msvit_energy.recording.model_parameters import parameters_of
 from msvit_energy.recording.operator_calls import Call, has_own_weight, is_operator
 
 
@@ -50,7 +51,7 @@ class CallSites:
         self._steps = steps_per_call
         self._model = model
         self._modules = frozenset(name for name, _ in model.named_modules())
-        known = (tensor for tensor in (*model.parameters(), *model.buffers()) if not is_lazy(tensor))
+        known = (tensor for tensor in (*parameters_of(model), *model.buffers()) if not is_lazy(tensor))
         self._weights = {_storage(tensor) for tensor in known}
         self._stack: list[RunningModule] = []
         self._runs: dict[str, list[RunningModule]] = {}  # of each module in the present batch

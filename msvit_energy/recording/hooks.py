@@ -11,6 +11,7 @@ from msvit_energy.recording.call_sites import CallSites
 from msvit_energy.recording.neurons import is_neuron
 from msvit_energy.recording.operator_calls import has_own_weight, is_operator
 from msvit_energy.recording.overheads import overhead_name
+from msvit_energy.recording.vmap import refuse_vmap
 
 
 class ForwardListener(Protocol):
@@ -80,6 +81,7 @@ def _unobserved(hook: Hook) -> Callable[..., None]:
     """The hook as torch calls it; the torch functions that it calls are no part of the forward."""
 
     def run(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> None:
+        refuse_vmap()
         with torch._C.DisableTorchFunction():
             hook(module, [value for value in (*args, *kwargs.values()) if isinstance(value, Tensor)], output)
 

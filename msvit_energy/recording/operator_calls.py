@@ -19,6 +19,7 @@ from torch.nn.modules.conv import _ConvNd
 
 from msvit_energy.recording.counts.tensor_stats import whole_sums
 from msvit_energy.recording.fanout import reach, reached_on_axis, written_on_axis
+from msvit_energy.recording.vmap import refuse_vmap
 
 UNCHANGED = ("torch.nn.", "spikingjelly.")  # where forwards apply the formula of their class
 
@@ -354,7 +355,8 @@ FUNCTIONS: Mapping[Any, Callable[..., Call | tuple[Call, ...] | None]] = {
 
 def described(func: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> tuple[Call, ...]:
     """What a call of one of FUNCTIONS does; nothing where its arguments cannot be read, which leaves its MACs to
-    fvcore as unknown."""
+    fvcore as unknown. EnergyError inside of `torch.vmap`."""
+    refuse_vmap()
     try:
         found = FUNCTIONS[func](*args, **kwargs)
     except (TypeError, RuntimeError, ValueError):

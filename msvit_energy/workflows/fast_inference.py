@@ -12,6 +12,7 @@ from msvit.folding import fold_batch_norm
 from msvit_energy.precision import fired, flips
 from msvit_energy.recording.feeding import input_modes
 from msvit_energy.recording.feeding.mode_detection import find_mode
+from msvit_energy.recording.model_parameters import parameters_of
 from msvit_energy.recording.state.model_state import RestState
 from msvit_energy.workflows.model_loading import LoadedModel
 
@@ -21,7 +22,7 @@ def speed_up(loaded: LoadedModel, source: Samples, batch_size: int, how: Mapping
     warnings say so, with the share of neuron outputs that differ on the first batch. `how` are time_steps, feed and
     frames as for profile."""
     model = loaded.model.eval()
-    anchor = next(model.parameters())
+    anchor = next(parameters_of(model))
     count = min(batch_size, len(source))
     images = torch.stack([torch.as_tensor(source.dataset[i][0]) for i in range(count)]).to(anchor)
     mode = find_mode(model, images, RestState(model), **how).mode

@@ -21,6 +21,7 @@ from msvit_energy.profiles.merge import merge
 from msvit_energy.profiles.provenance import Provenance, command_line
 from msvit_energy.recording.feeding.mode_detection import stated_time_steps
 from msvit_energy.recording.firing_maps import FiringMaps
+from msvit_energy.recording.model_parameters import parameters_of
 from msvit_energy.workflows.model_loading import LoadedModel
 from msvit_energy.workflows.progress import Progress, no_progress
 
@@ -110,7 +111,7 @@ def profile_together(
         raise EnergyError(f"--ci ends a measurement after a batch, which {ranks()} processes cannot; use --images")
     own = shared_batches(dataset, batch_size)
     singly = min(lemaire, sum(index < lemaire for batch in own for index in batch))
-    on_gpu = next(model.parameters(), torch.empty(0)).is_cuda
+    on_gpu = next(parameters_of(model), torch.empty(0)).is_cuda
     workers = (min(8, os.cpu_count() or 1) if on_gpu else 0) if workers is None else workers
     loader = DataLoader(dataset, batch_sampler=own, num_workers=workers, pin_memory=on_gpu)
     batches = (tuple(batch) for batch in loader)

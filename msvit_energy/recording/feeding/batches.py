@@ -10,9 +10,7 @@ from torch import Tensor
 
 from msvit_energy.errors import EnergyError
 
-INPUTS = (
-    "pixel_values images image imgs img inputs input x data frames input_values input_features input_ids".split()
-)
+INPUTS = "pixel_values images image imgs img inputs input x data frames input_values input_features input_ids".split()
 LABELS = ("labels", "label", "targets", "target", "y")
 FORMS = "a batch is a tensor, an array, a list of PIL images, or a dict or tuple that holds one"
 
@@ -111,9 +109,14 @@ def _tensor(value: Any, *, listed: bool = True) -> Tensor | None:
         return None
     if all(_is_picture(each) for each in value):
         return _of_pictures(value)
-    if listed and all(isinstance(each, int | np.integer) for each in value):
+    return _of_list(value) if listed else None
+
+
+def _of_list(value: Sequence[Any]) -> Tensor | None:
+    """A list of whole numbers, or of tensors that can be stacked."""
+    if all(isinstance(each, int | np.integer) for each in value):
         return torch.tensor([operator.index(each) for each in value])
-    parts = [_tensor(each) for each in value] if listed and not isinstance(value[0], list | tuple) else []
+    parts = [] if isinstance(value[0], list | tuple) else [_tensor(each) for each in value]
     tensors = [part for part in parts if part is not None]
     alike = len(tensors) == len(value) and len({(each.shape, each.dtype) for each in tensors}) == 1
     return torch.stack(tensors) if alike else None

@@ -14,8 +14,9 @@ import torch
 from torch import Tensor, nn
 
 from msvit_energy.errors import EnergyError
-from msvit_energy.recording.feeding.mode_probes import IMAGES, STEPS, Arguments, Probe, Prober, Refusal, Sizes
+from msvit_energy.recording.feeding.mode_probes import IMAGES, STEPS, Arguments, Probe, Prober, Sizes
 from msvit_energy.recording.feeding.neuron_alone import NeuronAlone, random_pairs
+from msvit_energy.recording.feeding.refusals import Refusal
 
 SEQUENCES = ("time-first", "batch-first", "time-last")
 OVER_IMAGES = "its neurons run over the images of a batch"

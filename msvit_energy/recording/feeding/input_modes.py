@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from msvit_energy.errors import EnergyError
 from msvit_energy.recording.feeding.model_output import output_tensor
+from msvit_energy.recording.feeding.refusals import calling
 
 Feed = Literal["auto", "image", "time-first", "batch-first", "time-last", "step", "sequence"]
 FEEDS = ("auto", "image", "time-first", "batch-first", "time-last", "step")
@@ -61,9 +62,13 @@ def run(model: nn.Module, inputs: Tensor, mode: InputMode) -> Tensor | None:
     """One measurement of a batch; returns logits `[B, classes]`, None if the output is no such thing.
 
     A model that is called T times gets copies, as a forward may write to its input; one that takes a `state` is handed
-    the one it returned. The logits are the mean over T.
+    the one it returned. The logits are the mean over T. RefusalError for what the model raises.
     """
-    output = _stepwise(model, inputs, mode) if mode.feed == "step" else model(mode.arranged(inputs))
+    if mode.feed == "step":
+        return logits_in(_stepwise(model, inputs, mode), len(inputs), mode)
+    given = mode.arranged(inputs)
+    with calling(given):
+        output = model(given)
     return logits_in(output, len(inputs), mode)
 
 
@@ -87,7 +92,8 @@ def _stepwise(model: nn.Module, inputs: Tensor, mode: InputMode) -> Tensor | Non
     outputs, state = [], None
     for step in range(mode.time_steps):
         fresh = mode.arranged(inputs, step)
-        result = model(fresh, state) if takes_state else model(fresh)
+        with calling(fresh):
+            result = model(fresh, state) if takes_state else model(fresh)
         if takes_state and not (isinstance(result, list | tuple) and len(result) > 1):
             raise EnergyError(f"the model takes a state, but returns a {type(result).__name__}, not (output, state)")
         state = result[1] if takes_state else None

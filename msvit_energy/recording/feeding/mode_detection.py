@@ -9,7 +9,8 @@ from torch import Tensor, nn
 from msvit_energy.errors import EnergyError
 from msvit_energy.recording.feeding.fitting_feeds import SEQUENCES, Fit, fitting_feeds
 from msvit_energy.recording.feeding.input_modes import OWN_T, InputMode, check
-from msvit_energy.recording.feeding.mode_probes import Prober, Refusal
+from msvit_energy.recording.feeding.mode_probes import Prober
+from msvit_energy.recording.feeding.refusals import Refusal, advice, complaint, telling
 from msvit_energy.recording.state.model_state import RestState
 
 IN_FRONT = "frames with T in front"
@@ -125,7 +126,7 @@ def _by_probes(prober: Prober, batch: Tensor, asked: _Asked) -> FoundMode:
             avoided=batch.shape[1:],
             batch_size=insisting,
         )
-    reading, feed, fit = _chosen(readings, batch, steps)
+    reading, feed, fit = _chosen(readings, batch, steps, asked.feed)
     if steps is None:
         raise _unknown_steps(batch)
     if fit.own_steps not in (None, 1, steps) and feed == "image":
@@ -156,12 +157,12 @@ def _axes_of(steps: int | None, batch: Tensor) -> tuple[int, ...]:
     return tuple(axis for axis in (1, 0) if batch.shape[axis] == steps)
 
 
-def _chosen(readings: Mapping[str, Fit], batch: Tensor, steps: int | None) -> tuple[str, str, Fit]:
+def _chosen(readings: Mapping[str, Fit], batch: Tensor, steps: int | None, asked: str) -> tuple[str, str, Fit]:
     """The one reading that fits, and the feed that does. A batch that the model takes as it is, with time on axis 1, is
     the same whether called images or frames."""
     fitting = {name: fit for name, fit in readings.items() if fit.feeds}
     if not fitting:
-        raise _nothing_fits(readings, batch)
+        raise _nothing_fits(readings, batch, asked)
     as_it_is = set(fitting) == {"images", "frames"} and fitting["images"].feeds == ("image",)
     if as_it_is and "batch-first" in fitting["frames"].feeds:
         return "frames", "batch-first", fitting["frames"]
@@ -189,8 +190,8 @@ def _unknown_steps(batch: Tensor) -> EnergyError:
     )
 
 
-def _nothing_fits(readings: Mapping[str, Fit], batch: Tensor) -> EnergyError:
-    """What was tried, and the refusal of the forward that got furthest."""
+def _nothing_fits(readings: Mapping[str, Fit], batch: Tensor, asked: str) -> EnergyError:
+    """What was tried, and the refusal that says most."""
     tried: dict[str, Refusal | str] = {}
     for fit in readings.values():
         tried = dict(fit.tried) | tried
@@ -201,14 +202,15 @@ def _nothing_fits(readings: Mapping[str, Fit], batch: Tensor) -> EnergyError:
         return EnergyError(
             f"no way of feeding a batch of shape {_shape(batch)} fits ({ways}): {'; '.join(reasons)}; pass feed="
         )
-    furthest = max(refusals, key=lambda refusal: refusal.functions)
-    text = " ".join(str(furthest.error).split())[:300]
+    most = telling(refusals)
+    if isinstance(most.error, EnergyError):
+        return most.error
+    how = f"however they are fed ({ways})" if asked == "auto" else f"fed as {asked}"
     error = EnergyError(
-        f"the model refuses batches of shape {_shape(batch)} however they are fed ({ways}); called with "
-        f"{list(furthest.shape)} it raises {type(furthest.error).__name__}: {text}; check the size of the images, or "
-        "pass frames= and time_steps="
+        f"the model refuses batches of shape {_shape(batch)} {how}; called with {list(most.shape)} it raises "
+        f"{complaint(most.error)}; {advice(most.error)}"
     )
-    error.__cause__ = furthest.error
+    error.__cause__ = most.error
     return error
 
 

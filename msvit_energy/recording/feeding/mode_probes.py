@@ -13,11 +13,13 @@ import torch
 from torch import Tensor, UntypedStorage, nn
 
 from msvit_energy.recording.feeding.input_modes import InputMode, run
+from msvit_energy.recording.feeding.refusals import Refusal, RefusalError
 from msvit_energy.recording.function_mode import FunctionObserver
 from msvit_energy.recording.neurons import emitted, is_neuron, takes_sequences
 from msvit_energy.recording.operator_calls import FUNCTIONS, described
 from msvit_energy.recording.state.model_state import RestState
 from msvit_energy.recording.state.repeatable import repeatable
+from msvit_energy.recording.vmap import refuse_vmap
 
 IMAGES, STEPS = 0, 1  # axes of a grid of frames, `[B, T, ...]`
 ROUNDING = 1e-10  # of sums in float64, relative
@@ -81,15 +83,6 @@ class Probe:
         return len(calls) == 1 or (apart and fed and max(self.weight_uses.values(), default=0) == 1)
 
 
-@dataclass(frozen=True)
-class Refusal:
-    """What a model raised for a batch of some shape, and how many torch functions ran before."""
-
-    error: Exception
-    shape: tuple[int, ...]
-    functions: int
-
-
 class Prober:
     """Runs probes of a model from its state of rest, to which it comes back. torch's generators are left as they were,
     and start every probe in the same state."""
@@ -112,7 +105,9 @@ class Prober:
         try:
             with self.rest.mode(), repeatable(grid.device), self._watching(seen):
                 run(self._model, batch.clone(), mode)
-        except Exception as error:  # a model may raise anything
+        except RefusalError as refused:
+            return Refusal(refused.error, refused.shape, seen.functions)
+        except Exception as error:  # what is observed may be of any kind
             return Refusal(error, tuple(mode.arranged(batch).shape), seen.functions)
         finally:
             for handle in handles:
@@ -122,6 +117,7 @@ class Prober:
 
     def _noting(self, seen: Probe) -> Any:
         def note(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> None:
+            refuse_vmap()
             values = emitted(output)
             if not isinstance(values, Tensor):
                 return

@@ -14,6 +14,7 @@ from msvit_energy.recording.feeding.input_modes import InputMode, own_steps_chan
 from msvit_energy.recording.function_mode import FunctionObserver
 from msvit_energy.recording.hooks import listening
 from msvit_energy.recording.layouts.layout_search import Layouts, Seen, SeenStreams
+from msvit_energy.recording.model_parameters import parameters_of
 from msvit_energy.recording.neurons import emitted
 from msvit_energy.recording.operator_calls import FUNCTIONS, Call, described, of_module
 from msvit_energy.recording.overheads import SPIKE_COSTS, spike_cost
@@ -107,7 +108,7 @@ def _longer_streams(model: nn.Module, image: Tensor, mode: InputMode, rest: Rest
 
 def _streams(model: nn.Module, image: Tensor, mode: InputMode, rest: RestState) -> SeenStreams | None:
     """The streams of a forward from the state of rest; None if the model refuses it."""
-    device = next(model.parameters(), image).device
+    device = next(parameters_of(model), image).device
     try:
         with rest.mode(), random_state_kept(device), probing(model, mode.steps_per_call) as probe:
             run(model, image.clone(), mode)

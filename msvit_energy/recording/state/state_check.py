@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from msvit_energy.errors import EnergyError
 from msvit_energy.recording.feeding.input_modes import InputMode, run
+from msvit_energy.recording.feeding.refusals import RefusalError
 from msvit_energy.recording.neurons import emitted, is_neuron
 from msvit_energy.recording.state.model_state import RestState
 from msvit_energy.recording.state.repeatable import generators, random_state_kept, same_kernels
@@ -46,9 +47,9 @@ class StateCheck:
         self.alone = True
         try:
             self._before = self._emissions()
-        except EnergyError:
-            raise
-        except Exception:  # perhaps for a state of another batch size
+        except Exception as error:  # perhaps for a state of another batch size
+            if isinstance(error, EnergyError) and not isinstance(error, RefusalError):
+                raise
             self.alone, self._images = False, images.clone()
             self._before = self._emissions()
 

@@ -85,6 +85,8 @@ def test_what_fits_in_no_way_is_one_line(
     assert printed.err.count("\n") == 1
     assert message in printed.err
     assert printed.out == ""
+
+
 @pytest.mark.parametrize(
     ("mode", "channels", "line", "words"),
     [
@@ -111,3 +113,13 @@ def test_images_with_other_colours_are_converted_and_a_line_says_it(
     assert capsys.readouterr().err == line
     described = Profile.load("out/profile.json").provenance.data
     assert described is not None and described.preprocessing.startswith(words)
+
+
+def test_images_that_the_model_refuses_are_one_line_and_exit_code_2(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    made = ["--model", "fed_net:make", "--model-args", '{"mode": "m", "channels": 1}', "--input-size", "2x32x32"]
+    assert run(monkeypatch, "profile", *made, "--data", "noise", "--images", "3", "--time-steps", "4") == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("error: the model refuses batches of shape [3, 2, 32, 32] however they are fed")
+    assert "to have 1 channels, but got 2 channels instead; check the channels and the size of the images" in line

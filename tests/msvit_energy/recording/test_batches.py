@@ -112,7 +112,11 @@ def test_a_loader_with_workers() -> None:
         ({"text": ["a", "b"]}, None, r"keys 'text' none is a tensor of images; pass input_key="),
         ({"image": IMAGES}, "picture", r"no key 'picture'; they have 'image'$"),
         ({"image": "a.png"}, "image", r"^'image' of a batch is a str; a batch is a tensor"),
-        ({"x": IMAGES, "y": LABELS, "label": LABELS}, None, r"may be its labels: 'label', 'y'; give \(images, labels\)"),
+        (
+            {"x": IMAGES, "y": LABELS, "label": LABELS},
+            None,
+            r"may be its labels: 'label', 'y'; give \(images, lab",
+        ),
         ((IMAGES, LABELS), 2, r"^part 2 of a batch is no tensor; its parts are Tensor, Tensor$"),
         (IMAGES, "image", r"input_key='image' is for batches that are dicts or tuples, not a Tensor"),
         ("images", None, r"^a batch is a tensor, an array, .*, not a str$"),

@@ -289,7 +289,7 @@ def test_a_model_of_a_fixed_batch_size_is_checked_with_a_whole_batch() -> None:
     assert measured(OfTwo()).neurons[0].sums == SUMS
     with pytest.raises(EnergyError, match="a state leaks"):
         measured(OfTwoInClass())
-    with pytest.raises(AssertionError, match="a single image"):
+    with pytest.raises(EnergyError, match=r"called with \[1, 4\], raises AssertionError: a single image"):
         measured(OfTwo(), [torch.zeros(1, 4)])
 
 
