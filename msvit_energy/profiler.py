@@ -13,7 +13,7 @@ from torch.nn.parameter import is_lazy
 from msvit_energy.dense.graph import Graph, GraphCache, graph_of
 from msvit_energy.dense.reconcile import reconcile
 from msvit_energy.errors import EnergyError
-from msvit_energy.profiles.coverage import Coverage
+from msvit_energy.profiles.coverage import Coverage, Unknown
 from msvit_energy.profiles.profile import Profile
 from msvit_energy.profiles.provenance import InputOrigin, ModelOrigin, Provenance
 from msvit_energy.recording.feeding import input_modes
@@ -231,11 +231,14 @@ def _batches(model: nn.Module, batches: Iterable[Any], key: str | int | None) ->
 def _measuring(model: nn.Module, time_steps: int | None) -> Iterator[None]:
     """Evaluation mode and the given T, None for the model's own, both as before afterwards."""
     modes = {module: module.training for module in model.modules()}
+    fused = torch.backends.mha.get_fastpath_enabled()  # attention that shows nothing of what it does
     model.eval()
+    torch.backends.mha.set_fastpath_enabled(False)
     try:
         with time_steps_set(model, time_steps):
             yield
     finally:
+        torch.backends.mha.set_fastpath_enabled(fused)
         for module, training in modes.items():
             module.training = training
 
@@ -265,7 +268,8 @@ def _coverage(
     except Exception as error:  # a tracer can raise anything on somebody's model
         refusal = f"{type(error).__name__}: {str(error).strip().splitlines()[0] if str(error).strip() else ''}"
         note = f"the dense MACs are the hooks' own: fvcore could not trace the model ({refusal})"
-        coverage = Coverage({name: macs * calls for name, (_, macs) in measured.items()}, note=note)
+        unknown = tuple(Unknown(name, calls, macs * calls) for name, macs in unplaced.items())
+        coverage = Coverage({name: macs * calls for name, (_, macs) in measured.items()}, unknown=unknown, note=note)
     else:
         coverage = reconcile(graph, measured, unplaced, calls)
     never_called = _never_called(model, recording)

@@ -17,8 +17,9 @@ import torch
 from torch import Tensor, nn
 
 from msvit_energy.dense.autograd_functions import FUNCTION, REDUCING, follows_from_inputs, name_of, operators_of
+from msvit_energy.dense.graph_axes import constant, elements, sizes
 from msvit_energy.dense.traced_output import traceable_output
-from msvit_energy.dense.written_products import WrittenProducts, written_products
+from msvit_energy.dense.written_products import PACK, WrittenProducts, written_products
 from msvit_energy.meta_tensors import ShapesOnly
 
 with warnings.catch_warnings():
@@ -27,6 +28,7 @@ with warnings.catch_warnings():
     from fvcore.nn import FlopCountAnalysis
     from fvcore.nn.jit_handles import einsum_flop_jit
 
+RECURRENT = ("lstm", "gru", "rnn_tanh", "rnn_relu")
 FUSED_ATTENTION = "scaled_dot_product_attention"
 MAC_OPERATORS = ("conv", "linear", "addmm", "mm", "bmm", "matmul", "einsum", FUSED_ATTENTION)
 # operators of the graph without synapses, which fvcore neither counts nor ignores by itself
@@ -35,7 +37,7 @@ FREE = frozenset(
     for name in (
         # moving, selecting and making data
         "unflatten flatten embedding _weight_norm numpy_T mT mH t movedim tile repeat roll flip pad constant_pad_nd "
-        "expand_as view_as reshape_as broadcast_to tensor_split index_select "
+        "expand_as view_as reshape_as broadcast_to tensor_split unsafe_chunk index_select "
         "im2col index index_put gather scatter where copy clone fill zeros ones full arange empty linspace meshgrid "
         "new_zeros new_ones zeros_like ones_like empty_like unfold topk sort masked_fill bernoulli rand rand_like "
         "randn randn_like normal dropout feature_dropout upsample_nearest2d upsample_bilinear2d tril triu one_hot "
@@ -118,6 +120,29 @@ def added_product_macs(inputs: list[Any], outputs: list[Any]) -> Counter[str]:
     """A batch of products that is added to something: its second argument times its third."""
     (batch, n, k), (_, _, m) = (value.type().sizes() for value in inputs[1:3])
     return Counter({"bmm": batch * n * k * m})
+
+
+def recurrent_macs(inputs: list[Any], outputs: list[Any]) -> Counter[str]:
+    """Layers over a sequence: every weight meets every step of every image once. Of a packed one the first input has
+    all steps; the weights are the last list of tensors."""
+    lists = [list(value.node().inputs()) for value in inputs if value.node().kind() == PACK]
+    weights = [sizes(value) for value in lists[-1] if value.isCompleteTensor()]
+    *steps, _ = sizes(inputs[0])
+    return Counter({"linear": math.prod(steps) * sum(math.prod(shape) for shape in weights if len(shape) == 2)})
+
+
+def contraction_macs(inputs: list[Any], outputs: list[Any]) -> Counter[str]:
+    """`tensordot` over named axes, and `inner` over the last one: outputs x summed axes."""
+    named = constant(inputs[2]) if len(inputs) > 2 else [-1]
+    summed = math.prod(sizes(inputs[0])[axis] for axis in named) if sizes(inputs[0]) else 1
+    return Counter({"einsum": elements(outputs[0]) * summed})
+
+
+def bilinear_macs(inputs: list[Any], outputs: list[Any]) -> Counter[str]:
+    """x1 W x2 with weight `[out, in1, in2]`: W x2, and what that gives times x1."""
+    *rows, width = sizes(inputs[0])
+    out, _, other = sizes(inputs[2])
+    return Counter({"linear": math.prod(rows) * out * width * (other + 1)})
 
 
 class _Analysis(FlopCountAnalysis):
@@ -225,6 +250,9 @@ def trace(model: nn.Module, inputs: Tensor, listed: Collection[str], neurons: Co
     analysis.set_op_handle("aten::baddbmm", added_product_macs)
     analysis.set_op_handle("aten::_convolution_mode", padded_convolution_macs)
     analysis.set_op_handle("aten::einsum", einsum_macs)
+    analysis.set_op_handle(**dict.fromkeys((f"aten::{name}" for name in RECURRENT), recurrent_macs))
+    analysis.set_op_handle(**dict.fromkeys(("aten::tensordot", "aten::inner"), contraction_macs))
+    analysis.set_op_handle("aten::bilinear", bilinear_macs)
     with torch.no_grad(), _hooks_taken_back(model), traceable_output(model):
         inclusive = {
             name: sum(int(counts[op]) for op in MAC_OPERATORS)

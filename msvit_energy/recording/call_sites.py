@@ -14,7 +14,8 @@ from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
 from msvit_energy.recording.model_parameters import parameters_of
-from msvit_energy.recording.operator_calls import Call, has_own_weight, is_operator
+from msvit_energy.recording.module_calls import has_own_weight, is_operator
+from msvit_energy.recording.operator_calls import Call
 
 
 class PlainCall(NamedTuple):

@@ -9,8 +9,8 @@ from typing import Any
 from torch import Tensor
 from torch.utils.weak import WeakTensorKeyDictionary
 
-from msvit_energy.recording.operator_calls import FUNCTIONS
 from msvit_energy.recording.spike_lineage import tensors_in
+from msvit_energy.recording.torch_functions import FUNCTIONS
 
 MODEL_INPUT = "<input>"  # no layer is called so
 

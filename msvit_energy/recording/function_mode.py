@@ -5,12 +5,14 @@ from typing import Any
 
 from torch.overrides import TorchFunctionMode
 
+from msvit_energy.recording.torch_functions import OPENED
+
 Listener = Callable[[Any, tuple[Any, ...], dict[str, Any], Any], None]  # function, its arguments, its output
 
 
 class FunctionObserver(TorchFunctionMode):
     """Calls listeners after every torch function of a `with` block, but not after those that listeners call: those
-    that are given for a function, and those that listen `always`."""
+    that are given for a function, and those that listen `always`. Of OPENED functions what they call is reported."""
 
     def __init__(self, listeners: Mapping[Any, Iterable[Listener]], always: Sequence[Listener] = ()) -> None:
         super().__init__()
@@ -18,6 +20,9 @@ class FunctionObserver(TorchFunctionMode):
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
+        if func in OPENED:
+            with self:
+                return OPENED[func](*args, **kwargs)
         output = func(*args, **kwargs)
         for listener in (*self._listeners.get(func, ()), *self._always):
             listener(func, args, kwargs, output)

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from msvit_energy.recording.call_sites import CallSites
+from msvit_energy.recording.module_calls import has_own_weight, is_operator
 from msvit_energy.recording.neurons import is_neuron
-from msvit_energy.recording.operator_calls import has_own_weight, is_operator
 from msvit_energy.recording.overheads import overhead_name
 from msvit_energy.recording.vmap import refuse_vmap
 

@@ -18,12 +18,14 @@ from msvit_energy.recording.feeding.model_output import output_tensor
 from msvit_energy.recording.firing_maps import FiringMaps
 from msvit_energy.recording.layouts.layout import Layout
 from msvit_energy.recording.layouts.layout_search import Layouts
+from msvit_energy.recording.module_calls import of_module
 from msvit_energy.recording.neurons import emitted, takes_sequences
-from msvit_energy.recording.operator_calls import Call, described, of_module
+from msvit_energy.recording.operator_calls import Call
 from msvit_energy.recording.overheads import SPIKE_COSTS, OverheadCounter, spike_cost
 from msvit_energy.recording.recording import Recording, check_heads, with_roles
 from msvit_energy.recording.spike_lineage import INPUT, Origin, Origins
 from msvit_energy.recording.stream_key import OUTPUT, StreamKey
+from msvit_energy.recording.torch_functions import described
 
 
 class Observer:
@@ -106,6 +108,11 @@ class Observer:
         """A module that is an operator by itself has run."""
         call = of_module(module, tuple(inputs), output)
         assert call is not None
+        if not call.streams and self._images == 0:  # what flows inside is not seen
+            self._unplaced[name] = self._unplaced.get(name, 0) + call.macs // self._batch_images
+        if self.origins is not None:
+            for stream, given in zip(call.streams, inputs, strict=False):
+                self.origins.mark(stream.values, self.origins.of(given))  # which may be quantised
         self._operators.observe(name, call, self.origins)
         self._look_for_nan(name, output)
         if self.flow is not None:

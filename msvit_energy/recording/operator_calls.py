@@ -1,7 +1,8 @@
 """What one call of an operator does, read off its arguments: dense MACs, inputs, synapses that each input reaches.
 
 One small function per kind of operator, each a pure function of tensors' shapes (and, for products, of column sums).
-FUNCTIONS names the torch functions that have MACs; a module is described by the same formulas.
+FUNCTIONS names torch functions that have MACs; torch_functions.py has all. Modules are described by the same formulas
+(module_calls.py).
 """
 
 import math
@@ -13,15 +14,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
-from torch.nn.modules.conv import _ConvNd
 
 from msvit_energy.recording.counts.tensor_stats import whole_sums
 from msvit_energy.recording.fanout import reach, reached_on_axis, written_on_axis
-from msvit_energy.recording.vmap import refuse_vmap
-
-UNCHANGED = ("torch.nn.", "spikingjelly.")  # where forwards apply the formula of their class
 
 
 @dataclass(frozen=True)
@@ -173,70 +170,8 @@ def _spelled(names: list[str], operands: Sequence[Tensor]) -> list[str]:
     return spelled
 
 
-def of_module(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor | None = None) -> Call | None:
-    """The call of a module that is an operator by itself, None for all others.
-
-    The output is needed only of a transposed convolution that was asked for an `output_size`.
-    """
-    if isinstance(module, _ConvNd):
-        return _of_convolution(module, inputs[0], output)
-    if isinstance(module, nn.Linear):
-        return linear(inputs[0], module.weight)
-    if getattr(module, "activation_op", None) == "matmul":
-        return product(inputs[0], inputs[1])
-    return None
-
-
-def is_operator(module: nn.Module) -> bool:
-    """Whether a module is an operator by itself: what it is fed is what its formula applies to."""
-    if getattr(module, "activation_op", None) == "matmul":
-        return True
-    return has_own_weight(module) and not _overrides_forward(module)
-
-
-def has_own_weight(module: nn.Module) -> bool:
-    """Whether a module is a convolution or linear layer, whatever its forward does."""
-    return isinstance(module, _ConvNd | nn.Linear)
-
-
-def _overrides_forward(module: nn.Module) -> bool:
-    """Whether a convolution or linear layer may compute something else than torch's: by a forward of a subclass (those
-    of SpikingJelly only add the time axis) or of the instance."""
-    functions = [getattr(type(module), name, None) for name in ("forward", "_conv_forward")]
-    own = [function for function in functions if function is not None]
-    return "forward" in vars(module) or not all(each.__module__.startswith(UNCHANGED) for each in own)
-
-
-def _of_convolution(module: _ConvNd, x: Tensor, output: Tensor | None) -> Call:
-    rank = len(module.kernel_size) + 2
-    flat = x.flatten(0, x.dim() - rank) if x.dim() > rank else x if x.dim() == rank else x.unsqueeze(0)
-    if module.transposed:
-        call = transposed_convolution(
-            flat,
-            module.weight,
-            stride=module.stride,
-            padding=module.padding,  # type: ignore[arg-type]  # torch allows strings only where not transposed
-            output_padding=module.output_padding,
-            dilation=module.dilation,
-            outputs=None if output is None else tuple(output.shape[2 - rank :]),
-        )
-    else:
-        both = module._reversed_padding_repeated_twice
-        pads = tuple((both[i], both[i + 1]) for i in range(len(both) - 2, -1, -2))
-        call = convolution(
-            flat,
-            module.weight,
-            stride=module.stride,
-            padding=pads,
-            dilation=module.dilation,
-            groups=module.groups,
-            mode=module.padding_mode,
-        )
-    (stream,) = call.streams
-    return Call(call.op, call.macs, (Stream(x, stream.reached, stream.rank),))
-
-
-def _many(value: int | tuple[int, ...], rank: int) -> tuple[int, ...]:
+def many(value: int | tuple[int, ...], rank: int) -> tuple[int, ...]:
+    """One number for each axis of space."""
     return (value,) * rank if isinstance(value, int) else tuple(value) * (rank if len(value) == 1 else 1)
 
 
@@ -250,12 +185,12 @@ def _convolution_function(
     groups: int = 1,
 ) -> Call:
     rank = weight.dim() - 2
-    strides, dilations = _many(stride, rank), _many(dilation, rank)
+    strides, dilations = many(stride, rank), many(dilation, rank)
     if padding == "same":
         total = [d * (k - 1) for d, k in zip(dilations, weight.shape[2:], strict=True)]
         pads = tuple((t // 2, t - t // 2) for t in total)
     else:
-        pads = tuple((p, p) for p in _many(0 if isinstance(padding, str) else padding, rank))
+        pads = tuple((p, p) for p in many(0 if isinstance(padding, str) else padding, rank))
     flat = input if input.dim() == rank + 2 else input.unsqueeze(0)
     call = convolution(flat, weight, stride=strides, padding=pads, dilation=dilations, groups=groups)
     return _passed(input, call)
@@ -275,10 +210,10 @@ def _transposed_function(
     call = transposed_convolution(
         input if input.dim() == rank + 2 else input.unsqueeze(0),
         weight,
-        stride=_many(stride, rank),
-        padding=_many(padding, rank),
-        output_padding=_many(output_padding, rank),
-        dilation=_many(dilation, rank),
+        stride=many(stride, rank),
+        padding=many(padding, rank),
+        output_padding=many(output_padding, rank),
+        dilation=many(dilation, rank),
     )
     return _passed(input, call)
 
@@ -351,14 +286,3 @@ FUNCTIONS: Mapping[Any, Callable[..., Call | tuple[Call, ...] | None]] = {
     torch.einsum: _einsum_function,
     F.scaled_dot_product_attention: _attention_function,
 }
-
-
-def described(func: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> tuple[Call, ...]:
-    """What a call of one of FUNCTIONS does; nothing where its arguments cannot be read, which leaves its MACs to
-    fvcore as unknown. EnergyError inside of `torch.vmap`."""
-    refuse_vmap()
-    try:
-        found = FUNCTIONS[func](*args, **kwargs)
-    except (TypeError, RuntimeError, ValueError):
-        return ()
-    return found if isinstance(found, tuple) else () if found is None else (found,)

@@ -27,9 +27,9 @@ from msvit_energy.recording.hooks import listening
 from msvit_energy.recording.layouts.layout_search import Layouts
 from msvit_energy.recording.neurons import is_neuron
 from msvit_energy.recording.observer import Observer
-from msvit_energy.recording.operator_calls import FUNCTIONS
 from msvit_energy.recording.recording import Recording
 from msvit_energy.recording.state.model_state import RestState
+from msvit_energy.recording.torch_functions import FUNCTIONS
 
 
 class Recorder:

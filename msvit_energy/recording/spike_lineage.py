@@ -111,18 +111,18 @@ RULES: dict[str, Rule] = {
             "swapaxes swapdims movedim moveaxis t mT T dropout dropout1d dropout2d dropout3d alpha_dropout "
             "feature_dropout max amax maximum max_pool1d max_pool2d max_pool3d adaptive_max_pool1d "
             "adaptive_max_pool2d adaptive_max_pool3d as_strided view_as reshape_as tile repeat_interleave "
-            "broadcast_to unfold diagonal",
+            "broadcast_to unfold diagonal dequantize",
         ),
         (masked, "__and__ __iand__ logical_and bitwise_and min minimum"),
         (summed, "sum cumsum"),
         (added, "add __add__ __radd__ __iadd__ add_"),
         (multiplied, "mul __mul__ __rmul__ __imul__ mul_ multiply"),
-        (divided, "div __truediv__ __itruediv__ div_ true_divide divide"),
+        (divided, "div __truediv__ __itruediv__ div_ true_divide divide quantize_per_tensor"),
         (
             averaged,
             "mean avg_pool1d avg_pool2d avg_pool3d adaptive_avg_pool1d adaptive_avg_pool2d adaptive_avg_pool3d",
         ),
-        (contracted, "matmul mm bmm __matmul__ __rmatmul__ einsum"),
+        (contracted, "matmul mm bmm __matmul__ __rmatmul__ einsum tensordot inner"),
     )
     for name in names.split()
 }

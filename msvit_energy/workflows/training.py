@@ -24,7 +24,7 @@ from msvit_energy.dense.graph import GraphCache
 from msvit_energy.errors import EnergyError
 from msvit_energy.pricing.energy import price
 from msvit_energy.profiles.provenance import Provenance
-from msvit_energy.recording import operator_calls
+from msvit_energy.recording import module_calls
 from msvit_energy.workflows import training_files
 from msvit_energy.workflows.device import choose
 from msvit_energy.workflows.measurement import profile_together
@@ -159,7 +159,7 @@ def build_training(recipe: Recipe, start: Start, folder: Path, device: str, log:
 
 def dense_macs(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> int:
     """Dense MACs of one call of an operator, as a profile counts them."""
-    call = operator_calls.of_module(module, inputs, output)
+    call = module_calls.of_module(module, inputs, output)
     return 0 if call is None else call.macs
 
 

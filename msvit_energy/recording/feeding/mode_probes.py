@@ -16,9 +16,9 @@ from msvit_energy.recording.feeding.input_modes import InputMode, run
 from msvit_energy.recording.feeding.refusals import Refusal, RefusalError
 from msvit_energy.recording.function_mode import FunctionObserver
 from msvit_energy.recording.neurons import emitted, is_neuron, takes_sequences
-from msvit_energy.recording.operator_calls import FUNCTIONS, described
 from msvit_energy.recording.state.model_state import RestState
 from msvit_energy.recording.state.repeatable import repeatable
+from msvit_energy.recording.torch_functions import FUNCTIONS, described
 from msvit_energy.recording.vmap import refuse_vmap
 
 IMAGES, STEPS = 0, 1  # axes of a grid of frames, `[B, T, ...]`

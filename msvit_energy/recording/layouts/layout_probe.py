@@ -15,12 +15,14 @@ from msvit_energy.recording.function_mode import FunctionObserver
 from msvit_energy.recording.hooks import listening
 from msvit_energy.recording.layouts.layout_search import Layouts, Seen, SeenStreams
 from msvit_energy.recording.model_parameters import parameters_of
+from msvit_energy.recording.module_calls import of_module
 from msvit_energy.recording.neurons import emitted
-from msvit_energy.recording.operator_calls import FUNCTIONS, Call, described, of_module
+from msvit_energy.recording.operator_calls import Call
 from msvit_energy.recording.overheads import SPIKE_COSTS, spike_cost
 from msvit_energy.recording.state.model_state import RestState
 from msvit_energy.recording.state.repeatable import random_state_kept
 from msvit_energy.recording.stream_key import INPUT, OUTPUT, StreamKey
+from msvit_energy.recording.torch_functions import FUNCTIONS, described
 
 
 class LayoutProbe:

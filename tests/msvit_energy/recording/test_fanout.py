@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.modules.conv import _ConvNd
 
-from msvit_energy.recording import operator_calls as calls
+from msvit_energy.recording import module_calls
 from msvit_energy.recording.operator_calls import FUNCTIONS, Call
 from tests.support.operators import spikes, torch_macs
 
@@ -80,7 +80,7 @@ def events_per_sample(call: Call | Any) -> Tensor:
 def test_synapses_reached_in_a_convolution_equal_its_outputs_with_weights_one(rank: int, mode: str) -> None:
     x = one_spike_each(2, *SIZES[:rank])
     for module in islice(convolutions(rank, mode), (150, 60, 15)[rank - 1]):
-        call = calls.of_module(module, (x,))
+        call = module_calls.of_module(module, (x,))
         assert call is not None
         assert torch.equal(events_per_sample(call), outputs_per_sample(with_ones(module), x)), module
 
@@ -89,7 +89,7 @@ def test_synapses_reached_in_a_convolution_equal_its_outputs_with_weights_one(ra
 def test_synapses_reached_in_a_transposed_convolution_equal_its_outputs_with_weights_one(rank: int) -> None:
     x = one_spike_each(2, *SIZES[:rank])
     for module in islice(transposed_convolutions(rank), (150, 60, 15)[rank - 1]):
-        call = calls.of_module(module, (x,))
+        call = module_calls.of_module(module, (x,))
         assert call is not None
         assert torch.equal(events_per_sample(call), outputs_per_sample(with_ones(module), x)), module
 
@@ -106,7 +106,7 @@ def test_padding_by_name_reaches_what_torch_pads(rank: int, mode: str, padding: 
         module = CONVOLUTIONS[rank - 1](
             1, 3, taps, padding=padding, dilation=dilation, padding_mode=mode, dtype=torch.float64
         )
-        call = calls.of_module(module, (x,))
+        call = module_calls.of_module(module, (x,))
         assert call is not None
         assert torch.equal(events_per_sample(call), outputs_per_sample(with_ones(module), x)), module
         assert call.macs == torch_macs(module, x)
@@ -114,16 +114,16 @@ def test_padding_by_name_reaches_what_torch_pads(rank: int, mode: str, padding: 
 
 def test_a_spike_in_the_corner_of_a_padded_convolution_reaches_four_taps() -> None:
     # 3 x 3 taps, padding 1, 10 output channels: 4 taps in a corner, 6 at an edge, 9 inside
-    call = calls.of_module(nn.Conv2d(1, 10, 3, padding=1), (torch.ones(1, 1, 3, 4),))
+    call = module_calls.of_module(nn.Conv2d(1, 10, 3, padding=1), (torch.ones(1, 1, 3, 4),))
     assert call is not None
     reached = call.streams[0].reached
     assert isinstance(reached, Tensor)
     assert reached.tolist() == [[40, 60, 60, 40], [60, 90, 90, 60], [40, 60, 60, 40]]
     # a stride of 2 skips every other place
-    strided = calls.of_module(nn.Conv1d(1, 1, 1, stride=2), (torch.ones(1, 1, 5),))
+    strided = module_calls.of_module(nn.Conv1d(1, 1, 1, stride=2), (torch.ones(1, 1, 5),))
     assert strided is not None
     assert strided.streams[0].reached.tolist() == [1, 0, 1, 0, 1]
-    everywhere = calls.of_module(nn.Conv2d(3, 10, 1), (torch.ones(1, 3, 4, 4),))
+    everywhere = module_calls.of_module(nn.Conv2d(3, 10, 1), (torch.ones(1, 3, 4, 4),))
     assert everywhere is not None
     assert everywhere.streams[0].reached == 10
 
@@ -133,7 +133,7 @@ def test_dense_macs_of_convolutions_equal_half_of_torchs_flops() -> None:
         x = torch.zeros(3, 2, *SIZES[:rank], dtype=torch.float64)
         kinds = [*(convolutions(rank, mode) for mode in MODES), transposed_convolutions(rank)]
         for module in (module for kind in kinds for module in islice(kind, 8)):
-            call = calls.of_module(module, (x,))
+            call = module_calls.of_module(module, (x,))
             assert call is not None
             assert call.macs == torch_macs(module, x), module
 
@@ -145,7 +145,7 @@ def test_a_convolution_module_is_described_with_any_leading_axes(lead: tuple[int
     module = layer.Conv2d(2, 4, (3, 2), **options, step_mode="m") if stepped else nn.Conv2d(2, 4, (3, 2), **options)
     module = module.double()
     x = spikes(*lead, 2, 5, 6)
-    call = calls.of_module(module, (x,))
+    call = module_calls.of_module(module, (x,))
     assert call is not None
     assert (call.op, call.macs) == ("conv2d", torch_macs(module, x))
     assert call.streams[0].values is x
@@ -203,7 +203,7 @@ def test_bare_convolutions_with_options_by_name_single_numbers_or_no_batch(
 @pytest.mark.parametrize("shape", [(7,), (3, 7), (2, 3, 7), (2, 1, 3, 7)])
 def test_a_spike_into_a_linear_layer_reaches_every_output(shape: tuple[int, ...]) -> None:
     module, x = nn.Linear(7, 4, dtype=torch.float64), spikes(*shape)
-    for call in (calls.of_module(module, (x,)), FUNCTIONS[F.linear](x, module.weight, module.bias)):
+    for call in (module_calls.of_module(module, (x,)), FUNCTIONS[F.linear](x, module.weight, module.bias)):
         (stream,) = call.streams
         assert float((stream.values * stream.reached).sum()) == float(F.linear(x, torch.ones(4, 7).double()).sum())
         assert call.macs == torch_macs(module, x)
