@@ -154,6 +154,27 @@ def test_what_stays_inside_of_a_projected_or_packed_lstm_is_unknown_with_its_mac
     assert not profile.operators
 
 
+def test_a_recurrent_layer_inside_of_a_neuron_is_an_operator() -> None:
+    """By hand: 3 tokens through 4 x 4 weights twice."""
+
+    class OwnNeuron(nn.Module):
+        activation_op = "neuron"
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.rnn = nn.RNN(4, 4, batch_first=True)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return (self.rnn(x)[0] > 0).to(x.dtype)
+
+    profile = msvit_energy.profile(OwnNeuron(), [rand(2, 3, 4)], time_steps=1, feed="image")
+    assert [(each.layer, each.macs_per_image) for each in profile.operators] == [
+        ("rnn.linear", 3 * 4 * 4),
+        ("rnn.linear_2", 3 * 4 * 4),
+    ]
+    assert not profile.coverage.unknown and not profile.coverage.note
+
+
 # attention
 
 
