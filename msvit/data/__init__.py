@@ -1,5 +1,6 @@
 """Data sets by name: what `--data` takes, and what it says about itself."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -44,8 +45,9 @@ def open_data(
         samples = _digits(input_size)
     elif (spec := DATASETS.get(name.partition(":")[0])) and not Path(name).is_dir():
         samples = _named(spec, name.partition(":")[2], input_size, time_steps)
+        samples = _with_colours(samples) if spec.name == "folder" else samples
     else:
-        samples = _folder(Path(name), input_size)
+        samples = _with_colours(_folder(Path(name), input_size))
     return _shard(_chosen(samples, images or len(samples), seed, shuffle), *shard)
 
 
@@ -78,21 +80,31 @@ def _folder(folder: Path, input_size: tuple[int, int, int]) -> Samples:
         raise ModelError(
             f"unknown data set {str(folder)!r}; data sets: {', '.join(NAMES)}, or an existing folder of images; {named}"
         )
-    from msvit.data.images import ImageFolder, colours_changed, evaluation
+    from msvit.data.images import ImageFolder, evaluation
 
-    channels = input_size[0]
-    mean, std = normalisation(channels)
-    images = ImageFolder(folder, evaluation(input_size, IMAGENET_MEAN, IMAGENET_STD), MODES[channels])
-    changed = colours_changed(images)
+    mean, std = normalisation(input_size[0])
+    images = ImageFolder(folder, evaluation(input_size, IMAGENET_MEAN, IMAGENET_STD), MODES[input_size[0]])
     return Samples(
         dataset=images,
         name=str(folder),
         split="folder",
         classes=len(images.classes),
         input_size=input_size,
-        preprocessing=f"{changed and changed + ', '}bicubic resize, centre crop, mean {tuple(mean)}, std {tuple(std)}",
-        note=f"{changed}: the model takes {channels} channel{'s' * (channels > 1)}" if changed else "",
+        preprocessing=f"bicubic resize, centre crop, mean {tuple(mean)}, std {tuple(std)}",
     )
+
+
+def _with_colours(samples: Samples) -> Samples:
+    """A folder of images, with what is done to their colours."""
+    from msvit.data.images import ImageFolder, colours_changed
+
+    assert isinstance(samples.dataset, ImageFolder)
+    channels = samples.input_size[0]
+    changed = colours_changed(samples.dataset, channels)
+    if not changed:
+        return samples
+    note = f"{changed}: the model takes {channels} channel{'s' * (channels > 1)}"
+    return replace(samples, preprocessing=f"{changed}, {samples.preprocessing}", note=note)
 
 
 def _named(spec: DatasetSpec, folder: str, input_size: tuple[int, int, int], time_steps: int | None) -> Samples:

@@ -42,14 +42,15 @@ class ImageFolder(LabelledDataset):
         return (image if self.transform is None else self.transform(image)), label
 
 
-def colours_changed(images: ImageFolder) -> str:
-    """What is done to the colours of a folder's images, by its first one; empty if nothing."""
+def colours_changed(images: ImageFolder, channels: int) -> str:
+    """What is done to the colours of a folder's images for a model of that many channels, by the first one; empty if
+    nothing."""
     try:
         with Image.open(images.files[0][0]) as file:
             grey = Image.getmodebase(file.mode) == "L"
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):  # it is refused when it is reached
         return ""
-    if grey == (images.mode == "L"):
+    if grey == (channels == 1):
         return ""
     return "grey images as RGB" if grey else "RGB images as grey"
 

@@ -175,12 +175,20 @@ def _chosen(readings: Mapping[str, Fit], batch: Tensor, steps: int | None, asked
             f"frames=True if it is [B, T, ...], frames=False if it is images [B, ...]{turned}"
         )
     ((name, fit),) = fitting.items()
+    if name == IN_FRONT and _asks_for_channels(readings["images"]):  # and takes axes of a picture for a batch
+        raise _nothing_fits({"images": readings["images"]}, batch, asked)
     if name == IN_FRONT:
         raise EnergyError(f"a batch of shape {_shape(batch)} has T = {steps} in front; {turn}")
     if len(fit.feeds) > 1:
         named = " and ".join(f"feed={feed!r}" for feed in fit.feeds)
         raise EnergyError(f"{named} both fit, and give different numbers; pass one")
     return name, fit.feeds[0], fit
+
+
+def _asks_for_channels(fit: Fit) -> bool:
+    """Whether what says most of the refusals is that images have other channels than the model."""
+    refusals = [outcome for outcome in fit.tried.values() if isinstance(outcome, Refusal)]
+    return bool(refusals) and "channels" in str(telling(refusals).error)
 
 
 def _unknown_steps(batch: Tensor) -> EnergyError:

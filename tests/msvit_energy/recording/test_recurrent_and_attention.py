@@ -381,3 +381,41 @@ def test_a_quantised_recurrent_layer_is_unknown_with_its_macs(
     model = torch.ao.quantization.quantize_dynamic(fed_with_spikes(plain), {type(plain)})
     (unknown,) = profiled(model, rand(*shape)).coverage.unknown
     assert (unknown.name, unknown.macs_per_image) == ("part", T * macs)
+
+
+def over_time(cell: nn.LSTMCell) -> nn.Module:
+    """The same weights in a layer over `[T, B, 8]`, fed by a neuron."""
+    layer = nn.LSTM(8, 6).double()
+    layer.load_state_dict({f"{name}_l0": value for name, value in cell.state_dict().items()})
+    parts = {"part": layer, "fire": neuron.IFNode(v_threshold=0.5, step_mode="m")}
+    return Forward(lambda model, x: model.part(model.fire(x))[0], **parts).eval()
+
+
+def in_a_loop(cell: nn.LSTMCell) -> nn.Module:
+    def run(model: Any, x: Tensor) -> Tensor:
+        state, outputs = None, []
+        for frame in x:
+            state = model.part(model.fire(frame), state)
+            outputs.append(state[0])
+        return torch.stack(outputs)
+
+    return Forward(run, part=cell, fire=neuron.IFNode(v_threshold=0.5)).eval()
+
+
+def test_cells_in_a_loop_over_time_are_one_layer_over_time() -> None:
+    """Rates of single steps too; by hand, the state of step t is what a loop gives at step t - 1."""
+    cell = with_weights(nn.LSTMCell(8, 6).double())
+    images = rand(4, 8).double()
+    options = {"time_steps": T, "feed": "time-first", "frames": False}
+    loop, layer = (msvit_energy.profile(made(cell), [images], **options) for made in (in_a_loop, over_time))
+    fired = emitted_by_the_neuron(images)
+    with torch.no_grad():
+        states = in_a_loop(cell)(images.expand(T, 4, 8))
+    for profile in (loop, layer):
+        of_input, of_state = profile.operators
+        assert (of_input.runs_per_image, of_state.runs_per_image) == (T, T)
+        assert list(map(float, of_input.operands[0].sums)) == fired.sum((1, 2)).tolist()
+        expected = [0.0, *states[:-1].sum((1, 2)).tolist()]
+        assert list(map(float, of_state.operands[0].sums)) == pytest.approx(expected, rel=1e-12)
+        assert [each.macs_per_image for each in profile.operators] == [T * 24 * 8, T * 24 * 6]
+        assert not profile.coverage.unknown and not profile.coverage.note

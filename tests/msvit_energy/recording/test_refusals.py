@@ -36,6 +36,18 @@ class ReshapingConv3d(nn.Conv3d):
         return super().forward(x.view(images, channels, steps, height, width))
 
 
+class OwnNeuron(nn.Module):
+    activation_op = "neuron"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.potential: Tensor | float = 0.0
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.potential = self.potential + x
+        return (self.potential > 1).to(x.dtype)
+
+
 CASES: dict[str, tuple[Callable[[], nn.Module], list[Tensor], dict[str, Any], str]] = {
     "channels, T in front": (
         lambda: spikingjelly("m", 1),
@@ -55,6 +67,12 @@ CASES: dict[str, tuple[Callable[[], nn.Module], list[Tensor], dict[str, Any], st
         [X],
         {},
         r"^the model, called with \[4, 3, 8, 8\], raises RuntimeError: .* to have 1 channels, but got 3 .*; check the",
+    ),
+    "channels, as many images as steps": (
+        lambda: Forward(lambda model, x: model.fire(model.conv(x)), conv=nn.Conv2d(1, 3, 3), fire=OwnNeuron()),
+        [X],
+        {"time_steps": 4},
+        r"^the model refuses batches of shape \[4, 3, 8, 8\] however .* to have 1 channels, but got 3 channels instead",
     ),
     "size": (lambda: spikingjelly("m", 3), [numbers(4, 3, 9, 9)], {"time_steps": 4}, r"cannot be multiplied .*; check"),
     "a later batch": (
