@@ -73,7 +73,16 @@ def test_a_batch_in_any_form_has_one_profile(batch: Any, options: dict[str, Any]
     assert found.labelled == 3
 
 
-@pytest.mark.parametrize("batch", [IMAGES, IMAGES.numpy(), {"image": IMAGES, "box": torch.rand(3, 4)}, (IMAGES,)])
+@pytest.mark.parametrize(
+    "batch",
+    [
+        IMAGES,
+        IMAGES.numpy(),
+        {"image": IMAGES, "box": torch.rand(3, 4)},
+        (IMAGES,),
+        (IMAGES, torch.arange(6).view(3, 2)),
+    ],
+)
 def test_a_batch_may_have_no_labels(batch: Any) -> None:
     assert profiled(batch) == replace(EXPECTED, labelled=0, correct=0)
 

@@ -214,6 +214,20 @@ def test_attention_is_what_its_calls_are(fused: bool) -> None:
     assert not found.coverage.unknown and not found.coverage.note
 
 
+def test_no_forward_takes_the_fused_way_which_rounds_otherwise(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first image has to give the same spikes whether it is observed or not."""
+    taken = []
+    fused = torch._native_multi_head_attention
+    monkeypatch.setattr(torch, "_native_multi_head_attention", lambda *a, **k: taken.append(1) or fused(*a, **k))
+    module = fed_with_spikes(nn.MultiheadAttention(8, 2, batch_first=True), lambda part, x: part(x, x, x))
+    with torch.no_grad():
+        module(rand(4, 5, 8))
+    assert taken == [1]
+    module.fire.reset()
+    profiled(module, rand(4, 5, 8))
+    assert taken == [1]
+
+
 @pytest.mark.parametrize("options", [{"need_weights": False}, {"attn_mask": torch.zeros(5, 5)}, {"is_causal": False}])
 @pytest.mark.parametrize("made", [{}, {"kdim": 4, "vdim": 2}, {"add_bias_kv": True, "add_zero_attn": True}])
 def test_attention_of_any_kind_has_the_macs_that_torch_counts(made: dict[str, Any], options: dict[str, Any]) -> None:
