@@ -7,9 +7,10 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
+from msvit_energy.errors import EnergyError
 from msvit_energy.recording.call_sites import CallSites
 from msvit_energy.recording.module_calls import has_own_weight, is_operator
-from msvit_energy.recording.neurons import is_neuron
+from msvit_energy.recording.neurons import emitted, is_neuron
 from msvit_energy.recording.overheads import overhead_name
 from msvit_energy.recording.vmap import refuse_vmap
 
@@ -66,11 +67,18 @@ def _hooks(model: nn.Module, name: str, module: nn.Module, listener: ForwardList
     if is_operator(module) or has_own_weight(module):
         yield lambda module, inputs, output: listener.bias(name, module, output)
     if is_neuron(module):
-        yield lambda module, inputs, output: listener.neuron(name, module, inputs, output)
+        yield lambda module, inputs, output: listener.neuron(name, module, inputs, _with_spikes(name, output))
     if (op := overhead_name(module)) is not None:
         yield lambda module, inputs, output: listener.overhead(name, op, inputs, output)
     if module is model:
         yield lambda module, inputs, output: listener.output(output)
+
+
+def _with_spikes(name: str, output: Any) -> Any:
+    """The output of a neuron; EnergyError if there is no tensor in it."""
+    if not isinstance(emitted(output), Tensor):
+        raise EnergyError(f"{name}: a layer of neurons returns its spikes, not a {type(emitted(output)).__name__}")
+    return output
 
 
 def _entering(sites: CallSites, name: str) -> Callable[[nn.Module, Any], None]:

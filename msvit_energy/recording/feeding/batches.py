@@ -53,11 +53,26 @@ def _first_inputs(batch: Sequence[Any], key: str | int | None) -> tuple[Tensor, 
         if found is None:
             raise EnergyError(f"part {key} of a batch is no tensor; its parts are {', '.join(map(_kind, batch))}")
         return found, batch[key + 1 :]
+    _check_joined(batch)
     for number, part in enumerate(batch):
         if _holds_inputs(part):
             inputs, inside = _inputs(part, None if isinstance(part, Tensor | np.ndarray) else key)
             return inputs, batch[number + 1 :] or inside
     raise EnergyError(f"{FORMS}, not one of {', '.join(map(_kind, batch)) or 'nothing'}")
+
+
+def _check_joined(batch: Sequence[Any]) -> None:
+    """EnergyError for samples that were not joined to a batch."""
+    if batch and all(isinstance(part, Mapping | list | tuple) and _holds_inputs(part) for part in batch):
+        raise EnergyError(
+            f"a list of {len(batch)} samples is no batch; join them, such as by torch.utils.data.default_collate"
+        )
+    tensors = [part for part in batch if isinstance(part, Tensor) and part.is_floating_point()]
+    if len(batch) > 2 and len(tensors) == len(batch) and len({part.shape for part in tensors}) == 1:
+        raise EnergyError(
+            f"{len(batch)} tensors of shape {list(tensors[0].shape)} may be samples or one batch each; stack them, or "
+            "pass input_key="
+        )
 
 
 def _holds_inputs(part: Any) -> bool:

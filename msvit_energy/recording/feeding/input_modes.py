@@ -1,10 +1,10 @@
 """How a batch is handed to a model: whether it carries T, and how the model wants it."""
 
 import inspect
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, TypeGuard
 
 import torch
 from torch import Tensor, nn
@@ -74,7 +74,10 @@ def run(model: nn.Module, inputs: Tensor, mode: InputMode) -> Tensor | None:
 
 def logits_in(output: Any, images: int, mode: InputMode) -> Tensor | None:
     """Logits `[B, classes]` of that many images in what a model gives; None if that is no such thing. Models trained
-    with TET give them for every step, with T where they want it in their input, in front, or behind the images."""
+    with TET give them for every step, with T where they want it in their input, in front, or behind the images, or as a
+    list."""
+    if isinstance(output, list) and len(output) == mode.time_steps > 1 and _alike(output):
+        output = torch.stack(output)
     output = output_tensor(output)
     if output is None:
         return None
@@ -98,8 +101,12 @@ def _stepwise(model: nn.Module, inputs: Tensor, mode: InputMode) -> Tensor | Non
             raise EnergyError(f"the model takes a state, but returns a {type(result).__name__}, not (output, state)")
         state = result[1] if takes_state else None
         outputs.append(output_tensor(result))
-    found = [output for output in outputs if output is not None and output.shape == getattr(outputs[0], "shape", None)]
-    return torch.stack(found) if len(found) == len(outputs) else None
+    return torch.stack(outputs) if _alike(outputs) else None
+
+
+def _alike(values: Sequence[Any]) -> TypeGuard[list[Tensor]]:
+    """Whether all are tensors of one shape."""
+    return all(isinstance(value, Tensor) and value.shape == values[0].shape for value in values)
 
 
 @contextmanager

@@ -131,6 +131,9 @@ def test_a_loader_with_workers() -> None:
         ("images", None, r"^a batch is a tensor, an array, .*, not a str$"),
         ((), None, r"not one of nothing$"),
         ([("a", 1)], None, r"not one of tuple$"),
+        ([(IMAGES[0], 2), (IMAGES[1], 0)], None, r"^a list of 2 samples is no batch; join them, .*default_collate"),
+        ([{"image": IMAGES[0], "label": 2}], None, r"^a list of 1 samples is no batch; join them"),
+        (list(IMAGES), None, r"^3 tensors of shape \[1, 4, 4\] may be samples or one batch each; stack them, or pass"),
         (torch.tensor(1.0), None, r"not a single number"),
         ([Image.new("L", (4, 4)), Image.new("RGB", (4, 5))], None, r"one size and one mode, not L 4 x 4, RGB 4 x 5;"),
     ],
@@ -153,6 +156,7 @@ FORMS: dict[str, Callable[[Tensor], Any]] = {
     "tuple": lambda y: (y, y[:, :2]),
     "attribute": lambda y: Output(None, y),
     "nested": lambda y: ([y], None),
+    "list of steps": lambda y: list(y) if y.dim() == 3 else [y],
 }
 
 

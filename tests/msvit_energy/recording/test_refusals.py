@@ -48,6 +48,11 @@ class OwnNeuron(nn.Module):
         return (self.potential > 1).to(x.dtype)
 
 
+class Silent(OwnNeuron):
+    def forward(self, x: Tensor) -> Any:
+        super().forward(x)
+
+
 CASES: dict[str, tuple[Callable[[], nn.Module], list[Tensor], dict[str, Any], str]] = {
     "channels, T in front": (
         lambda: spikingjelly("m", 1),
@@ -110,6 +115,12 @@ CASES: dict[str, tuple[Callable[[], nn.Module], list[Tensor], dict[str, Any], st
         [numbers(4, 8)],
         {},
         r"^the model calls layers inside of torch\.vmap",
+    ),
+    "no spikes": (
+        lambda: Forward(lambda model, x: (model.fire(x), x)[1], fire=Silent()),
+        [numbers(4, 8)],
+        {"time_steps": 2, "feed": "step"},
+        r"^fire: a layer of neurons returns its spikes, not a NoneType$",
     ),
     "script": (
         lambda: torch.jit.script(nn.Sequential(nn.Linear(8, 3), nn.ReLU())),
