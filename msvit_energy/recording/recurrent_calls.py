@@ -1,5 +1,6 @@
 """What recurrent layers of torch do: a product of each input, and one of each earlier output, with their weights."""
 
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -45,7 +46,9 @@ def _over_steps(run: Callable[..., tuple[Tensor, ...]]) -> Callable[..., tuple[C
             state = [each_state[rows].contiguous() for each_state in states]
             inside = here[layer * each : (layer + directions) * each]
             first = state[0] if isinstance(hx, Tensor) else state
-            output = run(fed, first, inside, has_biases, 1, 0.0, False, bidirectional, batch_first)[0]
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", UserWarning)  # of cuDNN, that one layer's weights are parts of a buffer
+                output = run(fed, first, inside, has_biases, 1, 0.0, False, bidirectional, batch_first)[0]
             for way, hidden in enumerate(output.chunk(directions, -1)):
                 w_ih, w_hh = weights[(layer + way) * each : (layer + way) * each + 2]
                 calls += [linear(fed, w_ih), linear(_earlier(hidden, state[0][way], time, back=way == 1), w_hh)]
