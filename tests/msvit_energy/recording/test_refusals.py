@@ -1,4 +1,4 @@
-"""What a model raises is one line: what it was called with, what it said, what to try. Bugs keep their traceback."""
+"""What a model raises is one line: what it was called with, what it raised, what to try. Bugs keep their traceback."""
 
 from collections.abc import Callable
 from typing import Any
@@ -153,7 +153,7 @@ def test_a_refusal_is_one_line_that_says_what_to_try(case: str) -> None:
     assert "\n" not in str(refusal.value)
 
 
-def test_what_a_model_said_is_the_cause() -> None:
+def test_what_a_model_raised_is_the_cause() -> None:
     with pytest.raises(EnergyError) as refusal:
         msvit_energy.profile(nn.Conv2d(1, 3, 3), [X])
     assert isinstance(refusal.value.__cause__, RuntimeError)
