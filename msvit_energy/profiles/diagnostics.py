@@ -53,15 +53,12 @@ def _contradiction(operand: Operand) -> str:
             f"the model's input is {kind}: right for events, which count as accumulates; "
             "an image that happens to be so would be priced too low"
         )
-    if kind != "analog" and origin in ("other", "averaged") and operand.maximum > 0:
+    if kind != "analog" and origin == "other" and operand.maximum > 0:
         return f"the input is {kind}, but comes from no spiking neuron"
     if kind == "analog" and operand.carries_spikes:
         return "the input comes from spiking neurons, but has values that are no spike counts"
     if kind == "analog" and origin == "scaled":
-        return (
-            "the input is spikes times a constant, priced as real numbers; "
-            "with the constant folded into the weights it would be spikes"
-        )
+        return "the input is spikes times constants, but no whole numbers times one constant; priced as real numbers"
     return ""
 
 

@@ -19,6 +19,7 @@ class MomentAccumulator:
 
     def __init__(self) -> None:
         self._keys: dict[str, int] = {}
+        self._combined: dict[str, Mapping[str, int]] = {}
         self._sums = np.zeros(0, np.int64)
         self._gram = np.zeros((0, 0), np.int64)  # [2 * counts, 2 * counts], of low and high halves in turn
 
@@ -42,20 +43,30 @@ class MomentAccumulator:
             self._gram += (part @ part.T).astype(np.int64)
         self._sums += values.sum(1)
 
+    def combine(self, key: str, parts: Mapping[str, int]) -> None:
+        """Have `key` be the sum of other counts, those that there are, each times a whole number."""
+        self._combined[key] = parts
+
     def moments(self, keys: Iterable[str]) -> Moments:
         """The exact moments of some of the counts; empty if nothing was counted."""
         if not self._keys:
             return Moments()
         chosen = tuple(keys)
-        rows = [self._keys[key] for key in chosen]
+        rows = [self._rows(key) for key in chosen]
         gram = self._gram.tolist()
+
+        def product(a: int, b: int) -> int:
+            mixed = gram[2 * a][2 * b + 1] + gram[2 * a + 1][2 * b]
+            return int(gram[2 * a][2 * b] + (mixed << HALF_BITS) + (gram[2 * a + 1][2 * b + 1] << 2 * HALF_BITS))
+
         products = tuple(
-            tuple(
-                gram[2 * a][2 * b]
-                + ((gram[2 * a][2 * b + 1] + gram[2 * a + 1][2 * b]) << HALF_BITS)
-                + (gram[2 * a + 1][2 * b + 1] << 2 * HALF_BITS)
-                for b in rows[start:]
-            )
-            for start, a in enumerate(rows)
+            tuple(sum(m * n * product(a, b) for a, m in parts for b, n in others) for others in rows[start:])
+            for start, parts in enumerate(rows)
         )
-        return Moments(chosen, tuple(int(self._sums[row]) for row in rows), products)
+        return Moments(chosen, tuple(sum(m * int(self._sums[row]) for row, m in parts) for parts in rows), products)
+
+    def _rows(self, key: str) -> list[tuple[int, int]]:
+        """The rows whose sum a count is, with their multiples."""
+        if key not in self._combined:
+            return [(self._keys[key], 1)]
+        return [(self._keys[part], times) for part, times in self._combined[key].items() if part in self._keys]

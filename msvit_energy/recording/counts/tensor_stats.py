@@ -201,6 +201,7 @@ class TensorStatsCache:
         self._known: dict[Hashable, tuple[StorageWeakRef, Any]] = {}
         self._reports: dict[int, int] = {}  # by neurons, of each storage
         self._shared: dict[int, StorageWeakRef] = {}
+        self._latest: tuple[Hashable | None, StorageWeakRef, Any] | None = None
 
     def stats(self, values: Tensor, *, highest: float = math.inf) -> TensorStats:
         """As the function."""
@@ -212,6 +213,21 @@ class TensorStatsCache:
     def channel_sums(self, values: Tensor, spatial: tuple[int, ...], highest: float) -> Tensor:
         """As the function."""
         return self._once(self._identity(values, spatial), values, lambda: channel_sums(values, spatial, highest))
+
+    def once(self, values: Tensor, make: Callable[[], Any], what: Hashable, *, latest: bool = False) -> Any:
+        """What `make` finds in `values`, under the name `what`; found once as long as that can be known, or as long as
+        nothing else is asked for (`latest`), since it is large."""
+        key = self._identity(values, what)
+        if not latest:
+            return self._once(key, values, make)
+        if key is None or self._latest is None or self._latest[0] != key:
+            self._latest = key, StorageWeakRef(values.untyped_storage()), make()
+        return self._latest[2]
+
+    def note_whole(self, values: Tensor, highest: float) -> None:
+        """Note that a tensor is whole numbers from 0 to `highest`."""
+        if highest <= MOST_SPIKES:
+            self._keep(self._block(values), values, highest)
 
     def note_output(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> None:
         """Note what the output of a torch function is known to be."""
@@ -236,6 +252,7 @@ class TensorStatsCache:
     def clear(self) -> None:
         """Forget what is known of tensors."""
         self._known.clear()
+        self._latest = None
         self._reports.clear()
         self._shared.clear()
 

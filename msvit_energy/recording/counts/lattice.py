@@ -1,0 +1,176 @@
+"""Lattices: spikes with a sign or a constant factor are whole numbers times one constant, found in their values.
+
+Values are rounded products, so they are held against the lattice within some roundings of their number format. A
+lattice so fine that any real number is near it is none.
+"""
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from msvit_energy.profiles.operand import StepBy
+from msvit_energy.recording.counts.tensor_stats import MOST_SPIKES
+
+MOST_LEVELS = 1 << 10  # of a lattice that is found
+ROUNDINGS = 16  # of the number format, relative to the largest value: sums of many products are off by several
+NEAR = 1 / 16  # of a level: with coarser roundings, levels cannot be told apart
+SAMPLE = 64
+
+
+@dataclass(frozen=True, eq=False)
+class Lattice:
+    """Whole numbers times `step`, and times one of `factors` `[n]` for each place of `axis`, by what `by` says."""
+
+    step: Fraction
+    by: StepBy = ""
+    axis: int = 0
+    factors: Tensor | None = None
+
+    def quotients(self, values: Tensor) -> Tensor:
+        """`values` by the constants."""
+        real = values if values.is_floating_point() else values.double()
+        return self.without_factors(real.to(torch.promote_types(real.dtype, torch.float32))) / float(self.step)
+
+    def without_factors(self, values: Tensor) -> Tensor:
+        """`values` by the factors alone."""
+        if self.factors is None:
+            return values
+        shape = [1] * values.dim()
+        shape[self.axis] = len(self.factors)
+        return values / self.factors.to(values.device, values.dtype).view(shape)
+
+
+class Magnitudes(NamedTuple):
+    """The whole numbers of a tensor without their signs; `bounds` are the least of them with its sign, the greatest
+    magnitude, and 1 if all values are on the lattice, `[3]`, float64."""
+
+    values: Tensor
+    bounds: Tensor
+
+
+def magnitudes(values: Tensor, lattice: Lattice) -> Magnitudes:
+    """Which whole numbers `values` are, on the device where they are; nothing waits for it."""
+    quotients = lattice.quotients(values)
+    whole = quotients.round()
+    low, high = (bound.double() for bound in torch.aminmax(whole))
+    off = quotients.sub_(whole).abs_().amax().double()
+    high = torch.maximum(high, -low)
+    allowed = high.clamp(min=1) * _rounding(values)
+    return Magnitudes(whole.abs_(), torch.stack([low, high, ((off <= allowed) & (allowed <= NEAR)).double()]))
+
+
+def find(values: Tensor, known: Lattice | None, factors: Sequence[Tensor], *, divide: bool = False) -> Lattice | None:
+    """The coarsest lattice that `values`, `[runs, images, ...]`, not all 0, are on; a finer one than `known` if that is
+    given. None if there is none.
+
+    `factors` are constants that the network multiplies by, perhaps of single channels or time steps: of lattices with
+    and without them the one with the fewest levels is taken, then the one with the simplest step. Whole numbers are on
+    the lattice of whole numbers, unless they are to be divided by what they have in common (`divide`).
+    """
+    values = values if values.is_floating_point() else values.double()
+    if known is not None:
+        step = common_step(known.without_factors(values), [float(known.step)], divide=True)
+        return None if step is None else Lattice(step, known.by, known.axis, known.factors)
+    best: Lattice | None = None
+    least = math.inf, math.inf
+    for lattice in (Lattice(Fraction(1)), *_of_factors(values, factors)):
+        quotients = lattice.without_factors(values)
+        step = common_step(quotients, [], divide=divide or lattice.factors is not None)
+        if step is not None:
+            levels = round(float(quotients.abs().amax()) / float(step))
+            if (levels, step.numerator * step.denominator) < least:
+                least = levels, step.numerator * step.denominator
+                best = Lattice(step, lattice.by, lattice.axis, lattice.factors)
+    return best
+
+
+def _of_factors(values: Tensor, factors: Sequence[Tensor]) -> Iterator[Lattice]:
+    """Whole numbers times factors that fit an axis, and some of the values: time steps in front, channels behind the
+    images. An axis may have channels and all else in a row, in either order."""
+    some = _sample(values)
+    for vector in factors:
+        constants = vector.detach().flatten().abs().double().cpu()
+        constants[constants == 0] = 1
+        if constants.amin() == constants.amax():
+            continue
+        for axis, size in enumerate(values.shape):
+            repeats, rest = divmod(size, len(constants))
+            if axis == 1 or rest or not repeats or (axis == 0 and repeats > 1):
+                continue
+            for along in (constants.repeat_interleave(repeats), constants.repeat(repeats))[: min(repeats, 2)]:
+                if step_of((some.values / along[some.places[:, axis]]).tolist(), _rounding(values)) is not None:
+                    yield Lattice(Fraction(1), "channel" if axis else "time step", axis, along)
+
+
+class _Sample(NamedTuple):
+    """Magnitudes above 0, `[n]`, and where they are, `[n, axes]`."""
+
+    values: Tensor
+    places: Tensor
+
+
+def _sample(values: Tensor) -> _Sample:
+    """Some values of one image, from all over it."""
+    for image in range(values.shape[1]):
+        found = values[:, image].nonzero()
+        if len(found):
+            chosen = found[:: math.ceil(len(found) / SAMPLE)]
+            places = torch.cat([chosen[:, :1], torch.full_like(chosen[:, :1], image), chosen[:, 1:]], 1)
+            some = values[tuple(places.T)].abs().double().cpu()
+            large = some > some.amax() * _rounding(values)
+            return _Sample(some[large], places.cpu()[large])
+    raise ValueError("all values are 0")
+
+
+def common_step(values: Tensor, start: Sequence[float], *, divide: bool = False) -> Fraction | None:
+    """The largest constant of which `values`, not all 0, and the numbers in `start` are whole multiples; None if that
+    is none. Of whole numbers it is 1, unless they are to be divided."""
+    rounding = _rounding(values)
+    found = values.abs().to(torch.promote_types(values.dtype, torch.float32))
+    found = found[found > found.amax() * rounding]  # less is what is left of a difference
+    if not divide and not found.frac().any():
+        return Fraction(1) if float(found.max()) <= MOST_SPIKES else None
+    candidates = [float(found.min()), float(found.max()), *found[:SAMPLE].tolist(), *start]
+    while (step := step_of(candidates, rounding)) is not None:
+        quotients = found / float(step)
+        off = (quotients - quotients.round()).abs() > quotients.amax() * rounding
+        if not off.any():
+            return step
+        finer = step_of([float(step), *found[off][:SAMPLE].tolist(), max(candidates)], rounding)
+        if finer is None or finer > step * Fraction(3, 4):
+            return None
+        candidates = [float(finer), max(candidates)]
+    return None
+
+
+def step_of(values: Sequence[float], rounding: float = ROUNDINGS * 2.0**-24) -> Fraction | None:
+    """The largest constant of which numbers above 0, rounded so much, are whole multiples; None where the largest of
+    them would be more than MOST_LEVELS times that."""
+    largest, common = max(values), 0.0
+    levels = min(MOST_LEVELS, NEAR / rounding)
+    for value in values:
+        a, b = value, common
+        while b > largest / levels / 8:  # what is less is rounding, or too fine anyway
+            a, b = b, abs(math.remainder(a, b))
+        common = a
+    smallest = min(values)  # the least rounded in units of the step
+    if common * levels < largest * (1 - rounding) or smallest < common / 2:
+        return None
+    return exact(smallest / round(smallest / common), rounding)
+
+
+def exact(step: float, rounding: float) -> Fraction:
+    """The simple fraction that a rounded number stands for, such as 1/3 or 0.1; else the number itself."""
+    simple = Fraction(step).limit_denominator(MOST_LEVELS)
+    near = abs(float(simple) - step) * ROUNDINGS <= 4 * rounding * step
+    return simple if near and simple.numerator * simple.denominator <= 4 * MOST_LEVELS else Fraction(step)
+
+
+def _rounding(values: Tensor) -> float:
+    """By how much values may be off, relative to the largest."""
+    return ROUNDINGS * (torch.finfo(values.dtype).eps / 2 if values.is_floating_point() else 2.0**-53)
