@@ -14,12 +14,13 @@ import torch
 from torch import Tensor
 
 from msvit_energy.profiles.operand import StepBy
-from msvit_energy.recording.counts.tensor_stats import MOST_SPIKES
+from msvit_energy.recording.counts.tensor_stats import MOST_SPIKES, PART
 
 MOST_LEVELS = 1 << 10  # of a lattice that is found
 ROUNDINGS = 16  # of the number format, relative to the largest value: sums of many products are off by several
 NEAR = 1 / 16  # of a level: with coarser roundings, levels cannot be told apart
 SAMPLE = 64
+FEW = 1 << 14  # values that are looked at before all are
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,13 +56,34 @@ class Magnitudes(NamedTuple):
 
 def magnitudes(values: Tensor, lattice: Lattice) -> Magnitudes:
     """Which whole numbers `values` are, on the device where they are; nothing waits for it."""
-    quotients = lattice.quotients(values)
-    whole = quotients.round()
-    low, high = (bound.double() for bound in torch.aminmax(whole))
-    off = quotients.sub_(whole).abs_().amax().double()
-    high = torch.maximum(high, -low)
+    if not (values.is_cpu and values.is_contiguous() and values.is_floating_point() and lattice.factors is None):
+        quotients = lattice.quotients(values)
+        whole = torch.empty_like(quotients)
+        return Magnitudes(whole, _bounds(values, *_round(quotients, whole)))
+    real = torch.promote_types(values.dtype, torch.float32)
+    whole, scratch = torch.empty_like(values, dtype=real), torch.empty(PART, dtype=real)
+    found = [
+        _round(torch.div(part, float(lattice.step), out=scratch[: len(part)]), into)
+        for part, into in zip(values.view(-1).split(PART), whole.view(-1).split(PART), strict=True)  # fit the cache
+    ]
+    lows, highs, offs = (torch.stack(each) for each in zip(*found, strict=True))
+    return Magnitudes(whole, _bounds(values, lows.amin(), highs.amax(), offs.amax()))
+
+
+def _round(quotients: Tensor, into: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Write the nearest whole numbers without signs; gives their least and greatest with signs, and how far the
+    quotients, which are lost, are off."""
+    low, high = torch.aminmax(torch.round(quotients, out=into))
+    off = quotients.sub_(into).abs_().amax()
+    if not low.is_cpu or low < 0:
+        into.abs_()
+    return low, high, off
+
+
+def _bounds(values: Tensor, low: Tensor, high: Tensor, off: Tensor) -> Tensor:
+    high = torch.maximum(high, -low).double()
     allowed = high.clamp(min=1) * _rounding(values)
-    return Magnitudes(whole.abs_(), torch.stack([low, high, ((off <= allowed) & (allowed <= NEAR)).double()]))
+    return torch.stack([low.double(), high, ((off.double() <= allowed) & (allowed <= NEAR)).double()])
 
 
 def find(values: Tensor, known: Lattice | None, factors: Sequence[Tensor], *, divide: bool = False) -> Lattice | None:
@@ -130,6 +152,15 @@ def _sample(values: Tensor) -> _Sample:
 def common_step(values: Tensor, start: Sequence[float], *, divide: bool = False) -> Fraction | None:
     """The largest constant of which `values`, not all 0, and the numbers in `start` are whole multiples; None if that
     is none. Of whole numbers it is 1, unless they are to be divided."""
+    some = values.reshape(-1)[:: math.ceil(values.numel() / FEW)]
+    if values.numel() > FEW and bool(some.any()):
+        step = _common_step(some, start, divide=divide)
+        if step is None or magnitudes(values, Lattice(step)).bounds[2]:
+            return step
+    return _common_step(values, start, divide=divide)
+
+
+def _common_step(values: Tensor, start: Sequence[float], *, divide: bool) -> Fraction | None:
     rounding = _rounding(values)
     found = values.abs().to(torch.promote_types(values.dtype, torch.float32))
     found = found[found > found.amax() * rounding]  # less is what is left of a difference
@@ -158,17 +189,18 @@ def step_of(values: Sequence[float], rounding: float = ROUNDINGS * 2.0**-24) -> 
         while b > largest / levels / 8:  # what is less is rounding, or too fine anyway
             a, b = b, abs(math.remainder(a, b))
         common = a
-    smallest = min(values)  # the least rounded in units of the step
+    smallest = min(values)
     if common * levels < largest * (1 - rounding) or smallest < common / 2:
         return None
-    return exact(smallest / round(smallest / common), rounding)
+    simple = simple_fraction(largest / round(largest / common), rounding)
+    return Fraction(smallest / round(smallest / common)) if simple is None else simple
 
 
-def exact(step: float, rounding: float) -> Fraction:
-    """The simple fraction that a rounded number stands for, such as 1/3 or 0.1; else the number itself."""
-    simple = Fraction(step).limit_denominator(MOST_LEVELS)
-    near = abs(float(simple) - step) * ROUNDINGS <= 4 * rounding * step
-    return simple if near and simple.numerator * simple.denominator <= 4 * MOST_LEVELS else Fraction(step)
+def simple_fraction(number: float, rounding: float) -> Fraction | None:
+    """The simple fraction that a rounded number stands for, such as 1/3 or 0.1; None if there is none."""
+    simple = Fraction(number).limit_denominator(MOST_LEVELS)
+    near = abs(float(simple) - number) * ROUNDINGS <= 4 * rounding * number
+    return simple if near and simple.numerator * simple.denominator <= 4 * MOST_LEVELS else None
 
 
 def _rounding(values: Tensor) -> float:

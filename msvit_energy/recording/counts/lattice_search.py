@@ -36,35 +36,42 @@ class LatticeSearch:
         self._off: set[StreamKey] = set()
         self._fired: set[StreamKey] = set()
 
-    def on_lattice(self, key: StreamKey, values: Tensor, bounds: Tensor, source: str) -> OnLattice | None:
-        """`values` as whole numbers without signs, if they are on a lattice, and are not plain whole numbers; `bounds`
-        are those of their TensorStats, `source` what they are by origin."""
-        if source not in SOURCES or key in self._off:
-            return None
-        waits = values.is_cpu or self.first_batch or key not in self._fired
+    def on_known(self, key: StreamKey, values: Tensor) -> OnLattice | None:
+        """`values` as whole numbers without signs on the lattice of the stream, or on a finer one; None where none is
+        known, and if they are on none."""
         known = self._known.get(key)
-        if known is None:
-            if not waits or not self._to_search(key, bounds, divide=source == "scaled"):
+        if known is None or key in self._off:
+            return None
+        found = OnLattice(known, self._magnitudes(values, known))
+        if self._waits(key, values) and not found.magnitudes.bounds[2]:
+            finer = find(values, known, ())
+            if finer is None:
+                self._off.add(key)
                 return None
-            known = self._find(values, divide=source == "scaled")
-        if known is not None:
-            found = self._magnitudes(values, known)
-            if not waits or found.bounds[2]:
-                self._known[key] = known
-                return OnLattice(known, found)
-            known = find(values, known, ())
-            if known is not None:
-                self._known[key] = known
-                return OnLattice(known, self._magnitudes(values, known))
-        self._off.add(key)
-        return None
+            self._known[key] = finer
+            return OnLattice(finer, self._magnitudes(values, finer))
+        return found
 
-    def _to_search(self, key: StreamKey, bounds: Tensor, *, divide: bool) -> bool:
+    def search(self, key: StreamKey, values: Tensor, bounds: Tensor, source: str) -> OnLattice | None:
+        """The same on a lattice that is found now, where none is known, if values are not plain whole numbers; `bounds`
+        are those of their TensorStats, `source` what they are by origin."""
+        if source not in SOURCES or key in self._off or key in self._known or not self._waits(key, values):
+            return None
         low, high, whole = bounds.tolist()
         if low == high == 0 or not (math.isfinite(low) and math.isfinite(high)):
-            return False
+            return None
         self._fired.add(key)
-        return divide or not whole
+        if whole and source != "scaled":
+            return None
+        found = self._find(values, divide=source == "scaled")
+        if found is None:
+            self._off.add(key)
+            return None
+        self._known[key] = found
+        return OnLattice(found, self._magnitudes(values, found))
+
+    def _waits(self, key: StreamKey, values: Tensor) -> bool:
+        return values.is_cpu or self.first_batch or key not in self._fired
 
     def _find(self, values: Tensor, *, divide: bool) -> Lattice | None:
         def found() -> tuple[Lattice | None]:

@@ -4,7 +4,7 @@ A count is split into two halves of HALF_BITS bits, so that products of halves a
 int64; the halves are put together as Python integers at the end.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
@@ -52,21 +52,37 @@ class MomentAccumulator:
         if not self._keys:
             return Moments()
         chosen = tuple(keys)
-        rows = [self._rows(key) for key in chosen]
+        parts = [self._combined.get(key, {key: 1}) for key in chosen]
+        names = tuple(name for name in dict.fromkeys(name for each in parts for name in each) if name in self._keys)
+        stored = self._stored(names)
+        return stored if names == chosen else _sums(stored, chosen, parts)
+
+    def _stored(self, keys: tuple[str, ...]) -> Moments:
+        """The moments of counts as they were added."""
+        rows = [self._keys[key] for key in keys]
         gram = self._gram.tolist()
-
-        def product(a: int, b: int) -> int:
-            mixed = gram[2 * a][2 * b + 1] + gram[2 * a + 1][2 * b]
-            return int(gram[2 * a][2 * b] + (mixed << HALF_BITS) + (gram[2 * a + 1][2 * b + 1] << 2 * HALF_BITS))
-
         products = tuple(
-            tuple(sum(m * n * product(a, b) for a, m in parts for b, n in others) for others in rows[start:])
-            for start, parts in enumerate(rows)
+            tuple(
+                gram[2 * a][2 * b]
+                + ((gram[2 * a][2 * b + 1] + gram[2 * a + 1][2 * b]) << HALF_BITS)
+                + (gram[2 * a + 1][2 * b + 1] << 2 * HALF_BITS)
+                for b in rows[start:]
+            )
+            for start, a in enumerate(rows)
         )
-        return Moments(chosen, tuple(sum(m * int(self._sums[row]) for row, m in parts) for parts in rows), products)
+        return Moments(keys, tuple(int(self._sums[row]) for row in rows), products)
 
-    def _rows(self, key: str) -> list[tuple[int, int]]:
-        """The rows whose sum a count is, with their multiples."""
-        if key not in self._combined:
-            return [(self._keys[key], 1)]
-        return [(self._keys[part], times) for part, times in self._combined[key].items() if part in self._keys]
+
+def _sums(stored: Moments, keys: tuple[str, ...], parts: Sequence[Mapping[str, int]]) -> Moments:
+    """Moments of `keys`, each the sum of some stored counts, those that there are, times whole numbers."""
+    place = {name: index for index, name in enumerate(stored.keys)}
+    rows = [[(place[name], times) for name, times in each.items() if name in place] for each in parts]
+
+    def product(a: int, b: int) -> int:
+        return stored.products[min(a, b)][abs(a - b)]
+
+    products = tuple(
+        tuple(sum(m * n * product(a, b) for a, m in row for b, n in other) for other in rows[start:])
+        for start, row in enumerate(rows)
+    )
+    return Moments(keys, tuple(sum(times * stored.sums[index] for index, times in row) for row in rows), products)

@@ -64,6 +64,19 @@ def observe(
     return Observation(found.bounds, found.sums, found.nonzeros, events, nonzero_events)
 
 
+def of_values(values: Tensor, magnitudes: Observation, cache: TensorStatsCache) -> Observation:
+    """What is to be seen in `values` beside their magnitudes on a lattice."""
+
+    def found() -> tuple[Tensor, Tensor]:
+        real = values if values.is_floating_point() else values.double()
+        low, high = torch.aminmax(real)
+        sums = real.reshape(*real.shape[:2], -1).sum(2, dtype=torch.float64)
+        return torch.stack([low, high, torch.zeros_like(low)]).double(), sums
+
+    bounds, sums = cache.once(values, found, "values")
+    return magnitudes._replace(bounds=bounds, sums=sums, events=torch.zeros_like(sums))
+
+
 def to_cpu(tensors: Sequence[Tensor]) -> list[Tensor]:
     """The same on the CPU, from each other device in one transfer."""
     result = list(tensors)
@@ -174,7 +187,7 @@ class StreamCounter:
         if scaled is None or not on_lattice:
             self.off |= kind == ANALOG
             return counts
-        real = {of_values(name): numbers for name, numbers in counts.items() if name.startswith("nonzero")}
+        real = {beside(name): numbers for name, numbers in counts.items() if name.startswith("nonzero")}
         return real | self._add_scaled(run, scaled, reached)
 
     def _add_scaled(self, run: int, scaled: Scaled, reached: float | Tensor) -> dict[str, np.ndarray]:
@@ -222,7 +235,7 @@ class StreamCounter:
                 at_step(count, step): 1 if once else number for step, number in times.items()
             }
             if spikes is None:
-                found[count][of_values(count)] = 1
+                found[count][beside(count)] = 1
         return found
 
     @property
@@ -300,7 +313,7 @@ def at_step(name: str, step: Fraction) -> str:
     return f"{name} at {step}"
 
 
-def of_values(name: str) -> str:
+def beside(name: str) -> str:
     """The name of a count of the values as they are, of a tensor on a lattice."""
     return f"{name} of values"
 

@@ -21,6 +21,7 @@ from msvit_energy.recording.counts.stream_counter import (
     Scaled,
     StreamCounter,
     observe,
+    of_values,
     to_cpu,
 )
 from msvit_energy.recording.counts.tensor_stats import TensorStatsCache
@@ -120,16 +121,19 @@ class Streams:
             self._waiting.append(_Waiting(key, len(steps), steps.numel(), reached, None, None))
             return None
         steps = steps.cpu() if steps.is_mps else steps  # which has no float64
-        observation = observe(steps, reached, self.stats, highest=highest)
-        found = self.lattices.on_lattice(key, steps, observation.bounds, source)
+        found, observation = self.lattices.on_known(key, steps), None
+        if found is None or not steps.is_cpu:
+            observation = observe(steps, reached, self.stats, highest=highest)
+            found = found or self.lattices.search(key, steps, observation.bounds, source)
         if found is None:
+            assert observation is not None
             self._waiting.append(_Waiting(key, len(steps), steps.numel(), reached, observation, None))
             return Observed(observation.bounds)
         lattice, (magnitudes, bounds) = found
         known = float(bounds[1]) if bounds.is_cpu else math.inf
         seen = observe(magnitudes, reached, self.stats, highest=known)._replace(bounds=bounds)
-        scaled = Scaled(lattice, seen)
-        self._waiting.append(_Waiting(key, len(steps), steps.numel(), reached, observation, scaled))
+        observation = observation or of_values(steps, seen, self.stats)
+        self._waiting.append(_Waiting(key, len(steps), steps.numel(), reached, observation, Scaled(lattice, seen)))
         return Observed(bounds, lattice.step, magnitudes)
 
     def observe_pairs(
