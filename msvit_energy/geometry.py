@@ -6,7 +6,7 @@ from torch import nn
 from msvit_energy.profiler import profile_of
 from msvit_energy.profiles.coverage import Coverage
 from msvit_energy.profiles.profile import Profile
-from msvit_energy.recording.input_modes import InputMode, run
+from msvit_energy.recording.feeding.input_modes import InputMode, run
 from msvit_energy.recording.recorder import Recorder
 
 
@@ -19,9 +19,10 @@ def geometry(model: nn.Module, input_size: tuple[int, ...], time_steps: int) -> 
     if hasattr(model, "time_steps"):
         model.time_steps = time_steps  # type: ignore[assignment]
     image = torch.empty(1, *input_size, device="meta")
-    with torch.no_grad(), Recorder(model, time_steps) as recorder:
+    mode = InputMode("image", False, time_steps)
+    with torch.no_grad(), Recorder(model, mode) as recorder:
         with recorder.batch(image, 1):
-            run(model, image, InputMode("image", False, time_steps))
+            run(model, image, mode)
         recording = recorder.result()
     counted = {operator.layer: operator.macs_per_image for operator in recording.operators}
     return profile_of(model, recording, coverage=Coverage(counted))

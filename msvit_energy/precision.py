@@ -60,7 +60,8 @@ def compare_formats(model: nn.Module, batches: Iterable[Tensor]) -> Precision:
         outputs, differing, spikes = outputs + found[0], differing + found[1], spikes + found[2]
     if not outputs:
         raise EnergyError("there is nothing to compare: no spiking neurons, or no images")
-    sops = [sum(operator.sops for operator in profile(network, images).operators) for network in (narrow, wide)]
+    profiles = [profile(network, images, feed="image") for network in (narrow, wide)]
+    sops = [sum(operator.sops for operator in measured.operators) for measured in profiles]
     return Precision(sum(map(len, images)), outputs, differing, spikes, *sops)
 
 

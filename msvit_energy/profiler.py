@@ -15,11 +15,12 @@ from msvit_energy.dense.reconcile import reconcile
 from msvit_energy.errors import EnergyError
 from msvit_energy.profiles.coverage import Coverage
 from msvit_energy.profiles.profile import Profile
-from msvit_energy.profiles.provenance import ModelOrigin, Provenance
-from msvit_energy.recording import input_modes, mode_detection
+from msvit_energy.profiles.provenance import InputOrigin, ModelOrigin, Provenance
+from msvit_energy.recording.feeding import input_modes
+from msvit_energy.recording.feeding.input_modes import Feed, InputMode, time_steps_set
+from msvit_energy.recording.feeding.mode_detection import FoundMode, find_mode
 from msvit_energy.recording.firing_maps import FiringMaps
-from msvit_energy.recording.input_modes import Feed, InputMode, time_steps_set
-from msvit_energy.recording.layout_probe import find_layouts, probing
+from msvit_energy.recording.layouts.layout_probe import find_layouts, probing
 from msvit_energy.recording.memory_estimate import estimate
 from msvit_energy.recording.recorder import Recorder
 from msvit_energy.recording.recording import Recording
@@ -58,6 +59,7 @@ def profile(
     *,
     time_steps: int | None = None,
     feed: Feed = "auto",
+    frames: bool | None = None,
     classes: int | None = None,
     lemaire: int = 0,
     maps: FiringMaps | None = None,
@@ -70,9 +72,12 @@ def profile(
 ) -> Profile:
     """Profile `model` on `batches` of images or (images, labels); labels below 0 mean unknown.
 
-    - `time_steps`: T; by default the model's own `time_steps`, or 1. A model with that attribute is set to the given T
-      for the measurement.
-    - `feed`: how the model wants T (input_modes.py); "auto" finds out from the first image.
+    - `time_steps`: T; by default that of the model (an attribute, or its own loop over time) or of the data; without
+      neurons 1. A model with an attribute `time_steps` is set to the given T for the measurement.
+    - `feed`: how the model wants T: "image" (called once with a batch as it is), "time-first" (`[T, B, ...]`),
+      "batch-first", "time-last", or "step" (called T times); "auto" finds out from small batches.
+    - `frames`: whether a batch carries T, `[B, T, ...]`; else it is images, which are repeated. None finds out, where
+      an axis is as long as T.
     - `classes`: classes of the labels, which count only if the model has as many outputs.
     - `lemaire`: so many images also go one by one through SpikingJelly's estimate after Lemaire et al.
     - `maps`: filled with the rates of single layers.
@@ -93,12 +98,12 @@ def profile(
 
     Images go to the model's device and number format. The model comes back as it was: mode, hooks, T, states at rest.
     Works under `inference_mode` and `no_grad` alike. Raises EnergyError for no images, a model in bfloat16, NaN inside
-    the network, tensors that do not fit T, or a state that leaks from batch to batch.
+    the network, tensors that do not fit T, a state that leaks from batch to batch, or where T is unknown, no way of
+    feeding fits, or several do and give different numbers.
     """
     _check(time_steps, feed, lemaire)
     _check_format(model)
     origin = _with_weights(Provenance.of(provenance or {}), model)
-    steps = time_steps or getattr(model, "time_steps", None) or 1
     labels = Labels(classes)
     single: list[Tensor] = []
     stream = _batches(model, batches)
@@ -106,16 +111,15 @@ def profile(
     if first is None:
         raise EnergyError("no images to profile")
     image = first[0][:1].clone()
-    with _measuring(model, steps):
+    with _measuring(model, time_steps):
         rest = RestState(model, reset)
-        wanted = mode_detection.detect(model, image, steps, rest) if feed == "auto" else feed
-        mode = InputMode(wanted, False, steps)
+        found = find_mode(model, first[0], rest, time_steps=time_steps, feed=feed, frames=frames)
+        mode = found.mode
+        origin = replace(origin, input=_input_origin(found))
         with probing(model, mode.steps_per_call) as probe:
             leaks = StateCheck(model, first[0], mode, rest)
         layouts = find_layouts(model, image, mode, rest, probe.streams if leaks.alone else None)
-        with Recorder(
-            model, steps, rest, steps_per_call=mode.steps_per_call, maps=maps, heads=_names(head)
-        ) as recorder:
+        with Recorder(model, mode, rest, maps=maps, heads=_names(head)) as recorder:
             recorder.place_by(layouts)
             alone = len(first[0]) == 1
             for inputs, known in chain([first], stream):
@@ -172,6 +176,11 @@ def _with_weights(origin: Provenance, model: nn.Module) -> Provenance:
     return origin if weights is None else replace(origin, model=replace(origin.model or ModelOrigin(), weights=weights))
 
 
+def _input_origin(found: FoundMode) -> InputOrigin:
+    mode = found.mode
+    return InputOrigin(mode.feed, mode.frames, found.feed_from, found.frames_from, found.time_steps_from)
+
+
 def _check(time_steps: int | None, feed: str, lemaire: int) -> None:
     if time_steps is not None and time_steps < 1:
         raise EnergyError(f"time steps must be at least 1, not {time_steps}")
@@ -204,8 +213,8 @@ def _batches(model: nn.Module, batches: Iterable[Batch]) -> Iterator[tuple[Tenso
 
 
 @contextmanager
-def _measuring(model: nn.Module, time_steps: int) -> Iterator[None]:
-    """Evaluation mode and the given T, both as before afterwards."""
+def _measuring(model: nn.Module, time_steps: int | None) -> Iterator[None]:
+    """Evaluation mode and the given T, None for the model's own, both as before afterwards."""
     modes = {module: module.training for module in model.modules()}
     model.eval()
     try:

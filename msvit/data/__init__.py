@@ -104,6 +104,7 @@ def _named(spec: DatasetSpec, folder: str, input_size: tuple[int, int, int], tim
         classes=len(opened.classes),
         input_size=input_size,
         preprocessing=preprocessing(spec, input_size, time_steps),
+        frames=spec.kind == "events",
     )
 
 

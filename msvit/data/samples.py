@@ -32,6 +32,7 @@ class Samples:
     classes: int  # 0 without labels
     input_size: tuple[int, int, int]
     preprocessing: str
+    frames: bool = False  # whether a sample is over time, `[T, ...]`
     warnings: tuple[str, ...] = ()
     drawn: str = ""  # how the images were chosen, where they are not all
     indices: tuple[int, ...] = ()  # of the images, in the whole split

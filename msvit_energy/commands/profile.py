@@ -32,7 +32,13 @@ def profile(
     input_size: Annotated[str | None, typer.Option(help="N, HxW or CxHxW, if not the model's own.")] = None,
     batch_size: Annotated[int, typer.Option(help="Images per forward.")] = 32,
     time_steps: Annotated[int | None, typer.Option(help="T, if not the checkpoint's own.")] = None,
-    feed: Annotated[str, typer.Option(help="image, sequence (T in front), step (called T times), or auto.")] = "auto",
+    feed: Annotated[
+        str,
+        typer.Option(help="image (as it is), time-first, batch-first, time-last, step (called T times), or auto."),
+    ] = "auto",
+    frames: Annotated[
+        bool | None, typer.Option("--frames/--no-frames", help="Samples are over time, if the data do not say it.")
+    ] = None,
     protocol: Annotated[str, typer.Option(help="Accounting protocol; `protocols` lists them.")] = "appendix-c",
     technology: Annotated[str, typer.Option(help="Prices per operation: a name or a .toml file.")] = "45nm-fp32",
     e_mac: Annotated[float | None, typer.Option(help="Price of a multiply-accumulate, in pJ.")] = None,
@@ -76,7 +82,7 @@ def profile(
     stop = None if ci is None else IntervalStop(ci, protocol, prices)
     source = DataOptions(data, images, batch_size, seed, input_size, stop is not None, shard, time_steps, workers)
     maps_wanted = requested_maps(maps, map_image, out)
-    how = ProfilingOptions(feed, time_steps, lemaire, maps_wanted, stop, fast, compiled, strict, head)
+    how = ProfilingOptions(feed, frames, time_steps, lemaire, maps_wanted, stop, fast, compiled, strict, head)
     check_output(out, force)
     loaded = load_model(ckpt, model, model_args, ema=ema, time_steps=time_steps, seed=seed, device=device)
     measured = profile_model(loaded, source, how, progress_bar)

@@ -17,8 +17,8 @@ import torch
 from torch import Tensor, nn
 
 from msvit_energy.dense.autograd_functions import FUNCTION, REDUCING, follows_from_inputs, name_of, operators_of
-from msvit_energy.dense.meta_tensors import ShapesOnly
 from msvit_energy.dense.written_products import WrittenProducts, written_products
+from msvit_energy.meta_tensors import ShapesOnly
 
 with warnings.catch_warnings():
     # fvcore compiles an unrelated loss with torch.jit.script on import, which is nothing that its users could change

@@ -59,6 +59,20 @@ class DataOrigin:
 
 
 @dataclass(frozen=True)
+class InputOrigin:
+    """How batches were handed to the model, whether they carried T (frames), and how both and T are known: given, model
+    (by an attribute), data (by shape), loop (counted in the model's own loop), probes (of small batches), or default.
+    """
+
+    feed: Stated[str] = UNSET
+    frames: Stated[bool] = UNSET
+    feed_from: Stated[str] = UNSET
+    frames_from: Stated[str] = UNSET
+    time_steps_from: Stated[str] = UNSET
+    other: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class RatesOrigin:
     """Rates that were not measured here: a table's file, or one rate for all layers."""
 
@@ -106,6 +120,7 @@ class Provenance:
     device: Annotated[Stated[str], Meta(description="such as cpu or cuda")] = UNSET
     fast: Stated[FastInference] = UNSET
     data: Stated[DataOrigin] = UNSET
+    input: Stated[InputOrigin] = UNSET
     rates: Annotated[Stated[RatesOrigin], Meta(description="only if nothing was measured")] = UNSET
     batch_size: Annotated[Stated[int], Meta(description="images per forward")] = UNSET
     epoch: Annotated[Stated[int | float], Meta(description="of the training, counted from 1")] = UNSET
@@ -135,10 +150,11 @@ class Provenance:
         """Whether images were run; else rates were given."""
         return not self.rates
 
-    def with_weights_of(self, measured: "Provenance") -> "Provenance":
-        """With the hash of the weights that another provenance states."""
+    def with_measured(self, measured: "Provenance") -> "Provenance":
+        """With the hash of the weights and the way the model was fed, which another provenance states."""
         weights = measured.model.weights if measured.model else UNSET
-        return self if weights is UNSET else replace(self, model=replace(self.model or ModelOrigin(), weights=weights))
+        own = self if weights is UNSET else replace(self, model=replace(self.model or ModelOrigin(), weights=weights))
+        return replace(own, input=measured.input)
 
     @property
     def model_name(self) -> str:
@@ -168,6 +184,7 @@ RECORDS: dict[str, type] = {
     "model": ModelOrigin,
     "fast": FastInference,
     "data": DataOrigin,
+    "input": InputOrigin,
     "rates": RatesOrigin,
     "merged": MergedPart,
 }

@@ -4,10 +4,10 @@
 `recording.py` is the frozen result.
 
 - What a call does: `operator_calls.py`, `fanout.py`, `overheads.py`, `neurons.py`; who calls: `call_sites.py`.
-- Where a tensor has time and images: `layout.py`, found in `layouts.py` by what `layout_probe.py` sees.
+- Where a tensor has time and images: `layouts/`.
 - Where a tensor comes from and goes: `spike_lineage.py`, `data_flow.py`.
 - What was counted: `counts/`, by `stream_key.py`.
-- How a model is run: `input_modes.py`, found out by `mode_detection.py`.
+- How a model is run: `feeding/`.
 - Its state: `state/`; its weights: `weights_hash.py`.
 - On request: `firing_maps.py`, `memory_estimate.py`.
 """

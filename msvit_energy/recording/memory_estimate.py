@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from msvit_energy.profiles.memory_estimate import MemoryEstimate
-from msvit_energy.recording.input_modes import InputMode, run
+from msvit_energy.recording.feeding.input_modes import InputMode, run
 from msvit_energy.recording.state.model_state import RestState
 
 PARTS = ("ops_pj", "addressing_pj", "inout_pj", "params_pj", "potential_pj")  # memory_pj is the sum of the last three

@@ -13,10 +13,10 @@ from msvit_energy.recording.counts.call_counter import CallCounter
 from msvit_energy.recording.counts.stream_counter import BINARY
 from msvit_energy.recording.counts.streams import Streams
 from msvit_energy.recording.data_flow import DataFlow
+from msvit_energy.recording.feeding.input_modes import InputMode, logits_in
 from msvit_energy.recording.firing_maps import FiringMaps
-from msvit_energy.recording.input_modes import logits_in
-from msvit_energy.recording.layout import Layout
-from msvit_energy.recording.layouts import Layouts
+from msvit_energy.recording.layouts.layout import Layout
+from msvit_energy.recording.layouts.layout_search import Layouts
 from msvit_energy.recording.neurons import emitted, takes_sequences
 from msvit_energy.recording.operator_calls import Call, described, of_module
 from msvit_energy.recording.overheads import SPIKE_COSTS, OverheadCounter, spike_cost
@@ -26,18 +26,16 @@ from msvit_energy.recording.stream_key import OUTPUT, StreamKey
 
 
 class Observer:
-    """Counts of everything that was reported, batch by batch. `time_steps` is T, `steps_per_call` how many of them one
-    call of the model runs over."""
+    """Counts of everything that was reported, batch by batch, of a model that is fed by `mode`."""
 
     def __init__(
         self,
         model: nn.Module,
-        time_steps: int,
-        steps_per_call: int,
+        mode: InputMode,
         maps: FiringMaps | None,
         heads: Collection[str] | None,
     ) -> None:
-        self.call_sites = CallSites(model, steps_per_call)
+        self.call_sites = CallSites(model, mode.steps_per_call)
         self._buffers = list(model.buffers())
         self.streams = Streams()
         self.origins: Origins | None = None  # while the first batch runs
@@ -45,8 +43,9 @@ class Observer:
         self._entrances: frozenset[str] = frozenset()
         self._heads: Collection[str] | None = heads
         self._heads_given = heads is not None
-        self.layouts = Layouts(steps_per_call)
-        self._time_steps, self._steps_per_call, self._maps = time_steps, steps_per_call, maps
+        self.layouts = Layouts(mode.steps_per_call)
+        self._time_steps, self._steps_per_call = mode.time_steps, mode.steps_per_call
+        self._mode, self._maps = mode, maps
         self._images = 0
         self._batch_images = 1  # in the present batch
         self._image_size: tuple[int, ...] = ()  # height and width in the present batch
@@ -147,7 +146,7 @@ class Observer:
     def output(self, output: Any) -> None:
         """The model has given its output."""
         if self.flow is not None:
-            logits = logits_in(output, self._batch_images)
+            logits = logits_in(output, self._batch_images, self._mode)
             self.flow.output(None if logits is None else emitted(output))
 
     def neuron(self, name: str, module: nn.Module, inputs: Sequence[Tensor], output: Any) -> None:

@@ -20,10 +20,11 @@ from torch import Tensor, nn
 
 from msvit_energy.recording.counts import integer_bounds
 from msvit_energy.recording.counts.tensor_stats import SHARING
+from msvit_energy.recording.feeding.input_modes import InputMode
 from msvit_energy.recording.firing_maps import FiringMaps
 from msvit_energy.recording.function_mode import FunctionObserver, Listener
 from msvit_energy.recording.hooks import listening
-from msvit_energy.recording.layouts import Layouts
+from msvit_energy.recording.layouts.layout_search import Layouts
 from msvit_energy.recording.neurons import is_neuron
 from msvit_energy.recording.observer import Observer
 from msvit_energy.recording.operator_calls import FUNCTIONS
@@ -35,23 +36,22 @@ class Recorder:
     """Hooks on a model for the length of a `with` block; on leaving they are gone and all neurons at rest. Run each
     batch inside `batch(...)`; `result()` is what was seen so far.
 
-    `rest` is the model's state of rest, by default the present one; `steps_per_call` is 1 for a model that is called
-    once per time step, by default T. `heads` are the layers that make the output, if not what the first batch shows.
+    `mode` is how the model is fed, `rest` its state of rest, by default the present one. `heads` are the layers that
+    make the output, if not what the first batch shows.
     """
 
     def __init__(
         self,
         model: nn.Module,
-        time_steps: int,
+        mode: InputMode,
         rest: RestState | None = None,
         *,
-        steps_per_call: int | None = None,
         maps: FiringMaps | None = None,
         heads: Collection[str] | None = None,
     ) -> None:
         self._model, self._maps = model, maps
         self._rest = rest or RestState(model)
-        self._observer = Observer(model, time_steps, steps_per_call or time_steps, maps, heads)
+        self._observer = Observer(model, mode, maps, heads)
         self._observer.streams.stats.distrust(self._rest.tensors)
         self._hooks = ExitStack()
 

@@ -118,6 +118,8 @@ def summary(profile: Profile, report: EnergyReport) -> list[tuple[str, str]]:
     ]  # fmt: skip
     if profile.provenance.is_measured:
         lines.append(("images", f"{profile.images}, T = {profile.time_steps}" + _accuracy(profile)))
+    if fed := _found_feed(profile):
+        lines.append(("fed", fed))
     if profile.firing_rate is not None:
         lines.append(("mean firing rate", f"{profile.firing_rate:.4f} over {len(profile.neurons)} neuron layers"))
     lines += _counting(profile, report)
@@ -186,6 +188,15 @@ def _rate(operand: Operand) -> float:
 def _nonzero_rate(operand: Operand) -> float:
     """1 where a table of rates does not have it."""
     return operand.nonzero_rate if operand.nonzeros else 1.0
+
+
+def _found_feed(profile: Profile) -> str:
+    """How the model was fed, where that was found out and not given; else nothing."""
+    fed = profile.provenance.input
+    if not fed or not {fed.feed_from, fed.frames_from, fed.time_steps_from} & {"probes", "loop"}:
+        return ""
+    steps = f"; T = {profile.time_steps} counted in the model's own loop" if fed.time_steps_from == "loop" else ""
+    return f"{'frames' if fed.frames else 'images'}, {fed.feed} (found out{steps})"
 
 
 def _margin(report: EnergyReport) -> str:

@@ -10,24 +10,21 @@ from torch import Tensor, nn
 from msvit.data import Samples
 from msvit.folding import fold_batch_norm
 from msvit_energy.precision import fired, flips
-from msvit_energy.recording import input_modes, mode_detection
-from msvit_energy.recording.input_modes import InputMode
+from msvit_energy.recording.feeding import input_modes
+from msvit_energy.recording.feeding.mode_detection import find_mode
 from msvit_energy.recording.state.model_state import RestState
 from msvit_energy.workflows.model_loading import LoadedModel
 
 
 def speed_up(loaded: LoadedModel, source: Samples, batch_size: int, how: Mapping[str, Any]) -> LoadedModel:
     """A copy of the model with batch norm folded into synapses and weights in channels_last; its provenance and
-    warnings say so, with the share of neuron outputs that differ on the first batch. `how` are time_steps and feed as
-    for profile."""
+    warnings say so, with the share of neuron outputs that differ on the first batch. `how` are time_steps, feed and
+    frames as for profile."""
     model = loaded.model.eval()
     anchor = next(model.parameters())
     count = min(batch_size, len(source))
     images = torch.stack([torch.as_tensor(source.dataset[i][0]) for i in range(count)]).to(anchor)
-    steps = how["time_steps"] or getattr(model, "time_steps", None) or 1
-    given = how["feed"]
-    feed = given if given != "auto" else mode_detection.detect(model, images[:1], steps, RestState(model))
-    mode = InputMode(feed, False, steps)
+    mode = find_mode(model, images, RestState(model), **how).mode
 
     def run(network: nn.Module, inputs: Tensor) -> None:
         input_modes.run(network, inputs, mode)

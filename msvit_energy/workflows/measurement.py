@@ -18,6 +18,7 @@ from msvit_energy.errors import EnergyError
 from msvit_energy.profiles.image_indices import write_ranges
 from msvit_energy.profiles.merge import merge
 from msvit_energy.profiles.provenance import Provenance, command_line
+from msvit_energy.recording.feeding.mode_detection import stated_time_steps
 from msvit_energy.recording.firing_maps import FiringMaps
 from msvit_energy.workflows.model_loading import LoadedModel
 from msvit_energy.workflows.progress import Progress, no_progress
@@ -53,7 +54,7 @@ class DataOptions:
             seed=self.seed,
             shuffle=self.shuffle,
             shard=parse_shard(self.shard),
-            time_steps=self.time_steps or getattr(loaded.model, "time_steps", None),
+            time_steps=self.time_steps or stated_time_steps(loaded.model),
         )
 
 
@@ -71,6 +72,7 @@ def measure(
     loaded: LoadedModel, source: Samples, options: DataOptions, progress: Progress = no_progress, **how: Any
 ) -> Profile:
     """Profile the model; `how` goes to `msvit_energy.profile`. Several processes share the images."""
+    how.setdefault("frames", source.frames)
     keep_memory()  # every batch needs the same again
     with progress("profiling", len(source)) as advance:
         measured = profile_together(
@@ -84,7 +86,7 @@ def measure(
         )
     data = describe_data(source, options.seed, measured.images)
     sampled = {"data": data, "batch_size": options.batch_size, "warnings": [*loaded.warnings, *source.warnings]}
-    origin = Provenance.of(loaded.provenance | sampled).with_weights_of(measured.provenance)
+    origin = Provenance.of(loaded.provenance | sampled).with_measured(measured.provenance)
     return replace(measured, provenance=origin.stamped(command_line()))
 
 

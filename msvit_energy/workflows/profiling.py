@@ -7,7 +7,7 @@ from msvit.neuron import compile_neurons
 from msvit_energy import Profile
 from msvit_energy.errors import EnergyError
 from msvit_energy.profiles.firing_maps import Example
-from msvit_energy.recording import input_modes
+from msvit_energy.recording.feeding import input_modes
 from msvit_energy.recording.firing_maps import FiringMaps
 from msvit_energy.workflows import firing_maps
 from msvit_energy.workflows.fast_inference import speed_up
@@ -23,6 +23,7 @@ class ProfilingOptions:
     """How to measure: options of `profile` that concern neither the model nor the images."""
 
     feed: str = "auto"
+    frames: bool | None = None  # None: as the data are known to be
     time_steps: int | None = None
     lemaire: int = 0
     maps: MapRequest | None = None
@@ -53,7 +54,8 @@ def profile_model(
     source = data.open(loaded)
     if options.compiled:
         compile_neurons(loaded.model)
-    how: dict[str, Any] = {"time_steps": options.time_steps, "feed": options.feed}
+    frames = source.frames if options.frames is None else options.frames
+    how: dict[str, Any] = {"time_steps": options.time_steps, "feed": options.feed, "frames": frames}
     if options.fast:
         loaded = speed_up(loaded, source, data.batch_size, how)
     request, stop = options.maps, options.stop

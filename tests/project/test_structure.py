@@ -14,10 +14,11 @@ PLAIN = {"errors", "profiles", "pricing", "reporting"}
 # room -> the rooms of msvit_energy that it may import beside itself; "msvit" is the other package, "" the top of this
 STREET = {
     "errors": set(),
+    "meta_tensors": set(),
     "profiles": {"errors"},
     "pricing": {"errors", "profiles"},
-    "recording": {"errors", "profiles"},
-    "dense": {"errors", "profiles"},
+    "recording": {"errors", "meta_tensors", "profiles"},
+    "dense": {"errors", "meta_tensors", "profiles"},
     "reporting": {"errors", "profiles", "pricing"},
     "profiler": {"errors", "profiles", "recording", "dense"},
     "geometry": {"errors", "profiles", "recording", "profiler"},

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from msvit_energy import Profile
-from msvit_energy.recording import mode_detection
+from msvit_energy.recording.feeding.mode_detection import find_mode
 from msvit_energy.recording.neurons import emitted
 from msvit_energy.recording.state.model_state import RestState
 
@@ -106,4 +106,4 @@ def only(profile: Profile) -> Any:
 
 def way_to_feed(model: nn.Module, image: Tensor, time_steps: int) -> str:
     """What is found out about a model at rest from one image `[1, ...]`."""
-    return mode_detection.detect(model, image, time_steps, RestState(model))
+    return find_mode(model, image, RestState(model), time_steps=time_steps).mode.feed

@@ -273,6 +273,12 @@ SPELLINGS: dict[str, tuple[Callable[[Block, Tensor], Tensor], int | None]] = {
     "loop": (loop, None),
     "loop, heads folded": (loop_heads_folded, None),
 }
+# of a model that is handed T from outside: the feed it wants
+FED: dict[str, tuple[Callable[[Block, Tensor], Tensor], int | None]] = {
+    "step": (block, None),
+    "time-first": (lambda s, x: block(s, x).mean(0), 0),
+    "batch-first": (lambda s, x: block(s, x).mean(1), 1),
+}
 # those that look like another layout where T cannot be changed, and sizes coincide
 UNDETECTABLE = {"heads in front", "windows, step by step", "time among tokens"}
 LINEAR = ("module", "F.linear", "matmul", "helper")
@@ -280,9 +286,9 @@ LINEAR = ("module", "F.linear", "matmul", "helper")
 
 def spelled(sizes: Sizes, name: str, linear: str = "module", *, library: bool = False, fixed: bool = False) -> Block:
     """The block with neurons of SpikingJelly or home-made ones, whose T can be set or is fixed."""
-    function, axis = SPELLINGS[name]
+    function, axis = SPELLINGS[name] if name in SPELLINGS else FED[name]
     block = Block(sizes, function, axis, linear, library)
-    if not fixed:
+    if name in SPELLINGS and not fixed:
         block.time_steps = sizes.steps
     return block
 

@@ -10,7 +10,7 @@ from torch import Tensor
 from msvit_energy.profiles.operand import Operand
 from msvit_energy.profiles.operators import Operator, stage_of
 from msvit_energy.recording.counts.streams import Observed, Streams
-from msvit_energy.recording.layout import Layout
+from msvit_energy.recording.layouts.layout import Layout
 from msvit_energy.recording.operator_calls import Call, Stream
 from msvit_energy.recording.spike_lineage import BLANK, OTHER, WEIGHT, Origin, Origins, merge
 from msvit_energy.recording.stream_key import INPUT, StreamKey

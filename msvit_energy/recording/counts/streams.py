@@ -25,8 +25,8 @@ from msvit_energy.recording.counts.stream_counter import (
     to_cpu,
 )
 from msvit_energy.recording.counts.tensor_stats import TensorStatsCache
-from msvit_energy.recording.layout import Layout
-from msvit_energy.recording.layouts import Layouts
+from msvit_energy.recording.layouts.layout import Layout
+from msvit_energy.recording.layouts.layout_search import Layouts
 from msvit_energy.recording.stream_key import INPUT, StreamKey
 
 
@@ -97,7 +97,8 @@ class Streams:
         """Which part of each image the tensor handles that comes next in a stream, if it does not handle all time steps
         of that part."""
         call = self._calls[key]
-        return call if layout is not None and layout.has_time else self.layouts.window(key, call)
+        over_time = layout is not None and layout.has_time and self.layouts.steps > 1
+        return call if over_time else self.layouts.window(key, call)
 
     def split(self, key: StreamKey, values: Tensor, rank: int | None = None) -> Tensor:
         """The tensor that comes next in a stream as `[T or 1, B, ...]`; EnergyError for one that belongs to no

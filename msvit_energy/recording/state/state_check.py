@@ -3,7 +3,6 @@
 import math
 import zlib
 from collections.abc import Callable
-from contextlib import AbstractContextManager
 from itertools import zip_longest
 from typing import Any, NamedTuple
 
@@ -11,10 +10,10 @@ import torch
 from torch import Tensor, nn
 
 from msvit_energy.errors import EnergyError
-from msvit_energy.recording.input_modes import InputMode, run
+from msvit_energy.recording.feeding.input_modes import InputMode, run
 from msvit_energy.recording.neurons import emitted, is_neuron
 from msvit_energy.recording.state.model_state import RestState
-from msvit_energy.recording.state.random_state import generators, random_state_kept
+from msvit_energy.recording.state.repeatable import generators, random_state_kept, same_kernels
 
 ROUNDING = 1e-4  # by how much sums of real numbers may differ
 
@@ -75,7 +74,7 @@ class StateCheck:
         handles = [module.register_forward_hook(_noting(found, name, is_neuron(module))) for name, module in watched]
         device = self._images.device
         try:
-            with random_state_kept(device), self._rest.mode(), _same_kernels():
+            with random_state_kept(device), self._rest.mode(), same_kernels():
                 for generator, state in zip(generators(device), self._random, strict=True):
                     generator.set_state(state)
                 run(self._model, self._images.clone(), self._mode)
@@ -106,9 +105,3 @@ def _bits(values: Tensor) -> int:
 def _magnitude(values: Tensor) -> float:
     values = values.detach().cpu() if values.is_mps else values.detach()  # which has no float64
     return float(values.abs().sum(dtype=None if values.is_complex() else torch.float64))
-
-
-def _same_kernels() -> AbstractContextManager[Any]:
-    """cuDNN takes the same kernels every time, so that the same image rounds in the same way."""
-    own = torch.backends.cudnn
-    return own.flags(enabled=own.enabled, benchmark=False, deterministic=True, allow_tf32=own.allow_tf32)

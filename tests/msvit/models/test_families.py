@@ -11,8 +11,8 @@ import msvit_energy
 from msvit.attention import Matmul
 from msvit_energy import Profile
 from msvit_energy.dense.graph import trace
-from msvit_energy.dense.meta_tensors import ShapesOnly
 from msvit_energy.geometry import geometry
+from msvit_energy.meta_tensors import ShapesOnly
 from tests.support import parity
 
 

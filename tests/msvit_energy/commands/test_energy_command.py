@@ -123,6 +123,7 @@ def test_halves_of_two_untrained_networks_are_refused(
 ) -> None:
     Path("fresh.py").write_text(NET)
     arguments = ["profile", "--model", "fresh:Net", "--model-args", '{"width": 2}', "--input-size", "1x12x12"]
+    arguments += ["--time-steps", "1"]
     for seed, shard in (("0", "0/40"), ("1", "1/40"), ("0", "1/40")):
         folder = f"{seed}-{shard[0]}"
         assert run(monkeypatch, *arguments, "--seed", seed, "--shard", shard, "--out", folder) == 0
@@ -252,7 +253,7 @@ def test_strict_refuses_work_that_nothing_counts(
 ) -> None:
     Path("uncounted.py").write_text(NET)
     arguments = ["profile", "--model", "uncounted:Net", "--model-args", '{"width": 4, "fft": true}']
-    arguments += ["--input-size", "1x12x12", "--images", "3", "--out", "out"]
+    arguments += ["--input-size", "1x12x12", "--images", "3", "--time-steps", "1", "--out", "out"]
     assert run(monkeypatch, *arguments, "--strict") == 2
     assert "--strict: work that nothing counts: aten::fft_fft" in capsys.readouterr().err
     assert not Path("out").exists()
@@ -267,6 +268,7 @@ def test_their_weights_are_loaded_and_hashed(
     weights = {"conv.weight": torch.ones(1, 1, 3, 3), "head.weight": torch.ones(10, 25)}
     torch.save(weights, "theirs.pth")
     arguments = ["profile", "--model", "loaded:Net", "--ckpt", "theirs.pth", "--input-size", "1x12x12", "--images", "3"]
+    arguments += ["--time-steps", "1"]
     assert run(monkeypatch, *arguments, "--model-args", '{"width": 1}', "--out", "out") == 0
     assert Profile.load("out/profile.json").provenance.checkpoint.file == "theirs.pth"
     assert run(monkeypatch, *arguments, "--model-args", '{"width": 2}') == 2

@@ -15,7 +15,7 @@ from torch.nn import functional as F
 import msvit
 import msvit_energy
 from msvit_energy.dense.graph import Graph, GraphCache, trace
-from msvit_energy.dense.meta_tensors import ShapesOnly
+from msvit_energy.meta_tensors import ShapesOnly
 from tests.support import parity
 from tests.support.foreign_models import Forward, numbers
 

@@ -12,7 +12,7 @@ from torch.nn import functional as F
 import msvit
 import msvit_energy
 from msvit_energy.dense.graph import trace
-from msvit_energy.dense.meta_tensors import ShapesOnly
+from msvit_energy.meta_tensors import ShapesOnly
 from msvit_energy.profiles.coverage import Coverage, Unknown
 from msvit_energy.recording.overheads import overhead_name
 from msvit_energy.workflows.profiling import uncounted
@@ -31,7 +31,7 @@ def model_of(function: Callable[[Any, Tensor], Tensor]) -> nn.Module:
 
 
 def coverage_of(function: Callable[[Any, Tensor], Tensor]) -> Coverage:
-    return msvit_energy.profile(model_of(function), [numbers(2, 3, 4)]).coverage
+    return msvit_energy.profile(model_of(function), [numbers(2, 3, 4)], time_steps=1, feed="image").coverage
 
 
 def in_place(s: Any, x: Tensor) -> Tensor:
@@ -208,7 +208,7 @@ class Declared(nn.Module):
 @pytest.mark.parametrize(("op", "macs"), [("matmul", 3 * 4 * 3), ("column_sum", 0), ("neuron", 0)])
 def test_a_module_that_declares_what_it_does_is_not_listed_again(op: str, macs: int) -> None:
     model = Forward(lambda s, x: s.inner(x, x.transpose(1, 2) if op == "matmul" else x.flip(2)), inner=Declared(op))
-    coverage = msvit_energy.profile(model, [numbers(2, 3, 4)]).coverage
+    coverage = msvit_energy.profile(model, [numbers(2, 3, 4)], time_steps=1, feed="image").coverage
     assert coverage.counted == ({"inner": macs} if macs else {})
     assert (coverage.unknown, coverage.note) == ((), "")
 
@@ -217,7 +217,7 @@ def test_what_a_neuron_adds_up_but_others_multiply_is_listed() -> None:
     fire = Forward(lambda s, x: (x.sum(-2) > 0).to(x.dtype))
     fire.activation_op = "neuron"  # type: ignore[assignment]
     model = Forward(lambda s, x: s.fire(x.unsqueeze(-1) * s.w), fire=fire, w=weight(4, 5))
-    coverage = msvit_energy.profile(model, [numbers(2, 3, 4)]).coverage
+    coverage = msvit_energy.profile(model, [numbers(2, 3, 4)], time_steps=1, feed="image").coverage
     assert coverage.unknown == (Unknown("(top level): mul and sum", 1, 3 * 4 * 5),)
 
 
@@ -243,7 +243,7 @@ def test_a_product_in_one_function_is_unknown_even_in_a_neuron(
     if in_a_neuron:
         part.activation_op = "neuron"  # type: ignore[assignment]
     model = Forward(lambda s, x: s.part(x), part=part)
-    (item,) = msvit_energy.profile(model, [numbers(2, 3, 4)]).coverage.unknown
+    (item,) = msvit_energy.profile(model, [numbers(2, 3, 4)], time_steps=1, feed="image").coverage.unknown
     assert item.name.startswith("aten::")
 
 

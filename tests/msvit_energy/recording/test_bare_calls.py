@@ -217,7 +217,7 @@ class OwnRNN(nn.Module):
     ids=["fft", "LSTM", "MultiheadAttention", "einsum of three", "cdist", "RNN in a neuron"],
 )
 def test_what_nobody_can_count_is_unknown(model: nn.Module, name: str) -> None:
-    profile = msvit_energy.profile(model, [numbers(2, 3, 4)])
+    profile = msvit_energy.profile(model, [numbers(2, 3, 4)], time_steps=1, feed="image")
     assert any(item.name.startswith(name) for item in profile.coverage.unknown)
     assert any("unknown work" in note and name in note for note in profile.warnings())
 

@@ -1,6 +1,7 @@
 """FiringMaps of single layers, held against the spikes themselves."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,6 +16,15 @@ from msvit_energy.errors import EnergyError
 from msvit_energy.profiles.firing_maps import LayerMap, picture
 from msvit_energy.recording.firing_maps import FiringMaps, placed
 from tests.support.command_line import run
+from tests.support.foreign_models import Forward
+
+
+class Above(nn.Module):
+    activation_op = "neuron"
+
+    def forward(self, x: Tensor) -> Tensor:
+        return (x > 0.5).to(x.dtype)
+
 
 IMAGES = torch.rand(5, 1, 12, 12, generator=torch.Generator().manual_seed(3)).double()
 
@@ -170,3 +180,16 @@ def test_mistakes_get_one_line(
     assert run(monkeypatch, "profile", "--images", "2", *arguments) == 2
     assert message in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
+
+
+def test_parts_of_an_image_in_a_row_have_no_common_map() -> None:
+    """Two windows of each of two images, in a row with three time steps."""
+
+    def forward(s: Any, x: Tensor) -> Tensor:
+        windows = x.unflatten(1, (2, 4)).flatten(0, 1)
+        return s.head(s.fire(windows.repeat(s.time_steps, 1)).unflatten(0, (s.time_steps, -1, 2)).mean((0, 2)))
+
+    model = Forward(forward, fire=Above(), head=nn.Linear(4, 3))
+    model.time_steps = 3  # type: ignore[assignment]
+    with pytest.raises(EnergyError, match=r"fire: an output of shape \(12, 4\) has parts of images in a row"):
+        msvit_energy.profile(model, [torch.rand(2, 8)], maps=FiringMaps(["fire"]))

@@ -5,8 +5,8 @@ import torch
 from torch import Tensor
 
 from msvit_energy.errors import EnergyError
-from msvit_energy.recording.layout import Layout, by_size
-from msvit_energy.recording.layouts import Layouts
+from msvit_energy.recording.layouts.layout import Layout, by_size
+from msvit_energy.recording.layouts.layout_search import Layouts
 from msvit_energy.recording.stream_key import INPUT, StreamKey
 
 NUMBERED = torch.arange(3 * 2 * 4).view(3, 2, 4)  # T = 3, B = 2

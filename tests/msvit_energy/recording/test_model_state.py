@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 import msvit_energy
 from msvit_energy import EnergyError, Profile
-from msvit_energy.recording.input_modes import InputMode
+from msvit_energy.recording.feeding.input_modes import InputMode
 from msvit_energy.recording.state.model_state import RestState
 from msvit_energy.recording.state.state_check import StateCheck
 from tests.support.foreign_models import Forward, numbers

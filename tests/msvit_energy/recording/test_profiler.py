@@ -263,7 +263,7 @@ def test_wrong_time_steps_nan_and_no_images_are_named(small_model: SpikingClassi
         msvit_energy.profile(small_model, [])
     with pytest.raises(EnergyError, match="at least 1, not 0"):
         msvit_energy.profile(small_model, [torch.zeros(1, 1, 12, 12)], time_steps=0)
-    with pytest.raises(EnergyError, match="is time_steps = 3 right"):
+    with pytest.raises(EnergyError, match="runs over 4 time steps by itself, not 3; pass time_steps = 4"):
         msvit_energy.profile(HandModel(), [torch.zeros(1, 1, 2, 2)], time_steps=3)
     for bad in (torch.nan, torch.inf):
         with pytest.raises(EnergyError, match=rf"patch_embed1.proj_conv: values from {bad} to {bad}; the weights or"):

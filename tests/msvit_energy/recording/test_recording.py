@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 import msvit_energy
+from msvit_energy.recording.feeding.input_modes import InputMode
 from msvit_energy.recording.recorder import Recorder
 from msvit_energy.recording.state.model_state import RestState
 
@@ -36,7 +37,7 @@ def test_a_result_stays_as_it_was_while_the_recording_goes_on() -> None:
     1 * 1 pairs."""
     model = Net()
     images = torch.tensor([[[1.0, 0.0], [1.0, 1.0]], [[0.0, 0.0], [0.0, 1.0]]])
-    with torch.no_grad(), Recorder(model, 1) as recorder:
+    with torch.no_grad(), Recorder(model, InputMode("image", False, 1)) as recorder:
         with recorder.batch(images[:1], 1):
             model(images[:1])
         first = recorder.result()

@@ -20,6 +20,7 @@ from msvit_energy.recording.counts.tensor_stats import (
     tensor_stats,
     whole_sums,
 )
+from msvit_energy.recording.feeding.input_modes import InputMode
 from msvit_energy.recording.recorder import Recorder
 
 MANY = 3 * PART + 1234  # several parts and a piece of one
@@ -383,7 +384,7 @@ def test_readers_of_one_spike_tensor_cause_one_reading_per_batch(
 ) -> None:
     positions = noted(monkeypatch, "channel_sums", channel_sums)
     model, images = Attention(Sign(), padding), draw("real", 2, 6, 2, 4, 4)
-    with torch.no_grad(), Recorder(model, 2) as recorder:
+    with torch.no_grad(), Recorder(model, InputMode("image", False, 2)) as recorder:
         for batch, shown in enumerate(images.split(3, dim=1), start=1):
             with recorder.batch(shown, 3):
                 model(shown)
@@ -404,7 +405,7 @@ def test_a_neuron_that_says_it_is_binary_is_checked_in_the_first_batch(
 
     monkeypatch.setattr("msvit_energy.recording.counts.tensor_stats.tensor_stats", noting)
     model, images = Attention(fire, 0), draw("real", 2, 6, 2, 4, 4)
-    with torch.no_grad(), Recorder(model, 2) as recorder:
+    with torch.no_grad(), Recorder(model, InputMode("image", False, 2)) as recorder:
         for shown in images.split(2, dim=1):
             with recorder.batch(shown, 2):
                 model(shown)

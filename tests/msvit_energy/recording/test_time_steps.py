@@ -30,9 +30,9 @@ def looping(steps: int) -> nn.Module:
     return Forward(run, a=nn.Linear(4, 4), first=first, b=nn.Linear(4, 4), second=second, head=nn.Linear(4, 2))
 
 
-@pytest.mark.parametrize(("steps", "given"), [(6, None), (6, 1), (6, 2), (6, 3), (25, 5)])
-def test_a_loop_of_more_steps_than_given_is_refused_with_the_right_number(steps: int, given: int | None) -> None:
-    message = f"runs over {steps} time steps by itself, not {given or 1}.*pass time_steps = {steps}$"
+@pytest.mark.parametrize(("steps", "given"), [(6, 1), (6, 2), (6, 3), (25, 5)])
+def test_a_loop_of_more_steps_than_given_is_refused_with_the_right_number(steps: int, given: int) -> None:
+    message = f"runs over {steps} time steps by itself, not {given}.*pass time_steps = {steps}$"
     with pytest.raises(EnergyError, match=message):
         msvit_energy.profile(looping(steps), [numbers(3, 4)], time_steps=given, feed="image")
     profile = msvit_energy.profile(looping(steps), [numbers(3, 4)], time_steps=steps)
@@ -130,3 +130,11 @@ def test_a_loop_over_time_behind_one_layer_is_one(sliced: bool) -> None:
     profile = msvit_energy.profile(model, [numbers(3, 4)], time_steps=4)
     assert [len(layer.sums) for layer in profile.neurons] == [4]
     assert [operator.runs_per_image for operator in profile.operators] == [4 if sliced else 1, 1]
+
+
+def test_a_multi_step_neuron_that_runs_over_other_steps_is_refused() -> None:
+    """By sizes alone, two steps of three images could be three of two."""
+    fire = neuron.IFNode(step_mode="m")
+    model = Forward(lambda s, x: s.head(s.fire(x.expand(2, *x.shape)).mean(0)), fire=fire, head=nn.Linear(4, 2))
+    with pytest.raises(EnergyError, match="fire runs over 2 time steps, not 3; is time_steps = 3 right"):
+        msvit_energy.profile(model, [numbers(3, 4)], time_steps=3, feed="image")

@@ -15,32 +15,42 @@ import torch
 from torch import Tensor
 
 from msvit_energy.errors import EnergyError
-from msvit_energy.recording.layout import Layout, by_size
+from msvit_energy.recording.layouts.layout import Layout, by_size
 from msvit_energy.recording.stream_key import OUTPUT, StreamKey
 
 GOLDEN = (5**0.5 - 1) / 2  # its multiples have fractions that do not repeat
-SAME = 1e-9  # relative difference of sums of the same values
+SAME = 1e-5  # relative difference of sums of the same values, by rounding
 
 
 class Seen(NamedTuple):
-    """A tensor of a stream in a forward of one image: its shape, and `sums_along` each axis; none on the meta
-    device."""
+    """A tensor of a stream in a forward of one image: its shape, and `front`, weighted sums over all axes but the first
+    ones, three at most (float64 on the CPU); None on the meta device."""
 
     shape: tuple[int, ...]
-    sums: tuple[Tensor, ...]
+    front: Tensor | None
 
     @classmethod
     def of(cls, values: Tensor) -> "Seen":
-        axes = range(values.dim()) if not values.is_meta else ()
-        return cls(tuple(values.shape), tuple(sums_along(values, axis) for axis in axes))
+        return cls(tuple(values.shape), None if values.is_meta else front_of(values))
+
+    def sums(self, axis: int) -> Tensor | None:
+        """Weighted sums over all axes but one; None where they are not known."""
+        if self.front is None or axis >= self.front.dim():
+            return None
+        return weighted_sums(self.front.movedim(axis, 0).reshape(self.shape[axis], -1))
 
 
-def sums_along(values: Tensor, axis: int) -> Tensor:
-    """Weighted sums over all axes but one, float64 on the CPU. No two elements of a sum have the same weight, so that
-    other values seldom have the same sums."""
-    lines = values.detach().cpu().double().movedim(axis, 0).reshape(values.shape[axis], -1)
+def front_of(values: Tensor) -> Tensor:
+    """Weighted sums over all axes but the first, three at most, in one pass."""
+    kept = values.shape[: max(1, min(3, values.dim() - 1))]
+    exact = values.detach() if values.dtype in (torch.float32, torch.float64) else values.detach().float()
+    return weighted_sums(exact.reshape(math.prod(kept), -1)).double().cpu().view(kept)
+
+
+def weighted_sums(lines: Tensor) -> Tensor:
+    """The sum of each line; no two elements have the same weight, so that other values seldom have the same sum."""
     weights = torch.frac(torch.arange(1, lines.shape[1] + 1, dtype=torch.float64) * GOLDEN) + 0.5
-    return lines @ weights
+    return lines @ weights.to(lines)
 
 
 Guess = tuple[tuple[str, ...], str]  # orders between which values did not decide, and the one that was taken
@@ -118,6 +128,19 @@ class Layouts:
             if any(self._shown.get(orders) != taken for orders, taken in guesses)
         ]
 
+    @property
+    def wants_values(self) -> bool:
+        """Whether only values of one step more can tell in which order an axis has time steps and parts of an image, or
+        calls have time steps and windows."""
+        for key, calls in self._alone.items():
+            if len(calls) % self.steps == 0 and len(calls) > self.steps:
+                return True
+            for call, alone in enumerate(calls):
+                axis = self._grown(alone, _call(self._longer, key, call))
+                if axis is not None and alone.shape[axis] > self.steps:
+                    return True
+        return False
+
     def settle(self) -> None:
         """End the first batch of several images: no other begins with the image that was seen alone."""
         self._settled = True
@@ -180,17 +203,19 @@ class Layouts:
         if self.steps == 1:
             before = axis > 0 and len(alone.shape) != rank and alone.shape[axis - 1] == 1
             return (axis - 1, "T") if before else None
-        if longer is None:
-            found = self._time_by_size(key, alone.shape, axis, rank)
-        else:
-            more, size = self.steps + 1, dict(enumerate(longer.shape))
-            grown = [
-                i for i, n in enumerate(alone.shape) if size.get(i) != n and size.get(i, 0) * self.steps == n * more
-            ]
-            found = grown[0] if grown and len(longer.shape) == len(alone.shape) else None
+        fixed = longer is None
+        found = self._time_by_size(key, alone.shape, axis, rank) if fixed else self._grown(alone, longer)
         if found is None:
             return None
         return found, "T" if alone.shape[found] == self.steps else self._parts(alone, longer, found)
+
+    def _grown(self, alone: Seen, longer: Seen | None) -> int | None:
+        """The first axis that follows T."""
+        if longer is None or len(longer.shape) != len(alone.shape):
+            return None
+        both = zip(alone.shape, longer.shape, strict=True)
+        grown = [i for i, (n, m) in enumerate(both) if n != m and m * self.steps == n * (self.steps + 1)]
+        return grown[0] if grown else None
 
     def _time_by_size(self, key: StreamKey, shape: tuple[int, ...], axis: int, rank: int | None) -> int | None:
         """The axis that has time in a model whose T cannot be changed, by its size and by where neurons have time;
@@ -221,25 +246,26 @@ class Layouts:
     def _parts(self, alone: Seen, longer: Seen | None, axis: int) -> str:
         """In which order an axis has time steps and other parts of an image."""
         orders = ["Tk", "kT"]
-        if longer is None or not longer.sums or not alone.sums:
+        short, long = alone.sums(axis), None if longer is None else longer.sums(axis)
+        if short is None or long is None:
             return self._guess(orders)
-        short, long, parts = alone.sums[axis], longer.sums[axis], len(alone.sums[axis]) // self.steps
-        inside = long.view(parts, -1)[:, : self.steps].flatten()
+        inside = long.view(len(short) // self.steps, -1)[:, : self.steps].flatten()
         return self._likeliest(orders, [_distance(each, short) for each in (long[: len(short)], inside)])
 
     def _place_of_images(self, orders: Sequence[str], alone: Seen, values: Tensor, axis: int, images: int) -> str:
         """In which order an axis has images and all else: the one in which the first image is what it is alone."""
-        if len(orders) == 1 or not alone.sums or values.is_meta:
+        if len(orders) == 1:
             return orders[0]
-        if self._settled:
+        expected = alone.sums(axis)
+        if expected is None or values.is_meta or self._settled:
             return self._guess(orders)
         known = {"T": self.steps, "B": images}
         differences = []
         for order in orders:
             sizes = [known.get(factor, -1) for factor in order]
             first = values.unflatten(axis, sizes).select(axis + order.index("B"), 0)
-            first = first.flatten(axis, axis + len(order) - 2)
-            differences.append(_distance(sums_along(first, axis), alone.sums[axis]))
+            sums = Seen.of(first.flatten(axis, axis + len(order) - 2)).sums(axis)
+            differences.append(math.inf if sums is None else _distance(sums, expected))
         return self._likeliest(orders, differences)
 
     def _guess(self, orders: Sequence[str]) -> str:
@@ -268,10 +294,12 @@ def _call(streams: SeenStreams | None, key: StreamKey, call: int) -> Seen | None
 
 
 def _longer_by_one(alone: SeenStreams, longer: SeenStreams, steps: int) -> bool:
-    """Whether every neuron has run for one step more."""
+    """Whether every neuron has run for one step more, or without neurons anything."""
     sizes = ({key: _elements(calls) for key, calls in streams.items()} for streams in (alone, longer))
     short, long = sizes
-    return all(long.get(key, 0) * steps == size * (steps + 1) for key, size in short.items() if key.role == OUTPUT)
+    grown = {key: long.get(key, 0) * steps == size * (steps + 1) for key, size in short.items()}
+    neurons = [has for key, has in grown.items() if key.role == OUTPUT]
+    return all(neurons) if neurons else any(grown.values())
 
 
 def _elements(calls: Sequence[Seen]) -> int:
@@ -294,7 +322,7 @@ def _unnumbered(layer: str) -> str:
 
 
 def _total(seen: Seen) -> float:
-    return float(seen.sums[0].sum()) if seen.sums else 0.0
+    return 0.0 if seen.front is None else float(seen.front.sum())
 
 
 def _distance(found: Tensor, expected: Tensor) -> float:

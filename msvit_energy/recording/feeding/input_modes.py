@@ -14,6 +14,7 @@ from msvit_energy.recording.neurons import emitted
 
 Feed = Literal["auto", "image", "time-first", "batch-first", "time-last", "step", "sequence"]
 FEEDS = ("auto", "image", "time-first", "batch-first", "time-last", "step")
+OWN_T = ("time_steps", "T", "num_steps", "n_steps", "step")  # attributes of models that may hold T
 TIME_AXES = {"time-first": 0, "batch-first": 1, "time-last": -1}  # of what one call receives
 
 
@@ -42,10 +43,6 @@ class InputMode:
         """How many time steps one call of the model runs over."""
         return 1 if self.feed == "step" else self.time_steps
 
-    def can_run_longer(self, model: nn.Module) -> bool:
-        """Whether the model's T can be changed from outside."""
-        return self.feed != "image" or self.frames or getattr(model, "time_steps", None) is not None
-
     def arranged(self, inputs: Tensor, step: int = 0) -> Tensor:
         """What one call receives for a batch: the only one, or that of a time step. It may be the batch itself."""
         if self.feed == "step":
@@ -70,16 +67,15 @@ def run(model: nn.Module, inputs: Tensor, mode: InputMode) -> Tensor | None:
     return logits_in(output, len(inputs), mode)
 
 
-def logits_in(output: Any, images: int, mode: InputMode | None = None) -> Tensor | None:
+def logits_in(output: Any, images: int, mode: InputMode) -> Tensor | None:
     """Logits `[B, classes]` of that many images in what a model gives; None if that is no such thing. Models trained
-    with TET give `[T, B, classes]`, or with T where they want it in their input."""
+    with TET give them for every step, with T where they want it in their input, in front, or behind the images."""
     output = emitted(output)
     if not isinstance(output, Tensor):
         return None
-    axis = 0 if mode is None else TIME_AXES.get(mode.feed, 0)
-    if mode is not None and axis and output.dim() == 3:
-        by_time = output.movedim(axis, 0)
-        output = by_time if by_time.shape[:2] == (mode.time_steps, images) else output
+    if output.dim() == 3:
+        by_time = [output.movedim(axis, 0) for axis in (TIME_AXES.get(mode.feed, 0), 0, 1)]
+        output = next((each for each in by_time if each.shape[:2] == (mode.time_steps, images)), output)
     if output.dim() == 3 and output.shape[1] == images:
         output = output.mean(0)
     return output if output.dim() == 2 and len(output) == images else None
@@ -100,10 +96,25 @@ def _stepwise(model: nn.Module, inputs: Tensor, mode: InputMode) -> list[Tensor]
 
 
 @contextmanager
-def time_steps_set(model: nn.Module, time_steps: int) -> Iterator[None]:
-    """A model that has an attribute `time_steps` runs over that many; as before afterwards."""
+def own_steps_changed(model: nn.Module, before: int, after: int) -> Iterator[bool]:
+    """All attributes of a model and its modules that may hold T are changed from one T to another, if that can change
+    it; as before afterwards. Gives whether there are any."""
+    holders = [(module, name) for module in model.modules() for name in OWN_T if vars(module).get(name) == before]
+    holders = [(module, name) for module, name in holders if type(vars(module)[name]) is int]
+    try:
+        for module, name in holders:
+            setattr(module, name, after)
+        yield bool(holders)
+    finally:
+        for module, name in holders:
+            setattr(module, name, before)
+
+
+@contextmanager
+def time_steps_set(model: nn.Module, time_steps: int | None) -> Iterator[None]:
+    """A model that has an attribute `time_steps` runs over that many, None for its own; as before afterwards."""
     own = getattr(model, "time_steps", None)
-    if own is None:
+    if own is None or time_steps is None:
         yield
         return
     try:

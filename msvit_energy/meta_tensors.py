@@ -1,4 +1,4 @@
-"""A forward in which only shapes are worked out, such as tensors of the meta device have, while a graph is traced.
+"""A forward in which only shapes are worked out, such as tensors of the meta device have.
 
 All contact with the insides of torch that this needs is here. Whatever would take the value of a tensor raises.
 """
@@ -8,10 +8,11 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._python_dispatch import TorchDispatchMode, _disable_current_modes
 from torch.utils._pytree import tree_leaves, tree_map_only
 
 _ATEN = torch.ops.aten
+with_values = _disable_current_modes  # a context inside of ShapesOnly in which operations are what they always are
 
 
 class ShapesOnly(TorchDispatchMode):
@@ -43,11 +44,13 @@ class ShapesOnly(TorchDispatchMode):
 
 
 def _to_be_emptied(func: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> bool:
-    """Whether an operation is to run without values. Writing is done with values if all tensors have them; TypeError
-    for writing what has none into what has, whose shape could have to change."""
+    """Whether an operation is to run without values. Views of weights stay views of their memory. Writing is done with
+    values if all tensors have them; TypeError for writing what has none into what has, whose shape could have to
+    change."""
     tensors = [value for value in tree_leaves((args, kwargs)) if isinstance(value, Tensor)]
     if not func._schema.is_mutable:
-        return not all(map(_is_number, tensors))
+        kept = getattr(func, "is_view", False) and not any(tensor.is_meta for tensor in tensors)
+        return not kept and not all(map(_is_number, tensors))
     if not any(tensor.is_meta for tensor in tensors):
         return False
     given = dict(zip((argument.name for argument in func._schema.arguments), args, strict=False)) | dict(kwargs)

@@ -8,16 +8,17 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from msvit_energy.meta_tensors import ShapesOnly, with_values
 from msvit_energy.recording.call_sites import CallSites
+from msvit_energy.recording.feeding.input_modes import InputMode, own_steps_changed, run
 from msvit_energy.recording.function_mode import FunctionObserver
 from msvit_energy.recording.hooks import listening
-from msvit_energy.recording.input_modes import InputMode, run, time_steps_set
-from msvit_energy.recording.layouts import Layouts, Seen, SeenStreams
+from msvit_energy.recording.layouts.layout_search import Layouts, Seen, SeenStreams
 from msvit_energy.recording.neurons import emitted
 from msvit_energy.recording.operator_calls import FUNCTIONS, Call, described, of_module
 from msvit_energy.recording.overheads import SPIKE_COSTS, spike_cost
 from msvit_energy.recording.state.model_state import RestState
-from msvit_energy.recording.state.random_state import random_state_kept
+from msvit_energy.recording.state.repeatable import random_state_kept
 from msvit_energy.recording.stream_key import INPUT, OUTPUT, StreamKey
 
 
@@ -30,14 +31,17 @@ class LayoutProbe:
 
     def operator(self, name: str, module: nn.Module, inputs: Sequence[Tensor], output: Tensor) -> None:
         """A module that is an operator by itself has run."""
-        call = of_module(module, tuple(inputs), output)
+        with with_values():
+            call = of_module(module, tuple(inputs), output)
         assert call is not None
         self._note(name, call)
 
     def bare_call(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> None:
         """A torch function with MACs has run."""
         if not self.call_sites.inside_operator:
-            for call in described(func, args, kwargs):
+            with with_values():
+                calls = described(func, args, kwargs)
+            for call in calls:
                 self._note(self.call_sites.name(call), call)
 
     def overhead(self, name: str, op: str, inputs: Sequence[Tensor], output: Any) -> None:
@@ -75,25 +79,41 @@ def find_layouts(
     model: nn.Module, image: Tensor, mode: InputMode, rest: RestState, alone: SeenStreams | None = None
 ) -> Layouts:
     """Where the tensors of a model have time and images, by one image `[1, ...]` over T and over T + 1 steps. `alone`
-    are the streams over T if they are known already."""
+    are the streams over T if they are known already.
+
+    Of T + 1 steps shapes are enough, where they go through the model and leave no order open.
+    """
     steps = mode.time_steps
     alone = _streams(model, image, mode, rest) if alone is None else alone
-    longer = None
-    if mode.steps_per_call > 1 and mode.can_run_longer(model):
-        more = replace(mode, time_steps=steps + 1)
-        frames = torch.cat([image, image[:, :1]], 1) if mode.frames else image
-        with time_steps_set(model, steps + 1):
-            longer = _streams(model, frames, more, rest)
-    return Layouts(mode.steps_per_call, steps, alone, longer)
+    if mode.steps_per_call == 1:
+        return Layouts(1, steps, alone)
+    with torch.inference_mode(False), ShapesOnly():
+        longer = _longer_streams(model, image.to("meta"), mode, rest)
+    layouts = Layouts(steps, steps, alone, longer)
+    if longer is None or layouts.wants_values:
+        layouts = Layouts(steps, steps, alone, _longer_streams(model, image, mode, rest))
+    return layouts
+
+
+def _longer_streams(model: nn.Module, image: Tensor, mode: InputMode, rest: RestState) -> SeenStreams | None:
+    """The streams over one time step more; None for a model whose T cannot be changed."""
+    more = replace(mode, time_steps=mode.time_steps + 1)
+    frames = torch.cat([image, image[:, :1]], 1) if mode.frames else image
+    with own_steps_changed(model, mode.time_steps, more.time_steps) as changed:
+        if mode.feed == "image" and not (changed or mode.frames):
+            return None
+        return _streams(model, frames, more, rest)
 
 
 def _streams(model: nn.Module, image: Tensor, mode: InputMode, rest: RestState) -> SeenStreams | None:
     """The streams of a forward from the state of rest; None if the model refuses it."""
+    device = next(model.parameters(), image).device
     try:
-        with rest.mode(), random_state_kept(image.device), probing(model, mode.steps_per_call) as probe:
+        with rest.mode(), random_state_kept(device), probing(model, mode.steps_per_call) as probe:
             run(model, image.clone(), mode)
     except Exception:  # somebody's model can raise anything
         return None
     finally:
-        rest.restore()
+        with with_values():
+            rest.restore()
     return probe.streams

@@ -1,4 +1,4 @@
-"""torch's random generators, left as they were by forwards that are no part of a measurement."""
+"""Forwards that give the same again, and that change no random number which comes after them."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,7 +20,7 @@ def generators(device: torch.device) -> list[Generator]:
 
 @contextmanager
 def random_state_kept(device: torch.device) -> Iterator[None]:
-    """The generators' states afterwards as before."""
+    """torch's generators afterwards as before."""
     found = generators(device)
     states = [generator.get_state() for generator in found]
     try:
@@ -28,3 +28,21 @@ def random_state_kept(device: torch.device) -> Iterator[None]:
     finally:
         for generator, state in zip(found, states, strict=True):
             generator.set_state(state)
+
+
+@contextmanager
+def repeatable(device: torch.device) -> Iterator[None]:
+    """The same random numbers every time, and the same kernels of cuDNN, so that the same image rounds in the same way;
+    torch's generators afterwards as before."""
+    with random_state_kept(device), same_kernels():
+        for generator in generators(device):
+            generator.manual_seed(0)
+        yield
+
+
+@contextmanager
+def same_kernels() -> Iterator[None]:
+    """cuDNN takes the same kernels every time."""
+    own = torch.backends.cudnn
+    with own.flags(enabled=own.enabled, benchmark=False, deterministic=True, allow_tf32=own.allow_tf32):
+        yield

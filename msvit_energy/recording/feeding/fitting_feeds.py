@@ -1,0 +1,348 @@
+"""Which ways of feeding fit a model, by what its neurons do in probes.
+
+A way fits if every neuron of a known library runs the T steps of a probe, or a whole multiple, and if what all other
+neurons emit for one image does not depend on another image, but at one step on an earlier one.
+"""
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from itertools import count
+
+import torch
+from torch import Tensor, nn
+
+from msvit_energy.errors import EnergyError
+from msvit_energy.recording.feeding.mode_probes import IMAGES, STEPS, Arguments, Probe, Prober, Refusal, Sizes
+from msvit_energy.recording.feeding.neuron_alone import NeuronAlone, random_pairs
+
+SEQUENCES = ("time-first", "batch-first", "time-last")
+OVER_IMAGES = "its neurons run over the images of a batch"
+NOT_OVER_STEPS = "its neurons do not run over its time steps"
+
+
+@dataclass(frozen=True)
+class Fit:
+    """The ways that fit, and what became of those that do not: a refusal, or why not, in words. `own_steps` is the T of
+    a model that runs over time by itself (None: not known), `keeps_state` whether any neuron remembers a step."""
+
+    feeds: tuple[str, ...] = ()
+    own_steps: int | None = None
+    keeps_state: bool = True
+    tried: dict[str, Refusal | str] = field(default_factory=dict)
+
+    @property
+    def all_refused(self) -> bool:
+        """Whether the model refused everything that was tried."""
+        return bool(self.tried) and all(isinstance(outcome, Refusal) for outcome in self.tried.values())
+
+
+def fitting_feeds(
+    prober: Prober,
+    frames: Tensor,
+    feeds: Sequence[str],
+    steps: int | None,
+    *,
+    avoided: Sequence[int] = (),
+    batch_size: int | None = None,
+) -> Fit:
+    """Of `feeds`, those that fit for images like `frames`, `[N, ...]`, where T is `steps`, if that is known.
+
+    No size of a probe is one of an image or `avoided`. With a `batch_size`, the model may also insist on its own T, and
+    if it refuses everything on one image at a time, or on that many.
+    """
+    kept = Fit()
+    for sizes, last_resort in _sizes({*frames.shape[1:], *avoided}, steps, batch_size):
+        if last_resort and not kept.all_refused:
+            continue
+        found = _Search(prober, frames, feeds, sizes, steps).fit()
+        if found.feeds:
+            return found
+        kept = kept if kept.tried else found
+    return kept
+
+
+def _sizes(avoided: set[int], steps: int | None, batch_size: int | None) -> Iterator[tuple[Sizes, bool]]:
+    """B and T of probes, of which none is a multiple of another or of T, and whether they are for a model that refuses
+    all others."""
+
+    def first(least: int, *others: int | None) -> int:
+        numbers = (number for number in count(least) if number not in avoided)
+        return next(number for number in numbers if all(number % n and n % number for n in others if n and n > 1))
+
+    times = first(3, steps)
+    images = first(2, times, steps)
+    yield Sizes(images, times), False
+    avoided = avoided | {images, times}  # the model's own T may be one of them
+    others = first(3, steps)
+    yield Sizes(first(2, others, steps), others), False
+    if batch_size is None:
+        return
+    if steps is not None and steps > 1 and steps not in avoided:
+        yield Sizes(first(2, steps), steps), False
+    for images in dict.fromkeys((1, batch_size)):
+        yield Sizes(images, first(3, images, steps)), True
+
+
+@dataclass(frozen=True)
+class _OneCall:
+    """What one call with images `[B, ...]` shows: how many steps it runs over (None: several, not known how many), and
+    whether neurons run over the images."""
+
+    steps: int | None
+    over_images: bool = False
+
+
+class _Search:
+    """Probes of one size, each run once."""
+
+    def __init__(self, prober: Prober, frames: Tensor, feeds: Sequence[str], sizes: Sizes, steps: int | None) -> None:
+        self._prober, self._frames, self._feeds, self._sizes, self._steps = prober, frames, feeds, sizes, steps
+        self._probes: dict[str, Probe | Refusal] = {}
+        self._tried: dict[str, Refusal | str] = {}
+        self._lengths_of: dict[str, list[frozenset[int]]] = {}
+        self._left: list[str] = []  # ways that values do not rule out
+
+    def fit(self) -> Fit:
+        """Judge all ways. EnergyError if nothing fits since the model does not come back to the state of rest."""
+        found = self._fit()
+        if not found.feeds and self._prober.unknown:
+            self._check_rest()
+        return found
+
+    def _fit(self) -> Fit:
+        call = self._one_call
+        loops = call is not None and call.steps != 1 and not call.over_images and "image" in self._feeds
+        if call is not None and loops and call.steps is not None:
+            return Fit(("image",), call.steps)
+        once = [feed for feed in ("step", "image") if feed in self._feeds][:1]
+        single = once if call is not None and call.steps == 1 and not call.over_images else []
+        found = self._by_values(single) if self._prober.unknown else self._by_counts(single)
+        if not found.feeds and loops:
+            return Fit(("image",))
+        return found if found.feeds or loops or not self._prober.unknown else self._without_memory(single)
+
+    def _by_counts(self, single: Sequence[str]) -> Fit:
+        """With neurons of known libraries only."""
+        if single:
+            return Fit(tuple(single), 1)
+        for feed in SEQUENCES:
+            if feed in self._feeds and self._counts_fit(feed):
+                return Fit((feed,))
+        return Fit(tried=self._tried)
+
+    def _probe(self, feed: str) -> Probe | Refusal:
+        """A probe in which frames alternate."""
+        if feed not in self._probes:
+            self._probes[feed] = seen = self._prober.probe(feed, self._grid)
+            if isinstance(seen, Refusal):
+                self._tried[feed] = seen
+        return self._probes[feed]
+
+    @cached_property
+    def _grid(self) -> Tensor:
+        first, second = next(self._stimuli())
+        images, steps = (torch.arange(size, device=first.device) for size in self._sizes)
+        odd = (images.unsqueeze(1) + steps.unsqueeze(0)) % 2 == 1
+        return torch.where(odd.view(*self._sizes, *[1] * first.dim()), second, first)
+
+    def _check_rest(self) -> None:
+        """EnergyError if a probe that ran before gives something else now."""
+        for feed, seen in self._probes.items():
+            again = self._prober.probe(feed, self._grid)
+            if not isinstance(seen, Refusal) and (isinstance(again, Refusal) or seen.outputs != again.outputs):
+                raise EnergyError(
+                    "the same images give another output in every forward: a state leaks from one to the next; pass "
+                    "reset=, a callable that puts the model to rest (reset=lambda: net.reset()), to "
+                    "msvit_energy.profile"
+                )
+
+    @cached_property
+    def _one_call(self) -> _OneCall | None:
+        """None if the model refuses images without T."""
+        seen = self._probe("image")
+        if isinstance(seen, Refusal):
+            return None
+        ran = self._ran(seen)
+        if self._run_over_images(ran):
+            self._tried["image"] = self._tried["step"] = OVER_IMAGES
+            return _OneCall(None, over_images=True)
+        if not ran or (set(ran.values()) == {1} and (self._prober.neurons or self._images_in_front())):
+            return _OneCall(1)
+        uses = max(seen.weight_uses.values(), default=1)
+        least, multiple = min(ran.values(), default=1), math.gcd(*ran.values())
+        if uses > 1 and multiple % uses == 0:
+            return _OneCall(uses)
+        over_time = all(calls[0].sequence for calls in seen.calls.values()) and least > 1
+        return _OneCall(least if over_time and multiple == least else None)
+
+    def _run_over_images(self, ran: Mapping[nn.Module, int]) -> bool:
+        """Whether layers ran more steps in a call the more images it had; a probe of one image says it, where T does
+        not."""
+        images = self._sizes.images
+        if images == 1 or all(steps % images for steps in ran.values()):
+            return False
+        if self._steps is not None and any(steps % self._steps for steps in ran.values()):
+            return True
+        first = next(self._stimuli())[0]
+        single = self._prober.probe("image", first.expand(1, 1, *first.shape))
+        return isinstance(single, Refusal) or self._ran(single) != ran
+
+    def _ran(self, seen: Probe) -> dict[nn.Module, int]:
+        """The steps that each layer ran, as far as its kind and calls tell."""
+        steps = {layer: 1 if seen.once(calls) else len(calls) for layer, calls in seen.calls.items()}
+        over = {layer: calls for layer, calls in seen.calls.items() if calls[0].sequence}
+        return steps | {layer: sum(call.shape[0] for call in calls) for layer, calls in over.items()}
+
+    def _shapes(self) -> list[tuple[int, ...]]:
+        """Of all outputs in one call with images."""
+        seen = self._probe("image")
+        return [] if isinstance(seen, Refusal) else [call.shape for each in seen.calls.values() for call in each]
+
+    def _images_in_front(self) -> bool:
+        return all(shape[:1] == (self._sizes.images,) for shape in self._shapes())
+
+    def _hides_steps(self) -> bool:
+        """Whether one call with images may run over some T, as outputs are of something else than images, or neurons
+        mix what they are fed with."""
+        mixed = any(self._alone("image", neuron).mixed_axes() for neuron in self._examples("image"))
+        return mixed or not self._images_in_front()
+
+    def _may_carry_steps(self) -> bool:
+        """Whether all outputs in one call with images may be over T, by their shape."""
+        images, steps, shapes = self._sizes.images, self._steps or 1, self._shapes()
+        in_front = all(shape[:2] == (steps, images) or shape[:1] == (steps * images,) for shape in shapes)
+        behind = all(shape[:2] == (images, steps) for shape in shapes)
+        one_more = any(len(shape) > self._frames.dim() for shape in shapes)  # axis than a batch of images
+        return steps > 1 and (in_front or (behind and one_more))
+
+    def _counts_fit(self, feed: str) -> bool:
+        """Whether neurons of known libraries run T steps or a multiple; those over sequences at least once just T."""
+        seen = self._probe(feed)
+        if isinstance(seen, Refusal):
+            return False
+        lengths = [call.shape[0] for calls in seen.calls.values() for call in calls if call.sequence]
+        times = [len(calls) for calls in seen.calls.values() if calls[0].sequence is False]
+        steps = 1 if feed == "step" else self._sizes.steps
+        fits = all(length % steps == 0 for length in lengths) and all(n % self._sizes.steps == 0 for n in times)
+        if not fits or (lengths and steps not in lengths) or not seen.calls:
+            self._tried.setdefault(feed, NOT_OVER_STEPS)
+            return False
+        return True
+
+    def _by_values(self, single: Sequence[str]) -> Fit:
+        """With layers of no known kind; `single` is the feed of a model that runs over one step in a call."""
+        left = [feed for feed in (*single, *SEQUENCES) if feed in self._feeds and self._counts_fit(feed)]
+        shown = {feed: self._shows_steps(feed) for feed in left}
+        self._left = [feed for feed in left if shown[feed] is None]
+        fits = [feed for feed in left if shown[feed]]
+        for number, (first, second) in enumerate(self._stimuli()):
+            if number == 0 or not self._prober.fired:
+                fits = [feed for feed in fits if not self._images_mix(feed, first, second)]
+        for first, second in () if fits else self._stimuli():
+            self._left = [feed for feed in self._left if not self._images_mix(feed, first, second)]
+            fits = [f for f in self._left if self._prober.interplay(f, STEPS, self._sizes, first, second)]
+            if fits:
+                break
+        if fits and self._own_steps() == self._sizes.steps:  # which may be no T of the probe
+            return Fit(tried=self._tried | dict.fromkeys(fits, "its neurons may run over steps of their own"))
+        if fits:
+            return Fit(tuple(self._different(fits)))
+        if single and "image" in self._feeds and (own_steps := self._own_steps()) is not None:
+            return Fit(("image",), own_steps)
+        return Fit(tried=self._tried)
+
+    def _without_memory(self, single: Sequence[str]) -> Fit:
+        """Where no layer shows that it remembers anything: all that is left gives the same numbers, unless the model
+        runs over T by itself."""
+        if any(self._lengths("image")) or not self._left:
+            return Fit(tried=self._tried)
+        if len(self._left) > 1 and not self._prober.fired and self._steps is not None:
+            return Fit(tried=self._tried | dict.fromkeys(self._left, "its neurons do not fire"))
+        remembers = len(self._prober.unknown) < len(self._prober.watched)
+        if single and self._prober.neurons and self._steps is None and self._hides_steps():
+            return Fit(("image",))
+        if single == ["step"] and "image" in self._feeds and self._may_carry_steps():
+            return Fit(("image", "step"))
+        return Fit(tuple(self._left[:1]), 1, keeps_state=remembers)
+
+    def _shows_steps(self, feed: str) -> bool | None:
+        """Whether neurons show T steps in time and none over images; None if they show nothing."""
+        seen, steps = self._probe(feed), self._sizes.steps
+        shown: bool | None = None
+        for neuron, lengths in zip(self._examples(feed), self._lengths(feed), strict=True):
+            calls = [] if isinstance(seen, Refusal) else seen.calls[neuron]
+            times = 1 if isinstance(seen, Refusal) or seen.once(calls) else len(calls)
+            if feed in SEQUENCES and (lengths or times > 1):
+                shown = steps in lengths or (not lengths and times % steps == 0)
+            elif feed == "step":
+                shown = not lengths and (self._alone(feed, neuron).keeps_state() or shown)
+            if shown is False:
+                self._tried[feed] = NOT_OVER_STEPS
+                return False
+        return shown
+
+    def _own_steps(self) -> int | None:
+        """The steps that neurons run over by themselves in one call with images, the given T if they may be that."""
+        lengths = [each for each in self._lengths("image") if each]
+        common = frozenset.intersection(*lengths) if lengths else frozenset()
+        if any(self._sizes.images in each for each in lengths if self._sizes.images > 1):
+            return None
+        return self._steps if self._steps in common else next(iter(common)) if len(common) == 1 else None
+
+    def _lengths(self, feed: str) -> list[frozenset[int]]:
+        """For some neurons, the steps that each may run over within one call of itself. Along time outputs depend on
+        earlier inputs only; where they depend on all, as in channels that inhibit each other, the length decides."""
+        if feed not in self._lengths_of:
+            self._lengths_of[feed] = [self._lengths_within(feed, neuron) for neuron in self._examples(feed)]
+        return self._lengths_of[feed]
+
+    def _lengths_within(self, feed: str, neuron: nn.Module) -> frozenset[int]:
+        alone, (images, steps) = self._alone(feed, neuron), self._sizes
+        shape = alone.shape
+        merged = feed not in SEQUENCES and shape[0] % images == 0 and shape[0] > images and shape[1:2] != (images,)
+        lengths = {axis: shape[axis] // images if axis == 0 and merged else shape[axis] for axis in range(len(shape))}
+        expected = {images, steps if feed in SEQUENCES else self._steps}
+        mixed = alone.mixed_axes()
+        return frozenset(lengths[axis] for axis, causal in mixed.items() if causal or lengths[axis] in expected)
+
+    def _examples(self, feed: str) -> list[nn.Module]:
+        """Of neurons of one class and with inputs of as many axes, the first and the last to run."""
+        seen = self._probe(feed)
+        alike: dict[tuple[type, int], list[nn.Module]] = {}
+        for neuron in () if isinstance(seen, Refusal) else seen.arguments:
+            alike.setdefault((type(neuron), len(self._alone(feed, neuron).shape)), []).append(neuron)
+        return [neuron for each in alike.values() for neuron in dict.fromkeys((each[0], each[-1]))]
+
+    def _alone(self, feed: str, neuron: nn.Module) -> NeuronAlone:
+        seen = self._probe(feed)
+        given = Arguments((), {}) if isinstance(seen, Refusal) else seen.arguments[neuron]
+        return NeuronAlone(neuron, given, self._prober.rest)
+
+    def _images_mix(self, feed: str, first: Tensor, second: Tensor) -> bool:
+        """Whether what is emitted for one image depends on another, or is not to be had."""
+        if self._sizes.images == 1 or self._prober.interplay(feed, IMAGES, self._sizes, first, second) is False:
+            return False
+        self._tried.setdefault(feed, "what its neurons emit for an image depends on the others")
+        return True
+
+    def _different(self, feeds: Sequence[str]) -> list[str]:
+        """The first of all ways that give the same numbers."""
+        totals: dict[str, list[float]] = {}
+        for feed in feeds:
+            seen = self._probe(feed)
+            calls = [] if isinstance(seen, Refusal) else seen.calls.values()
+            sums = [sum(call.total for call in each) for each in calls]
+            if sums not in totals.values():
+                totals[feed] = sums
+        return list(totals)
+
+    def _stimuli(self) -> Iterator[tuple[Tensor, Tensor]]:
+        """Pairs of images: given ones, then random ones."""
+        first = self._frames[0]
+        flipped = first.flip(-1) if first.dim() else first
+        second = next((other for other in (*self._frames[1:], flipped) if not torch.equal(other, first)), None)
+        if second is not None or not first.is_floating_point():
+            yield first, flipped if second is None else second
+        yield from random_pairs(first)

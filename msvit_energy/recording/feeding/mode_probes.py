@@ -1,0 +1,180 @@
+"""Small forwards that show how time and images reach the neurons of a model.
+
+A probe runs over B images of T steps, numbers that are no size of the data. Neurons of known libraries show by their
+kind and calls how many steps they ran for. Of all others only the values are compared: where two parts of a batch, two
+images or two steps, do not know of each other, what changes with the one and what changes with the other add up.
+"""
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, UntypedStorage, nn
+
+from msvit_energy.recording.feeding.input_modes import InputMode, run
+from msvit_energy.recording.function_mode import FunctionObserver
+from msvit_energy.recording.neurons import emitted, is_neuron, takes_sequences
+from msvit_energy.recording.operator_calls import FUNCTIONS, described
+from msvit_energy.recording.state.model_state import RestState
+from msvit_energy.recording.state.repeatable import repeatable
+
+IMAGES, STEPS = 0, 1  # axes of a grid of frames, `[B, T, ...]`
+ROUNDING = 1e-10  # of sums in float64, relative
+PERIOD = 997  # after which the weights of places repeat
+
+
+class Sizes(NamedTuple):
+    """B and T of a probe."""
+
+    images: int
+    steps: int
+
+
+class Call(NamedTuple):
+    """One call of a layer: the shape of what it emitted, whether it ran over a sequence (None: unknown), the memory
+    that it was fed with (None: no tensor), how many operators had run before, and where values are compared their sum,
+    the one weighted by their places, and that of magnitudes."""
+
+    shape: tuple[int, ...]
+    sequence: bool | None
+    fed_from: UntypedStorage | None  # kept, so that no other has its address
+    operators: int
+    total: float = 0.0
+    digest: float = 0.0
+    magnitude: float = 0.0
+
+
+class Arguments(NamedTuple):
+    """What a neuron of no known library was called with first."""
+
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
+
+
+@dataclass
+class Probe:
+    """What one forward showed: calls of neurons, or of all layers where none is known, how often operators used each
+    weight, and how many torch functions the model ran."""
+
+    calls: dict[nn.Module, list[Call]] = field(default_factory=dict)
+    arguments: dict[nn.Module, Arguments] = field(default_factory=dict)
+    weight_uses: Counter[int] = field(default_factory=Counter)
+    functions: int = 0
+    started: bool = False
+
+    def start(self, *_: Any) -> None:
+        """The model starts to run: functions that arranged its input do not count."""
+        self.functions = self.functions if self.started else 0
+        self.started = True
+
+    @property
+    def outputs(self) -> list[list[tuple[tuple[int, ...], float]]]:
+        """Shapes of what each layer gave, and digests where values are compared."""
+        return [[(call.shape, call.digest) for call in calls] for calls in self.calls.values()]
+
+    def once(self, calls: list[Call]) -> bool:
+        """Whether a layer ran once, or once for each of several operators, which use each weight once and feed it from
+        memory of their own."""
+        apart = len({None if call.fed_from is None else call.fed_from._cdata for call in calls}) == len(calls)
+        fed = all(call.operators >= number for number, call in enumerate(calls, 1))
+        return len(calls) == 1 or (apart and fed and max(self.weight_uses.values(), default=0) == 1)
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """What a model raised for a batch of some shape, and how many torch functions ran before."""
+
+    error: Exception
+    shape: tuple[int, ...]
+    functions: int
+
+
+class Prober:
+    """Runs probes of a model from its state of rest, to which it comes back. torch's generators are left as they were,
+    and start every probe in the same state."""
+
+    def __init__(self, model: nn.Module, rest: RestState) -> None:
+        self._model, self.rest = model, rest
+        self.neurons = [module for module in model.modules() if is_neuron(module)]
+        leaves = [module for module in model.modules() if not any(True for _ in module.children())]
+        self.watched = self.neurons or leaves
+        self.unknown = {each for each in self.watched if not self.neurons or takes_sequences(each) is None}
+        self.fired = False  # whether any unknown layer ever gave anything but 0
+
+    def probe(self, feed: str, grid: Tensor) -> Probe | Refusal:
+        """Run the model over a grid of frames `[B, T, ...]`; "image" takes the first of each image."""
+        mode = InputMode(feed, True, grid.shape[STEPS])
+        batch = grid[:, 0] if feed == "image" else grid
+        seen = Probe()
+        handles = [module.register_forward_hook(self._noting(seen), with_kwargs=True) for module in self.watched]
+        handles.append(self._model.register_forward_pre_hook(seen.start))
+        try:
+            with self.rest.mode(), repeatable(grid.device), self._watching(seen):
+                run(self._model, batch.clone(), mode)
+        except Exception as error:  # a model may raise anything
+            return Refusal(error, tuple(mode.arranged(batch).shape), seen.functions)
+        finally:
+            for handle in handles:
+                handle.remove()
+            self.rest.restore()
+        return seen
+
+    def _noting(self, seen: Probe) -> Any:
+        def note(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> None:
+            values = emitted(output)
+            if not isinstance(values, Tensor):
+                return
+            fed_from = args[0].untyped_storage() if args and isinstance(args[0], Tensor) else None
+            sequence = None if module in self.unknown else takes_sequences(module)
+            sums = _sums(values) if module in self.unknown else ()
+            call = Call(tuple(values.shape), sequence, fed_from, seen.weight_uses.total(), *sums)
+            self.fired = self.fired or call.magnitude > 0
+            seen.calls.setdefault(module, []).append(call)
+            if module in self.unknown and self.neurons:
+                seen.arguments.setdefault(module, Arguments(args, kwargs))
+
+        return note
+
+    def _watching(self, seen: Probe) -> FunctionObserver:
+        def used(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> None:
+            weights = (call.weight for call in described(func, args, kwargs))
+            seen.weight_uses.update(int(weight.untyped_storage()._cdata) for weight in weights if weight is not None)
+
+        def ran(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> None:
+            seen.functions += 1
+
+        return FunctionObserver({func: [used] for func in FUNCTIONS}, [ran])
+
+    def interplay(self, feed: str, axis: int, sizes: Sizes, first: Tensor, second: Tensor) -> bool | None:
+        """Whether the unknown layers' outputs for one of two parts of a batch, images or steps, depend on the other.
+        Each is one of two frames `[...]`, in all four ways; None if the model refuses one of them."""
+        found: list[list[Call]] = []
+        for marks in ((0, 0), (1, 1), (0, 1), (1, 0)):
+            grid = first.expand(*sizes, *first.shape).clone()
+            for place, mark in enumerate(marks):
+                grid.select(axis, place).copy_(second if mark else first)
+            seen = self.probe(feed, grid)
+            if isinstance(seen, Refusal):
+                return None
+            found.append([call for module in self.unknown for call in seen.calls.get(module, ())])
+        if len({tuple(call.shape for call in calls) for calls in found}) > 1:
+            return True
+        return any(not _add_up(*calls) for calls in zip(*found, strict=True))
+
+
+def _add_up(same: Call, changed: Call, one: Call, other: Call) -> bool:
+    magnitude = same.magnitude + changed.magnitude + one.magnitude + other.magnitude
+    return abs(same.digest + changed.digest - one.digest - other.digest) <= ROUNDING * magnitude
+
+
+def _sums(values: Tensor) -> tuple[float, float, float]:
+    """The sum of values, the one weighted by their places, and that of their magnitudes."""
+    values = values.detach().cpu() if values.is_mps else values.detach()  # which has no float64
+    values = torch.view_as_real(values) if values.is_complex() else values
+    flat = (values if values.is_floating_point() else values.double()).flatten().nan_to_num()
+    whole = len(flat) // PERIOD * PERIOD
+    columns = flat[:whole].view(-1, PERIOD).sum(0, dtype=torch.float64)
+    columns[: len(flat) - whole] += flat[whole:]
+    weights = torch.arange(PERIOD, dtype=columns.dtype, device=columns.device).cos()
+    return float(columns.sum()), float(columns @ weights), float(flat.abs().sum(dtype=torch.float64))
