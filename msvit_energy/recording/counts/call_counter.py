@@ -111,8 +111,10 @@ class CallCounter:
 
     def _as_passed(self, seen: Observed, values: Tensor, layout: Layout | None) -> Tensor:
         """The magnitudes of a stream's tensor in its own shape, or the tensor, where it has no other magnitudes."""
-        if seen.magnitudes is None or layout is None:
+        if layout is None or (seen.magnitudes is None and seen.step == 1):
             return values
+        if seen.magnitudes is None:
+            return values / float(seen.step)  # a power of two
         passed = torch.empty_like(values, dtype=seen.magnitudes.dtype, device=seen.magnitudes.device)
         steps = layout.split(passed, self._streams.layouts.steps, self._streams.images)
         assert steps is not None

@@ -32,6 +32,11 @@ class Lattice:
     axis: int = 0
     factors: Tensor | None = None
 
+    @property
+    def is_binary(self) -> bool:
+        """Whether values are whole numbers of a power of two, so that their sums are exact as they are."""
+        return self.factors is None and {self.step.numerator.bit_count(), self.step.denominator.bit_count()} == {1}
+
     def quotients(self, values: Tensor) -> Tensor:
         """`values` by the constants."""
         real = values if values.is_floating_point() else values.double()

@@ -1,6 +1,7 @@
 """Which lattice each stream of spikes is on: found in its first values that are no whole numbers, then checked."""
 
 import math
+from fractions import Fraction
 from typing import NamedTuple
 
 from torch import Tensor
@@ -51,6 +52,11 @@ class LatticeSearch:
             self._known[key] = finer
             return OnLattice(finer, self._magnitudes(values, finer))
         return found
+
+    def unit(self, key: StreamKey) -> Fraction | None:
+        """The step of a stream, if that is a power of two and all that its lattice has."""
+        known = self._known.get(key)
+        return known.step if known is not None and known.is_binary and key not in self._off else None
 
     def search(self, key: StreamKey, values: Tensor, bounds: Tensor, source: str) -> OnLattice | None:
         """The same on a lattice that is found now, where none is known, if values are not plain whole numbers; `bounds`

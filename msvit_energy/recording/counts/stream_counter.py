@@ -19,7 +19,7 @@ from msvit_energy.errors import EnergyError
 from msvit_energy.profiles.operand import KINDS, Operand, StepBy
 from msvit_energy.profiles.operators import NeuronLayer, stage_of
 from msvit_energy.recording.counts.lattice import Lattice, step_of
-from msvit_energy.recording.counts.tensor_stats import TensorStatsCache, channel_nonzeros
+from msvit_energy.recording.counts.tensor_stats import TensorStats, TensorStatsCache, channel_nonzeros
 from msvit_energy.recording.spike_lineage import Origin
 
 BINARY, INTEGER, ANALOG = range(len(KINDS))
@@ -49,7 +49,20 @@ def observe(
 ) -> Observation:
     """Look at `values`, `[runs, images, ...]`, perhaps known to be whole numbers up to `highest`; `reached` is the
     synapses that each element reaches, a number or a map over the last axes."""
-    found = cache.stats(values, highest=highest)
+    return _with_events(cache.stats(values, highest=highest), values, reached, cache)
+
+
+def observe_in_units(
+    values: Tensor, reached: float | Tensor, cache: TensorStatsCache, unit: float
+) -> Observation | None:
+    """The same in units of a power of two, of values on the CPU; None if not all are whole numbers of those from 0."""
+    found = cache.stats_in_units(values, unit)
+    return None if found is None else _with_events(found, values, reached, cache, unit)
+
+
+def _with_events(
+    found: TensorStats, values: Tensor, reached: float | Tensor, cache: TensorStatsCache, unit: float = 1.0
+) -> Observation:
     if not isinstance(reached, Tensor):
         return Observation(found.bounds, found.sums, found.nonzeros, found.sums, found.nonzeros)
     spatial, reached = tuple(reached.shape), reached.to(values.device)
@@ -57,11 +70,18 @@ def observe(
     _, high, whole = found.bounds.tolist() if known else (0.0, math.inf, True)
     events = torch.zeros_like(found.sums)
     if whole:
-        events = (cache.channel_sums(values, spatial, high) * reached).flatten(2).sum(2)
+        events = (cache.channel_sums(values, spatial, high, unit) * reached).flatten(2).sum(2)
     nonzero_events = events
     if not (known and whole and high <= 1):
         nonzero_events = (channel_nonzeros(values, spatial) * reached).flatten(2).sum(2)
     return Observation(found.bounds, found.sums, found.nonzeros, events, nonzero_events)
+
+
+def of_values_in_units(seen: Observation, unit: float) -> Observation:
+    """What is to be seen in values beside what was seen in units of a power of two."""
+    low, high, _ = seen.bounds.tolist()
+    bounds = torch.tensor([low * unit, high * unit, 0.0], dtype=torch.float64)
+    return seen._replace(bounds=bounds, sums=seen.sums * unit, events=torch.zeros_like(seen.sums))
 
 
 def of_values(values: Tensor, magnitudes: Observation, cache: TensorStatsCache) -> Observation:

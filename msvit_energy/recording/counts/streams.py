@@ -13,6 +13,7 @@ from torch import Tensor
 from msvit_energy.errors import EnergyError
 from msvit_energy.profiles.operand import count_key
 from msvit_energy.profiles.operators import pairs_key
+from msvit_energy.recording.counts.lattice import Lattice
 from msvit_energy.recording.counts.lattice_search import LatticeSearch
 from msvit_energy.recording.counts.moment_accumulator import MomentAccumulator
 from msvit_energy.recording.counts.stream_counter import (
@@ -21,7 +22,9 @@ from msvit_energy.recording.counts.stream_counter import (
     Scaled,
     StreamCounter,
     observe,
+    observe_in_units,
     of_values,
+    of_values_in_units,
     to_cpu,
 )
 from msvit_energy.recording.counts.tensor_stats import TensorStatsCache
@@ -55,7 +58,7 @@ class _WaitingPairs(NamedTuple):
 
 
 class Observed(NamedTuple):
-    """A tensor as whole numbers from 0: itself, or its `magnitudes` in units of a step; `bounds` are of its
+    """A tensor as whole numbers from 0: itself in units of a step, or its `magnitudes`; `bounds` are of its
     TensorStats or Magnitudes."""
 
     bounds: Tensor
@@ -122,6 +125,13 @@ class Streams:
             self._waiting.append(_Waiting(key, len(steps), steps.numel(), reached, None, None))
             return None
         steps = steps.cpu() if steps.is_mps else steps  # which has no float64
+        unit = self.lattices.unit(key) if steps.is_cpu else None
+        spikes = None if unit is None else observe_in_units(steps, reached, self.stats, float(unit))
+        if unit is not None and spikes is not None:
+            scaled = Scaled(Lattice(unit), spikes)
+            real = of_values_in_units(spikes, float(unit))
+            self._waiting.append(_Waiting(key, len(steps), steps.numel(), reached, real, scaled))
+            return Observed(spikes.bounds, unit)
         found, observation = self.lattices.on_known(key, steps), None
         if found is None or not steps.is_cpu:
             observation = observe(steps, reached, self.stats, highest=highest)
