@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from msvit_energy.profiles.operand import StepBy
-from msvit_energy.recording.counts.tensor_stats import MOST_SPIKES, PART
+from msvit_energy.recording.counts.tensor_stats import MOST_SPIKES, PART, TensorStats, exact_sums, parts
 
 MOST_LEVELS = 1 << 10  # of a lattice that is found
 ROUNDINGS = 16  # of the number format, relative to the largest value: sums of many products are off by several
@@ -53,34 +53,56 @@ class Lattice:
 
 class Magnitudes(NamedTuple):
     """The whole numbers of a tensor without their signs; `bounds` are the least of them with its sign, the greatest
-    magnitude, and 1 if all values are on the lattice, `[3]`, float64."""
+    magnitude, and 1 if all values are on the lattice, `[3]`, float64. `stats` are their statistics and `real` those of
+    the values, where they were found on the way."""
 
     values: Tensor
     bounds: Tensor
+    stats: TensorStats | None = None
+    real: TensorStats | None = None
 
 
 def magnitudes(values: Tensor, lattice: Lattice) -> Magnitudes:
-    """Which whole numbers `values` are, on the device where they are; nothing waits for it."""
-    if not (values.is_cpu and values.is_contiguous() and values.is_floating_point() and lattice.factors is None):
-        quotients = lattice.quotients(values)
-        whole = torch.empty_like(quotients)
-        return Magnitudes(whole, _bounds(values, *_round(quotients, whole)))
-    real = torch.promote_types(values.dtype, torch.float32)
-    whole, scratch = torch.empty_like(values, dtype=real), torch.empty(PART, dtype=real)
-    found = [
-        _round(torch.div(part, float(lattice.step), out=scratch[: len(part)]), into)
-        for part, into in zip(values.view(-1).split(PART), whole.view(-1).split(PART), strict=True)  # fit the cache
-    ]
-    lows, highs, offs = (torch.stack(each) for each in zip(*found, strict=True))
-    return Magnitudes(whole, _bounds(values, lows.amin(), highs.amax(), offs.amax()))
+    """Which whole numbers `values`, `[runs, images, ...]`, are, on the device where they are; nothing waits for it."""
+    plain = values.is_cpu and values.is_contiguous() and values.is_floating_point() and values.numel() > 0
+    if plain and lattice.factors is None:
+        return _in_parts(values, float(lattice.step))
+    quotients = lattice.quotients(values)
+    whole = torch.empty_like(quotients)
+    return Magnitudes(whole, _bounds(values, *_round(quotients, whole)))
+
+
+def _in_parts(values: Tensor, step: float) -> Magnitudes:
+    """On the CPU, part by part, as they fit the cache. Sums of values are those of whole numbers times the step."""
+    lines = values.view(math.prod(values.shape[:2]), -1)
+    whole = torch.empty_like(lines, dtype=torch.promote_types(values.dtype, torch.float32))
+    scratch = torch.empty(PART, dtype=whole.dtype)
+    found: list[tuple[Tensor, Tensor, Tensor]] = []
+    sums: list[tuple[Tensor, Tensor, Tensor]] = []
+    for part, into in zip(parts(lines), parts(whole), strict=True):
+        quotients = torch.div(part, step, out=scratch[: part.numel()].view(part.shape))
+        low, high, _ = extremes = _round(quotients, into)
+        found.append(extremes)
+        total = exact_sums(into, 1, most := float(torch.maximum(high, -low)))
+        signed = total if low >= 0 else exact_sums(quotients, 1, most)
+        nonzeros = total if most <= 1 else exact_sums(torch.clamp(into, max=1, out=quotients), 1, 1)
+        sums.append((total, nonzeros, signed))
+    low, high, off = (torch.stack(each) for each in zip(*found, strict=True))
+    bounds = _bounds(values, low := low.amin(), high := high.amax(), off.amax())
+    total, nonzeros, signed = (
+        torch.cat(each).double().view(*values.shape[:2], -1).sum(2) for each in zip(*sums, strict=True)
+    )
+    real = TensorStats(torch.stack([low.double() * step, high.double() * step, bounds[2] * 0]), signed * step, nonzeros)
+    return Magnitudes(whole.view(values.shape), bounds, TensorStats(bounds, total, nonzeros), real)
 
 
 def _round(quotients: Tensor, into: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Write the nearest whole numbers without signs; gives their least and greatest with signs, and how far the
-    quotients, which are lost, are off."""
+    quotients, which become the numbers with signs, are off."""
     low, high = torch.aminmax(torch.round(quotients, out=into))
     off = quotients.sub_(into).abs_().amax()
     if not low.is_cpu or low < 0:
+        quotients.copy_(into)
         into.abs_()
     return low, high, off
 

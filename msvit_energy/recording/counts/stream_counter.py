@@ -18,7 +18,7 @@ from torch import Tensor
 from msvit_energy.errors import EnergyError
 from msvit_energy.profiles.operand import KINDS, Operand, StepBy
 from msvit_energy.profiles.operators import NeuronLayer, stage_of
-from msvit_energy.recording.counts.lattice import Lattice, step_of
+from msvit_energy.recording.counts.lattice import Lattice, Magnitudes, step_of
 from msvit_energy.recording.counts.tensor_stats import TensorStats, TensorStatsCache, channel_nonzeros
 from msvit_energy.recording.spike_lineage import Origin
 
@@ -52,12 +52,44 @@ def observe(
     return _with_events(cache.stats(values, highest=highest), values, reached, cache)
 
 
+def observe_magnitudes(
+    values: Tensor, found: Magnitudes, reached: float | Tensor, cache: TensorStatsCache
+) -> tuple[Observation, Observation]:
+    """The same of values on a lattice: of their magnitudes, and of themselves."""
+    highest = float(found.bounds[1]) if values.is_cpu else math.inf
+    stats = cache.stats(found.values, highest=highest) if found.stats is None else found.stats
+    seen = _with_events(stats, found.values, reached, cache)._replace(bounds=found.bounds)
+    return seen, _beside(seen, _real_stats(values, cache) if found.real is None else found.real)
+
+
 def observe_in_units(
     values: Tensor, reached: float | Tensor, cache: TensorStatsCache, unit: float
-) -> Observation | None:
-    """The same in units of a power of two, of values on the CPU; None if not all are whole numbers of those from 0."""
+) -> tuple[Observation, Observation] | None:
+    """The same of values on the CPU that may be whole numbers from 0 in units of a power of two; None if not all
+    are."""
     found = cache.stats_in_units(values, unit)
-    return None if found is None else _with_events(found, values, reached, cache, unit)
+    if found is None:
+        return None
+    low, high, _ = found.bounds.tolist()
+    bounds = torch.tensor([low * unit, high * unit, 0.0], dtype=torch.float64)
+    seen = _with_events(found, values, reached, cache, unit)
+    return seen, _beside(seen, TensorStats(bounds, found.sums * unit, found.nonzeros))
+
+
+def _beside(magnitudes: Observation, real: TensorStats) -> Observation:
+    """What is to be seen in values as they are, of which as many are not 0 as of their magnitudes."""
+    return magnitudes._replace(bounds=real.bounds, sums=real.sums, events=torch.zeros_like(real.sums))
+
+
+def _real_stats(values: Tensor, cache: TensorStatsCache) -> TensorStats:
+    def found() -> TensorStats:
+        real = values if values.is_floating_point() else values.double()
+        low, high = torch.aminmax(real)
+        sums = real.reshape(*real.shape[:2], -1).sum(2, dtype=torch.float64)
+        return TensorStats(torch.stack([low, high, torch.zeros_like(low)]).double(), sums, torch.empty(0))
+
+    stats: TensorStats = cache.once(values, found, "values")
+    return stats
 
 
 def _with_events(
@@ -75,26 +107,6 @@ def _with_events(
     if not (known and whole and high <= 1):
         nonzero_events = (channel_nonzeros(values, spatial) * reached).flatten(2).sum(2)
     return Observation(found.bounds, found.sums, found.nonzeros, events, nonzero_events)
-
-
-def of_values_in_units(seen: Observation, unit: float) -> Observation:
-    """What is to be seen in values beside what was seen in units of a power of two."""
-    low, high, _ = seen.bounds.tolist()
-    bounds = torch.tensor([low * unit, high * unit, 0.0], dtype=torch.float64)
-    return seen._replace(bounds=bounds, sums=seen.sums * unit, events=torch.zeros_like(seen.sums))
-
-
-def of_values(values: Tensor, magnitudes: Observation, cache: TensorStatsCache) -> Observation:
-    """What is to be seen in `values` beside their magnitudes on a lattice."""
-
-    def found() -> tuple[Tensor, Tensor]:
-        real = values if values.is_floating_point() else values.double()
-        low, high = torch.aminmax(real)
-        sums = real.reshape(*real.shape[:2], -1).sum(2, dtype=torch.float64)
-        return torch.stack([low, high, torch.zeros_like(low)]).double(), sums
-
-    bounds, sums = cache.once(values, found, "values")
-    return magnitudes._replace(bounds=bounds, sums=sums, events=torch.zeros_like(sums))
 
 
 def to_cpu(tensors: Sequence[Tensor]) -> list[Tensor]:

@@ -23,8 +23,7 @@ from msvit_energy.recording.counts.stream_counter import (
     StreamCounter,
     observe,
     observe_in_units,
-    of_values,
-    of_values_in_units,
+    observe_magnitudes,
     to_cpu,
 )
 from msvit_energy.recording.counts.tensor_stats import TensorStatsCache
@@ -126,12 +125,9 @@ class Streams:
             return None
         steps = steps.cpu() if steps.is_mps else steps  # which has no float64
         unit = self.lattices.unit(key) if steps.is_cpu else None
-        spikes = None if unit is None else observe_in_units(steps, reached, self.stats, float(unit))
-        if unit is not None and spikes is not None:
-            scaled = Scaled(Lattice(unit), spikes)
-            real = of_values_in_units(spikes, float(unit))
-            self._waiting.append(_Waiting(key, len(steps), steps.numel(), reached, real, scaled))
-            return Observed(spikes.bounds, unit)
+        both = None if unit is None else observe_in_units(steps, reached, self.stats, float(unit))
+        if unit is not None and both is not None:
+            return self._note_scaled(key, steps, reached, Lattice(unit), both)
         found, observation = self.lattices.on_known(key, steps), None
         if found is None or not steps.is_cpu:
             observation = observe(steps, reached, self.stats, highest=highest)
@@ -140,12 +136,21 @@ class Streams:
             assert observation is not None
             self._waiting.append(_Waiting(key, len(steps), steps.numel(), reached, observation, None))
             return Observed(observation.bounds)
-        lattice, (magnitudes, bounds) = found
-        known = float(bounds[1]) if bounds.is_cpu else math.inf
-        seen = observe(magnitudes, reached, self.stats, highest=known)._replace(bounds=bounds)
-        observation = observation or of_values(steps, seen, self.stats)
-        self._waiting.append(_Waiting(key, len(steps), steps.numel(), reached, observation, Scaled(lattice, seen)))
-        return Observed(bounds, lattice.step, magnitudes)
+        spikes, real = observe_magnitudes(steps, found.magnitudes, reached, self.stats)
+        seen = self._note_scaled(key, steps, reached, found.lattice, (spikes, observation or real))
+        return seen._replace(magnitudes=found.magnitudes.values)
+
+    def _note_scaled(
+        self,
+        key: StreamKey,
+        steps: Tensor,
+        reached: float | Tensor,
+        lattice: Lattice,
+        both: tuple[Observation, Observation],
+    ) -> Observed:
+        spikes, real = both
+        self._waiting.append(_Waiting(key, len(steps), steps.numel(), reached, real, Scaled(lattice, spikes)))
+        return Observed(spikes.bounds, lattice.step)
 
     def observe_pairs(
         self,

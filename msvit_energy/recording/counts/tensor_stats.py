@@ -96,10 +96,10 @@ def _bounds(low: float, high: float, whole: bool) -> Tensor:
 
 def whole_sums(values: Tensor, axis: int, highest: float) -> Tensor:
     """Sums of whole numbers up to `highest` along an axis, exact, in float64."""
-    return _exact_sums(values, axis, highest).double()
+    return exact_sums(values, axis, highest).double()
 
 
-def _exact_sums(values: Tensor, axis: int, highest: float) -> Tensor:
+def exact_sums(values: Tensor, axis: int, highest: float) -> Tensor:
     """The same, in float32 where that holds them: up to 2^24."""
     exact = values.dtype == torch.float32 and highest * values.shape[axis] <= 1 << 24
     return values.sum(axis, dtype=None if exact else torch.float64)
@@ -112,14 +112,14 @@ def _whole(rows: Tensor, *, known: bool, unit: float = 1.0) -> TensorStats | Non
     nonzeros: list[Tensor] = []
     scratch = torch.empty(PART, dtype=rows.dtype)
     lowest, highest = math.inf, -math.inf
-    for part in _parts(rows.flatten(0, 1)):
+    for part in parts(rows.flatten(0, 1)):
         within = scratch[: part.numel()].view(part.shape)
         low, high = (0.0, part.amax().item()) if known else _extremes(part)
         if not (known or (0 <= low <= high <= MOST_SPIKES * unit and _all_whole(part, unit, within))):
             return None
         lowest, highest = min(low, lowest), max(high, highest)
-        sums.append(_exact_sums(part, 1, high / unit))
-        nonzeros.append(sums[-1] if high <= unit else _exact_sums(torch.clamp(part, max=unit, out=within), 1, 1))
+        sums.append(exact_sums(part, 1, high / unit))
+        nonzeros.append(sums[-1] if high <= unit else exact_sums(torch.clamp(part, max=unit, out=within), 1, 1))
     totals = (torch.cat(some).double().view(*rows.shape[:2], -1).sum(2) / unit for some in (sums, nonzeros))
     return TensorStats(_bounds(lowest / unit, highest / unit, True), *totals)
 
@@ -145,7 +145,7 @@ def _float32(bits: int) -> float:
     return float(struct.unpack("f", struct.pack("I", bits))[0])
 
 
-def _parts(lines: Tensor) -> Iterator[Tensor]:
+def parts(lines: Tensor) -> Iterator[Tensor]:
     """`[lines, n]` as parts of at most PART values, line by line: `[some lines, n]`, or `[1, some values]`."""
     for some in lines.split(max(1, PART // max(1, lines.shape[1]))):
         yield from some.split(PART, dim=1)
