@@ -17,6 +17,11 @@ def warnings(profile: Profile) -> list[str]:
     silent = [layer.neuron for layer in profile.neurons if layer.firing_rate == 0]
     if silent:
         notes.append(f"{len(silent)} of {len(profile.neurons)} neuron layers never fire: {listed(silent)}")
+    if profile.provenance.input and profile.provenance.input.random:
+        notes.append(
+            "the model draws random numbers as it runs, such as Poisson spikes: all numbers are of one draw, and those "
+            "of another seed differ (torch.manual_seed, --seed)"
+        )
     notes += contradictions(profile)
     if profile.coverage.unknown:
         names = listed([item.name for item in profile.coverage.unknown], most=6)

@@ -73,6 +73,7 @@ def measure(
 ) -> Profile:
     """Profile the model; `how` goes to `msvit_energy.profile`. Several processes share the images."""
     how.setdefault("frames", source.frames)
+    torch.manual_seed(options.seed)  # for models that draw random spikes
     keep_memory()  # every batch needs the same again
     with progress("profiling", len(source)) as advance:
         measured = profile_together(
