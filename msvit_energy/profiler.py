@@ -99,6 +99,9 @@ def profile(
     measurement, with torch's generators in the same state, and has to give the same spikes. Random numbers from other
     generators differ, and are taken for a state that leaks from batch to batch.
 
+    Random spikes, such as Poisson encoding, are one draw from torch's generators as they are, and the profile warns of
+    them: call torch.manual_seed before, and state the seed.
+
     Images go to the model's device and number format. The model comes back as it was: mode, hooks, T, states at rest.
     Works under `inference_mode` and `no_grad` alike. Raises EnergyError for what the
     model raises, no images, a model of torch.jit or in bfloat16, NaN inside
@@ -123,6 +126,8 @@ def profile(
         origin = replace(origin, input=_input_origin(found))
         with probing(model, mode.steps_per_call) as probe:
             leaks = StateCheck(model, first[0], mode, rest)
+        if leaks.random:
+            origin = replace(origin, input=replace(_input_origin(found), random=True))
         layouts = find_layouts(model, image, mode, rest, probe.streams if leaks.alone else None)
         with Recorder(model, mode, rest, maps=maps, heads=_names(head)) as recorder:
             recorder.place_by(layouts)

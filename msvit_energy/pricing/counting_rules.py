@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from msvit_energy.errors import EnergyError
 from msvit_energy.pricing.merged_convolutions import merged
 from msvit_energy.pricing.protocol import NOTHING, LayerOperations, Operations
+from msvit_energy.pricing.scaled_inputs import with_real_numbers, with_scaled
 from msvit_energy.profiles.amounts import Amount, Spread
 from msvit_energy.profiles.operand import Operand
 from msvit_energy.profiles.operators import Operator
@@ -54,9 +55,15 @@ RATES: dict[str, Callable[[Operand], Amount]] = {"mean": Operand.mean, "nonzero"
 
 
 def appendix_c(
-    profile: Profile, *, first_layer: str = "once", rate: str = "mean", products: str = "smaller-rate"
+    profile: Profile,
+    *,
+    first_layer: str = "once",
+    rate: str = "mean",
+    products: str = "smaller-rate",
+    scaled: str = "accumulates",
 ) -> LayerOperations:
     """MSViT paper, Appendix C, equations 17 and 18."""
+    profile = with_scaled(profile, scaled)
     running = _running_sums(profile, RATES[rate]) if products == "spikezip" else {}
 
     def of(operator: Operator) -> Amount:
@@ -85,8 +92,11 @@ def _running_sums(profile: Profile, rate: Callable[[Operand], Amount]) -> dict[s
     return found
 
 
-def appendix_c_mean(profile: Profile, *, first_layer: str = "once", rate: str = "mean") -> LayerOperations:
+def appendix_c_mean(
+    profile: Profile, *, first_layer: str = "once", rate: str = "mean", scaled: str = "accumulates"
+) -> LayerOperations:
     """Appendix C with one rate for all operators."""
+    profile = with_scaled(profile, scaled)
     layers = [
         operator.driver
         for operator in profile.operators
@@ -98,9 +108,9 @@ def appendix_c_mean(profile: Profile, *, first_layer: str = "once", rate: str = 
     return _by_layer(profile, first_layer, lambda _: mean)
 
 
-def spikformer(profile: Profile, *, first_layer: str = "once") -> LayerOperations:
+def spikformer(profile: Profile, *, first_layer: str = "once", scaled: str = "accumulates") -> LayerOperations:
     """Spikformer (ICLR 2023), equations 21 to 24: SOP = rate x T x MACs."""
-    return _by_layer(profile, first_layer, lambda operator: operator.driver.mean())
+    return _by_layer(with_scaled(profile, scaled), first_layer, lambda operator: operator.driver.mean())
 
 
 def _by_layer(profile: Profile, first_layer: str, rate: Callable[[Operator], Amount]) -> LayerOperations:
@@ -119,6 +129,7 @@ def _by_layer(profile: Profile, first_layer: str, rate: Callable[[Operator], Amo
 
 def spikingformer_tool(profile: Profile) -> LayerOperations:
     """The convention of Spikingformer's published tool (energy_consumption_calculation at 4378623)."""
+    profile = with_real_numbers(profile)
     every = operations_with_bias(profile)
     return {
         operator.layer: _at_rate(operator, every)
@@ -130,6 +141,7 @@ def spikingformer_tool(profile: Profile) -> LayerOperations:
 
 def syops(profile: Profile) -> LayerOperations:
     """The convention of syops-counter (github.com/iCGY96/syops-counter at 4232f77), pooling apart."""
+    profile = with_real_numbers(profile)
     every = operations_with_bias(profile)
     counted = {
         operator.layer: _at_rate(operator, every) for operator in profile.operators if len(operator.operands) == 1
@@ -164,8 +176,11 @@ def operations_with_bias(profile: Profile) -> dict[str, float]:
     return every
 
 
-def sdt(profile: Profile, *, rate: str = "nonzero", convs: str = "as-run") -> LayerOperations:
+def sdt(
+    profile: Profile, *, rate: str = "nonzero", convs: str = "as-run", scaled: str = "accumulates"
+) -> LayerOperations:
     """Spike-driven Transformer (NeurIPS 2023) and its group's spreadsheets: E_AC x T x R x FLOPs."""
+    profile = with_scaled(profile, scaled)
     counted = {}
     for operator in (merged(profile) if convs == "merged" else profile).operators:
         runs = counted_runs(operator, profile, "every-step")
@@ -179,8 +194,11 @@ def sdt(profile: Profile, *, rate: str = "nonzero", convs: str = "as-run") -> La
     return counted
 
 
-def exact(profile: Profile, *, integers: str = "accumulates", first_layer: str = "once") -> LayerOperations:
+def exact(
+    profile: Profile, *, integers: str = "accumulates", first_layer: str = "once", scaled: str = "accumulates"
+) -> LayerOperations:
     """Synaptic events counted one by one, as SpikingJelly's SynOpCounter does, a constant stem once."""
+    profile = with_scaled(profile, scaled)
     counted: LayerOperations = {}
     for operator in profile.operators:
         kind, runs = operator.driver.kind, counted_runs(operator, profile, first_layer)
@@ -199,8 +217,9 @@ def exact(profile: Profile, *, integers: str = "accumulates", first_layer: str =
     return counted
 
 
-def spikingresformer(profile: Profile) -> LayerOperations:
+def spikingresformer(profile: Profile, *, scaled: str = "accumulates") -> LayerOperations:
     """SpikingResformer's official counter: every layer run with all weights 1, its output summed."""
+    profile = with_scaled(profile, scaled)
     counted = {}
     for operator in profile.operators:
         runs = counted_runs(operator, profile, "once")

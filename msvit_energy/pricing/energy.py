@@ -1,11 +1,14 @@
 """Price: counted operations and a technology give an EnergyReport. Energy per image, pJ inside, mJ at the edge."""
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from msvit_energy.pricing.operation_counts import OperationCounts, count
 from msvit_energy.pricing.technology import Technology, get_technology
 from msvit_energy.profiles.amounts import Amount, Uncertainty
+from msvit_energy.profiles.operand import Operand
+from msvit_energy.profiles.operators import Operator
 from msvit_energy.profiles.profile import Profile
 
 if TYPE_CHECKING:
@@ -139,13 +142,22 @@ def price_counts(counts: OperationCounts, technology: Technology) -> EnergyRepor
     return replace(report, spread=counts.spread.of(Amount(report.total_pj, total.weights)))
 
 
-def integers_as_macs_mj(profile: Profile, report: EnergyReport) -> float:
-    """The total if every operator driven by integers above 1 cost E_MAC x its dense MACs, as some protocols say."""
-    dense = {
-        operator.layer: operator.macs_per_image for operator in profile.operators if operator.driver.kind == "integer"
-    }
-    prices = (
-        report.technology.e_mac * dense[row.layer] if row.counted and row.layer in dense else row.energy_pj
-        for row in report.rows
-    )
-    return sum(prices) / PJ_PER_MJ
+def as_macs_mj(profile: Profile, report: EnergyReport, among: Callable[[Operator], bool]) -> float:
+    """The total if some counted operators cost E_MAC x their dense MACs, as some protocols say of integers above 1."""
+    chosen = filter(among, profile.operators)
+    return _otherwise_mj(report, {item.layer: report.technology.e_mac * item.macs_per_image for item in chosen})
+
+
+def as_accumulates_mj(
+    profile: Profile, report: EnergyReport, among: Callable[[Operator], bool], rate: Callable[[Operand], float]
+) -> float:
+    """The total if some counted operators cost E_AC x a rate of their driving input x their dense MACs."""
+    chosen = [operator for operator in profile.operators if among(operator)]
+    counts = {operator.layer: rate(operator.driver) * operator.macs_per_image for operator in chosen}
+    return _otherwise_mj(report, {layer: report.technology.e_ac * acs for layer, acs in counts.items()})
+
+
+def _otherwise_mj(report: EnergyReport, energies: Mapping[str, float]) -> float:
+    """The total with other energies of some entries, those that are counted, in pJ."""
+    rows = (energies.get(row.layer, row.energy_pj) if row.counted else row.energy_pj for row in report.rows)
+    return sum(rows) / PJ_PER_MJ

@@ -19,12 +19,20 @@ from msvit_energy.pricing.counting_rules import (
     syops,
 )
 from msvit_energy.pricing.protocol import Protocol, ProtocolAnswers, ProtocolChoice
+from msvit_energy.pricing.scaled_inputs import SCALED
 
 FIRST_LAYER = {"first-layer": ("once", "every-step")}
 CONSTANT = (  # what counted_runs does
     "Whatever is fed with no spikes and with the same at every time step, the second layer of a stem too, counts once, "
     "however often code repeats it (by the option: an entrance T times, all else as often as it ran)."
 )
+
+FOLDED = (  # what with_scaled does
+    "So are those with a sign or a constant factor, by magnitude and without the constant, which folds into the "
+    "weights: ternary spikes, n/4, k of n after average pooling, learned thresholds (option scaled=macs: multiply-"
+    "accumulates at full density, as other real numbers)."
+)
+AS_REAL = "Those with a sign or a constant factor too, be they 0 and one other number."
 
 RATE = {"rate": ("mean", "nonzero")}
 
@@ -39,9 +47,9 @@ PROTOCOLS = {
                 operators="convolutions, linear layers and products of activations.",
                 rate=(
                     "mean of each operator's input, times T (option nonzero: its share of non-zero values; the "
-                    "appendix does not define the rate further)."
+                    "appendix does not define the rate further). Of ternary spikes both are the share of non-zero ones."
                 ),
-                integer_inputs="accumulates at their mean value.",
+                integer_inputs=f"accumulates at their mean value. {FOLDED}",
                 first_layer=(
                     "multiply-accumulates once (option: at every time step); at every time step if its input differs "
                     "between them. Fed with events, on which the paper is silent: accumulates, as everywhere. "
@@ -61,7 +69,7 @@ PROTOCOLS = {
                 ),
                 head="left out, since it is not in equation 18.",
             ),
-            FIRST_LAYER | RATE | {"products": ("smaller-rate", "spikezip")},
+            FIRST_LAYER | RATE | {"products": ("smaller-rate", "spikezip")} | SCALED,
         ),
         Protocol(
             "appendix-c-mean",
@@ -76,7 +84,7 @@ PROTOCOLS = {
                     "second embedding counts what the main branch gives, not its own input. That is not done here, so "
                     "that the rate is not the one that is printed there."
                 ),
-                integer_inputs="accumulates at that mean, to which they contribute their values.",
+                integer_inputs=f"accumulates at that mean, to which they contribute their values. {FOLDED}",
                 first_layer=(
                     f"multiply-accumulates once (option: at every time step); its input is not in the mean. {CONSTANT}"
                 ),
@@ -84,7 +92,7 @@ PROTOCOLS = {
                 beside_macs="nothing. A real-valued input elsewhere is multiply-accumulates and not in the mean.",
                 head="left out, and not in the mean.",
             ),
-            FIRST_LAYER | RATE,
+            FIRST_LAYER | RATE | SCALED,
         ),
         Protocol(
             "spikformer",
@@ -93,7 +101,7 @@ PROTOCOLS = {
             ProtocolAnswers(
                 operators="convolutions, linear layers and spiking self-attention.",
                 rate="mean of each operator's input, times T.",
-                integer_inputs="accumulates at their mean value.",
+                integer_inputs=f"accumulates at their mean value. {FOLDED}",
                 first_layer=(
                     "multiply-accumulates once (option: at every time step; the paper's own table has one 0.347 G for "
                     f"every width, which is four steps of the 512-wide model). {CONSTANT}"
@@ -102,7 +110,7 @@ PROTOCOLS = {
                 beside_macs="nothing; batch norm is left out.",
                 head="not stated; left out.",
             ),
-            FIRST_LAYER,
+            FIRST_LAYER | SCALED,
         ),
         Protocol(
             "spikingformer-tool",
@@ -111,7 +119,7 @@ PROTOCOLS = {
             ProtocolAnswers(
                 operators="convolutions, linear layers, the head, and the two products of each attention.",
                 rate="mean of each operator's input, times T; 1 for whatever is not pure 0 and 1.",
-                integer_inputs="multiply-accumulates at full density.",
+                integer_inputs=f"multiply-accumulates at full density. {AS_REAL}",
                 first_layer="multiply-accumulates at every time step.",
                 products="T x heads x N x d_head^2 x (min(rate of K, rate of V) + rate of Q), accumulates.",
                 beside_macs=(
@@ -132,7 +140,7 @@ PROTOCOLS = {
                     "functions are counted too."
                 ),
                 rate="mean of each operator's input, times T; 1 for whatever is not pure 0 and 1.",
-                integer_inputs="multiply-accumulates at full density.",
+                integer_inputs=f"multiply-accumulates at full density. {AS_REAL}",
                 first_layer="multiply-accumulates at every time step.",
                 products="none, since they are no modules.",
                 beside_macs=(
@@ -156,8 +164,8 @@ PROTOCOLS = {
                 rate="share of non-zero inputs, times T (option: their mean).",
                 integer_inputs=(
                     "do not occur in versions 1 and 2 by design; here accumulates at the non-zero share. In version 3 "
-                    "(arXiv 2411.16061, I-LIF) a value n is n spikes over D virtual time steps, hence n accumulates: "
-                    "rate=mean."
+                    "(arXiv 2411.16061, I-LIF) a value n, or n/D, is n spikes over D virtual time steps, hence n "
+                    f"accumulates: rate=mean. {FOLDED}"
                 ),
                 first_layer="multiply-accumulates at every time step.",
                 products=("version 1 has none; others count at the non-zero share of the driving operand."),
@@ -167,7 +175,7 @@ PROTOCOLS = {
                 ),
                 head="counted at every run, as accumulates where its input is spikes.",
             ),
-            {"rate": ("nonzero", "mean"), "convs": ("as-run", "merged")},
+            {"rate": ("nonzero", "mean"), "convs": ("as-run", "merged")} | SCALED,
         ),
         Protocol(
             "exact",
@@ -180,7 +188,8 @@ PROTOCOLS = {
                     "they are."
                 ),
                 integer_inputs=(
-                    "a value n is n accumulates at each synapse (option: one multiply-accumulate per non-zero value)."
+                    "a value n is n accumulates at each synapse (option: one multiply-accumulate per non-zero value). "
+                    f"{FOLDED}"
                 ),
                 first_layer=(
                     "real-valued inputs are the operator's dense multiply-accumulates, at every time step if they "
@@ -196,7 +205,7 @@ PROTOCOLS = {
                 ),
                 head="counted as any other layer.",
             ),
-            {"integers": ("accumulates", "macs")} | FIRST_LAYER,
+            {"integers": ("accumulates", "macs")} | FIRST_LAYER | SCALED,
         ),
         Protocol(
             "spikingresformer",
@@ -205,7 +214,7 @@ PROTOCOLS = {
             ProtocolAnswers(
                 operators="convolutions, linear layers and products, each with all weights 1 and its output summed.",
                 rate="none; each spike counts once for every synapse that it reaches, so borders are as they are.",
-                integer_inputs="counted with their value.",
+                integer_inputs=f"counted with their value. {FOLDED}",
                 first_layer="left out; the code skips it.",
                 products="the operand that carries spikes is kept, the other is all ones.",
                 beside_macs=(
@@ -214,6 +223,7 @@ PROTOCOLS = {
                 ),
                 head="left out; the code skips it.",
             ),
+            SCALED,
         ),
         Protocol(
             "lemaire",

@@ -71,6 +71,14 @@ class Moments:
         )
         return Moments(tuple(keys), tuple(self.sums[row] * factor for row, factor in rows), products)
 
+    def multiplied(self, times: Sequence[int]) -> "Moments":
+        """The moments of counts that are each so many times as large."""
+        products = tuple(
+            tuple(a * b * product for b, product in zip(times[row:], products, strict=True))
+            for row, (a, products) in enumerate(zip(times, self.products, strict=True))
+        )
+        return Moments(self.keys, tuple(a * total for a, total in zip(times, self.sums, strict=True)), products)
+
     def __add__(self, other: Self) -> "Moments":
         if self.keys != other.keys:
             raise ValueError("moments of different counts do not add")

@@ -18,6 +18,7 @@ def inconsistencies(profile: Profile) -> Iterator[tuple[str, str]]:
     yield from _repeated_names(profile)
     for i, layer in enumerate(profile.neurons):
         yield from _too_large(layer.sums, layer.elements, f"$.neurons[{i}].sums")
+        yield from _step(layer.step, f"$.neurons[{i}].step")
     for i, operator in enumerate(profile.operators):
         lengths = [len(operand.sums) for operand in operator.operands]
         if lengths[0] != operator.runs_per_image:
@@ -52,12 +53,20 @@ def _operand(operand: Operand, layer: str, path: str) -> Iterator[tuple[str, str
     yield from _too_large(operand.sums, operand.elements, f"{path}.sums")
     if operand.kind != "analog" and any(total < 0 for total in operand.sums):
         yield f"{path}.sums", f"expected sums from 0, since the input is {operand.kind}"
+    yield from _step(operand.step, f"{path}.step")
+    if operand.kind == "analog" and operand.scaled:
+        yield f"{path}.kind", "real numbers have no step and no sign of their own"
     if operand.kind == "analog" and operand.events is not None:
         yield f"{path}.events", f"real numbers have no events, got {operand.events}"
     if operand.nonzeros and len(operand.nonzeros) != len(operand.sums):
         yield f"{path}.nonzeros", f"{len(operand.nonzeros)} counts of {len(operand.sums)} runs"
     if any(count < 0 for count in operand.nonzeros) or sum(operand.nonzeros) > operand.elements:
         yield f"{path}.nonzeros", f"expected counts from 0, together at most the {operand.elements} elements"
+
+
+def _step(step: int | Fraction, path: str) -> Iterator[tuple[str, str]]:
+    if not 0 < step <= int(MOST_REAL):
+        yield path, f"expected a constant above 0, got {step}"
 
 
 def _too_large(sums: Sequence[int | Fraction], elements: int, path: str) -> Iterator[tuple[str, str]]:

@@ -17,6 +17,11 @@ def warnings(profile: Profile) -> list[str]:
     silent = [layer.neuron for layer in profile.neurons if layer.firing_rate == 0]
     if silent:
         notes.append(f"{len(silent)} of {len(profile.neurons)} neuron layers never fire: {listed(silent)}")
+    if profile.provenance.input and profile.provenance.input.random:
+        notes.append(
+            "the model draws random numbers as it runs, such as Poisson spikes: all numbers are of one draw, and those "
+            "of another seed differ (torch.manual_seed, --seed)"
+        )
     notes += contradictions(profile)
     if profile.coverage.unknown:
         names = listed([item.name for item in profile.coverage.unknown], most=6)
@@ -53,15 +58,12 @@ def _contradiction(operand: Operand) -> str:
             f"the model's input is {kind}: right for events, which count as accumulates; "
             "an image that happens to be so would be priced too low"
         )
-    if kind != "analog" and origin in ("other", "averaged") and operand.maximum > 0:
+    if kind != "analog" and origin == "other" and operand.maximum > 0:
         return f"the input is {kind}, but comes from no spiking neuron"
     if kind == "analog" and operand.carries_spikes:
         return "the input comes from spiking neurons, but has values that are no spike counts"
     if kind == "analog" and origin == "scaled":
-        return (
-            "the input is spikes times a constant, priced as real numbers; "
-            "with the constant folded into the weights it would be spikes"
-        )
+        return "the input is spikes times constants, but no whole numbers times one constant; priced as real numbers"
     return ""
 
 

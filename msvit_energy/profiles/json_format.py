@@ -18,17 +18,23 @@ from msvit_energy.profiles.provenance import Provenance, separate_facts
 from msvit_energy.profiles.validation_message import validation_message
 
 VERSION = 2
-OPTIONAL = ("parameters", "provenance", "varies", "assumed_order")  # not in every file of this version
+OPTIONAL = (  # not in every file of this version
+    "parameters", "provenance", "varies", "assumed_order", "step", "step_by", "signed",
+)  # fmt: skip
 FRACTION = re.compile(r"-?[0-9]+/0*[1-9][0-9]*")
 
 
 def save(profile: Profile, path: str | Path) -> None:
     """Write `profile`. Whole numbers are exact; sums of real numbers are kept as fractions, "p/q"."""
     content = {"version": VERSION} | asdict(profile) | {"provenance": profile.provenance.as_mapping()}
-    for entry in (*content["operators"], *content["overheads"]):
-        for operand in entry["operands"]:
-            if operand["varies"] is None:  # not observed, as in files of other programs
-                del operand["varies"]
+    operands = [operand for entry in (*content["operators"], *content["overheads"]) for operand in entry["operands"]]
+    for operand in operands:
+        if operand["varies"] is None:  # not observed, as in files of other programs
+            del operand["varies"]
+    for counted in (*operands, *content["neurons"]):
+        for name, plain in (("step", 1), ("step_by", ""), ("signed", False)):  # as in nearly all
+            if counted[name] == plain:
+                del counted[name]
     if not profile.coverage.assumed_order:  # as in nearly all
         del content["coverage"]["assumed_order"]
     parts = (f" {json.dumps(key)}: {_lines(value)}" for key, value in content.items())

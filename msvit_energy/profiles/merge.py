@@ -1,10 +1,10 @@
 """Join profiles of disjoint images of one data set, exactly."""
 
-import operator
 from collections.abc import Sequence
 from dataclasses import replace
 from fractions import Fraction
 from functools import reduce
+from math import prod
 from typing import Any
 
 from msgspec import UNSET
@@ -13,8 +13,9 @@ from msvit_energy.errors import EnergyError
 from msvit_energy.profiles.amounts import Moments
 from msvit_energy.profiles.image_indices import overlap, read_ranges, write_ranges
 from msvit_energy.profiles.memory_estimate import MemoryEstimate
-from msvit_energy.profiles.operand import KINDS, Operand
-from msvit_energy.profiles.operators import NeuronLayer, Operator, Overhead
+from msvit_energy.profiles.merged_streams import merged_neurons, merged_operands, multiple, plus
+from msvit_energy.profiles.operand import Operand
+from msvit_energy.profiles.operators import Operator, Overhead
 from msvit_energy.profiles.profile import Profile
 from msvit_energy.profiles.provenance import MergedPart, Provenance
 
@@ -136,7 +137,7 @@ def _joined(a: Profile, b: Profile) -> Profile:
         a,
         images=a.images + b.images,
         operators=operators,
-        neurons=tuple(map(_neurons, a.neurons, b.neurons)),
+        neurons=tuple(map(merged_neurons, a.neurons, b.neurons)),
         overheads=overheads,
         coverage=replace(
             a.coverage,
@@ -152,14 +153,20 @@ def _joined(a: Profile, b: Profile) -> Profile:
 
 
 def _moments(part: Profile, merged: Profile) -> Moments:
-    """A part's moments of the counts that the merged profile keeps: some are multiples of others in the part."""
-    source = {}
+    """A part's moments of the counts that the merged profile keeps: some are multiples of others in the part, and of
+    those in another unit."""
+    source, times = {}, {}
     for mine, its in zip(_all_operands(part), _all_operands(merged), strict=True):
         for count in ("value", "nonzero", "events", "nonzero_events"):
-            kept, multiple = its.key(count)
-            if multiple == 1:
-                source[kept] = mine.key(count)
-    return part.moments.select(merged.count_keys(), source)
+            kept, factor = its.key(count)
+            if factor == 1:
+                stored, own = mine.key(count)
+                times[kept] = 1 if count.startswith("nonzero") else multiple(mine, its)
+                source[kept] = stored, own
+    for entry, whole in zip(part.operators, merged.operators, strict=True):
+        times[entry.pairs_key] = prod(map(multiple, entry.operands, whole.operands))
+    wanted = merged.count_keys()
+    return part.moments.select(wanted, source).multiplied([times.get(key, 1) for key in wanted])
 
 
 def _all_operands(profile: Profile) -> list[Operand]:
@@ -167,34 +174,21 @@ def _all_operands(profile: Profile) -> list[Operand]:
 
 
 def _operators(a: Operator, b: Operator) -> Operator:
-    return replace(a, operands=tuple(map(_operands, a.operands, b.operands)), pairs=_plus(a.pairs, b.pairs))
+    operands = tuple(map(merged_operands, a.operands, b.operands))
+    pairs = plus(_pairs(a, operands), _pairs(b, operands))
+    return replace(a, operands=operands, pairs=pairs)
+
+
+def _pairs(part: Operator, merged: Sequence[Operand]) -> int | None:
+    """The pairs of a part in the units of the whole."""
+    return None if part.pairs is None else part.pairs * prod(map(multiple, part.operands, merged))
 
 
 def _overheads(a: Overhead, b: Overhead, images: int, more_images: int) -> Overhead:
     """Elements are their mean over images, rounded."""
     elements = a.elements_per_image * images + b.elements_per_image * more_images
     mean = round(Fraction(elements, images + more_images))
-    return replace(a, elements_per_image=mean, operands=tuple(map(_operands, a.operands, b.operands)))
-
-
-def _operands(a: Operand, b: Operand) -> Operand:
-    kind = max(a.kind, b.kind, key=KINDS.index)
-    return replace(
-        a,
-        kind=kind,
-        elements=a.elements + b.elements,
-        sums=tuple(map(operator.add, a.sums, b.sums)),
-        nonzeros=tuple(map(operator.add, a.nonzeros, b.nonzeros)),
-        maximum=max(a.maximum, b.maximum),
-        fan_out=a.fan_out if a.fan_out == b.fan_out else None,
-        events=None if kind == "analog" else _plus(a.events, b.events),
-        nonzero_events=_plus(a.nonzero_events, b.nonzero_events),
-        varies=True if a.varies or b.varies else None if None in (a.varies, b.varies) else False,
-    )
-
-
-def _neurons(a: NeuronLayer, b: NeuronLayer) -> NeuronLayer:
-    return replace(a, elements=a.elements + b.elements, sums=tuple(map(operator.add, a.sums, b.sums)))
+    return replace(a, elements_per_image=mean, operands=tuple(map(merged_operands, a.operands, b.operands)))
 
 
 def _memory(a: MemoryEstimate | None, b: MemoryEstimate | None) -> MemoryEstimate | None:
@@ -202,7 +196,3 @@ def _memory(a: MemoryEstimate | None, b: MemoryEstimate | None) -> MemoryEstimat
         return a or b
     parts = {part: (*values, *b.parts_pj[part]) for part, values in a.parts_pj.items()}
     return MemoryEstimate(a.model, parts, tuple(dict.fromkeys((*a.warnings, *b.warnings))))
-
-
-def _plus(a: int | None, b: int | None) -> int | None:
-    return None if a is None or b is None else a + b

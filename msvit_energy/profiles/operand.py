@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Annotated, Literal
 
 from msgspec import Meta
@@ -12,11 +13,24 @@ from msvit_energy.profiles.field_types import Count, Exact, Positive, Real
 
 Kind = Literal["binary", "integer", "analog"]
 KINDS: tuple[Kind, ...] = ("binary", "integer", "analog")
+StepBy = Literal["", "channel", "time step"]
+
+Step = Annotated[Exact, Meta(description="values are whole numbers times this constant; absent where 1")]
+StepVaries = Annotated[
+    StepBy, Meta(description="what has a constant of its own, beside the step; absent where nothing has")
+]
+Signed = Annotated[
+    bool, Meta(description="whether there are negative values; sums and events are of magnitudes; absent where not")
+]
 
 
 @dataclass(frozen=True)
 class Operand:
     """What flowed into one argument of an operator, over all images; `sums` and `nonzeros` have one entry per run.
+
+    Spikes and sums of spikes may have a sign and a constant factor: a value is `step` (times a constant of its channel
+    or time step, by `step_by`) times a whole number, whose magnitude is what is counted. `kind` is that of the
+    magnitudes: spikes of -1, 0 and 1 are binary and `signed`, n / 4 with n from 0 to 4 is integer with a step of 1/4.
 
     `events` is the sum of the values, each times the synapses that its element really reaches (borders and strides
     counted as they are), `nonzero_events` the same for the non-zero values counted once each; both over all images,
@@ -25,7 +39,10 @@ class Operand:
     """
 
     name: Annotated[str, Meta(description="layer#position")]
-    kind: Annotated[Kind, Meta(description="values seen: binary {0, 1}, integer (whole, from 0 to 2^20), or analog")]
+    kind: Annotated[
+        Kind,
+        Meta(description="values seen, by magnitude and step: binary {0, 1}, integer (whole, up to 2^20), or analog"),
+    ]
     origin: Annotated[
         str, Meta(description="spikes, sum or product (of spikes), scaled, averaged, input (of the model), or other")
     ]
@@ -44,6 +61,9 @@ class Operand:
     varies: Annotated[
         bool | None, Meta(description="whether an image's values differ between time steps; null if not observed")
     ] = None
+    step: Step = 1
+    step_by: StepVaries = ""
+    signed: Signed = False
 
     @property
     def layer(self) -> str:
@@ -52,12 +72,25 @@ class Operand:
 
     @property
     def carries_spikes(self) -> bool:
-        """Whether its events trigger operations: spikes, or sums of spikes."""
-        return self.origin in ("spikes", "sum")
+        """Whether its events trigger operations: spikes, sums of spikes, and what was seen to be such times a
+        constant."""
+        return self.origin in ("spikes", "sum") or (
+            self.origin in ("scaled", "averaged") and self.kind != "analog" and self.maximum > 0
+        )
+
+    @property
+    def scaled(self) -> bool:
+        """Whether values are whole numbers with a sign or a constant factor, not just whole numbers from 0."""
+        return self.signed or self.step != 1 or bool(self.step_by)
+
+    @property
+    def label(self) -> str:
+        """The kind with sign and step, in words: binary, ternary, integer/4, signed integer x 0.37."""
+        return kind_label(self.kind, self.step, self.step_by, signed=self.signed)
 
     @property
     def rate(self) -> float:
-        """Mean of the values."""
+        """Mean of the values, by magnitude and step."""
         return float(sum(self.sums) / self.elements)
 
     @property
@@ -93,6 +126,8 @@ class Operand:
     def key(self, count: str) -> tuple[str, int]:
         """The stored count of which `count` (value, nonzero, events, nonzero_events) is a multiple, and the factor."""
         factor = 1
+        if self.kind == "analog" and not count.startswith("nonzero"):
+            count = f"real {count}"  # whose spread is not kept
         if self.kind == "binary":
             count = {"nonzero": "value", "nonzero_events": "events"}.get(count, count)
         if self.fan_out is not None and count.endswith("events"):
@@ -109,3 +144,12 @@ class Operand:
 def count_key(operand: str, count: str) -> str:
     """The name under which a count of an operand is kept over images."""
     return f"{operand} {count}"
+
+
+def kind_label(kind: Kind, step: int | Fraction, step_by: StepBy, *, signed: bool) -> str:
+    """A kind of values in words, with their sign and step."""
+    words = {"binary": "ternary", "integer": "signed integer"} if signed else {}
+    word = words.get(kind, kind)
+    if step != 1:
+        word += f"/{step.denominator}" if step.numerator == 1 else f" x {float(step):.3g}"
+    return f"{word} x (per {step_by})" if step_by else word

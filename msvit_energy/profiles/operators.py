@@ -8,7 +8,7 @@ from msgspec import Meta
 from msvit_energy.errors import EnergyError
 from msvit_energy.profiles.amounts import Amount
 from msvit_energy.profiles.field_types import Count, Exact, Positive
-from msvit_energy.profiles.operand import Operand
+from msvit_energy.profiles.operand import Operand, Signed, Step, StepVaries
 
 Role = Literal["entrance", "head", ""]
 
@@ -76,12 +76,18 @@ class Operator:
 
 @dataclass(frozen=True)
 class NeuronLayer:
-    """Output of a layer of spiking neurons, summed over all images, per time step."""
+    """Output of a layer of spiking neurons, summed over all images, per time step.
+
+    Outputs with a sign or a constant factor count by magnitude and step, as those of an Operand.
+    """
 
     neuron: Annotated[str, Meta(description="unique name of the layer")]
     stage: Annotated[str, Meta(description="part of the model under which figures group the layer")]
     elements: Annotated[Positive, Meta(description="neurons x images: outputs per time step, over all images")]
     sums: Annotated[tuple[Exact, ...], Meta(description="sum of the outputs, for each time step", min_length=1)]
+    step: Step = 1
+    step_by: StepVaries = ""
+    signed: Signed = False
 
     @property
     def firing_rate(self) -> float:

@@ -64,7 +64,8 @@ class Profile:
     @property
     def integer_share(self) -> float:
         """Share of the dense MACs whose driving input is whole numbers above 1: protocols disagree on their price."""
-        integer = sum(operator.macs_per_step for operator in self.operators if operator.driver.kind == "integer")
+        found = [item for item in self.operators if item.driver.kind == "integer" and not item.driver.scaled]
+        integer = sum(operator.macs_per_step for operator in found)
         return integer / self.macs_per_step if integer else 0.0
 
     def spread(self) -> Spread:
@@ -127,7 +128,7 @@ class Profile:
                 "stage": operator.stage,
                 "op": operator.op,
                 "role": operator.role,
-                "kind": operator.driver.kind,
+                "kind": operator.driver.label,
                 "macs_per_step": operator.macs_per_step,
                 "runs_per_image": operator.runs_per_image,
                 "input_rate": operator.driver.input_rate,

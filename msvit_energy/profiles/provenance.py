@@ -62,6 +62,7 @@ class DataOrigin:
 class InputOrigin:
     """How batches were handed to the model, whether they carried T (frames), and how both and T are known: given, model
     (by an attribute), data (by shape), loop (counted in the model's own loop), probes (of small batches), or default.
+    `random`: the model draws random numbers as it runs, such as Poisson spikes; stated only if so.
     """
 
     feed: Stated[str] = UNSET
@@ -69,6 +70,7 @@ class InputOrigin:
     feed_from: Stated[str] = UNSET
     frames_from: Stated[str] = UNSET
     time_steps_from: Stated[str] = UNSET
+    random: Stated[bool] = UNSET
     other: Mapping[str, Any] = field(default_factory=dict)
 
 

@@ -7,7 +7,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from msvit_energy.errors import EnergyError
-from msvit_energy.profiles.operators import NeuronLayer, Operator, Overhead, stage_of
+from msvit_energy.profiles.operators import Operator, Overhead
 from msvit_energy.recording.call_sites import CallSites
 from msvit_energy.recording.counts.call_counter import CallCounter
 from msvit_energy.recording.counts.stream_counter import BINARY
@@ -39,6 +39,7 @@ class Observer:
         heads: Collection[str] | None,
     ) -> None:
         self.call_sites = CallSites(model, mode.steps_per_call)
+        self._buffers = list(model.buffers())
         self.streams = Streams()
         self.origins: Origins | None = None  # while the first batch runs
         self.flow: DataFlow | None = None  # likewise
@@ -65,8 +66,9 @@ class Observer:
             part.begin()
         self.streams.begin(self.layouts, images)
         if self._images == 0:
-            self.origins = Origins()
+            self.origins = Origins(self._buffers)
             self.origins.mark(inputs, INPUT)
+            self.streams.lattices.origins = self.origins
             self.flow = DataFlow(inputs)
 
     def end(self) -> None:
@@ -166,7 +168,10 @@ class Observer:
         if sequences:
             self._check_sequence(name, spikes)
         steps = self.streams.split(key, spikes, rank)
-        self.streams.observe(key, steps, highest=1 if self._known_binary(key, module) else math.inf)
+        if self.origins is not None:
+            self.origins.note_factors((*module.parameters(), *module.buffers()))
+        known = 1 if self._known_binary(key, module) else math.inf
+        self.streams.observe(key, steps, highest=known, source="spikes")
         if self._maps is not None and name in self._maps:
             if layout is not None and layout.in_parts:
                 shape = tuple(spikes.shape)
@@ -221,10 +226,7 @@ class Observer:
             images=self._images,
             time_steps=self._time_steps,
             operators=operators,
-            neurons=tuple(
-                NeuronLayer(layer, stage_of(layer), counter.elements // len(counter.sums), counter.exact_sums())
-                for layer, counter in neurons.items()
-            ),
+            neurons=tuple(counter.neuron_layer(layer) for layer, counter in neurons.items()),
             overheads=overheads,
             moments=self.streams.moments.moments(count_keys),
             unplaced=dict(self._unplaced),

@@ -33,11 +33,11 @@ class Stream:
 
 @dataclass(frozen=True)
 class Pairs:
-    """The pairs of non-zero elements that meet in a product. `count` maps them, value times value; its argument is the
-    highest value, and all values are whole numbers. `axes` says of each operand in which axis of the map each of its
-    axes is found, None for one that was summed over."""
+    """The pairs of non-zero elements that meet in a product. `count` maps them, value times value; its arguments are
+    the operands of the call, or other whole numbers in their shape, and the highest value of all. `axes` says of each
+    operand in which axis of the map each of its axes is found, None for one that was summed over."""
 
-    count: Callable[[float], Tensor]
+    count: Callable[[Tensor, Tensor, float], Tensor]
     axes: tuple[tuple[int | None, ...], tuple[int | None, ...]]
 
 
@@ -128,9 +128,11 @@ def product(left: Tensor, right: Tensor) -> Call:
     repeats = [batch // max(1, math.prod(side.shape[:-2])) for side in (a, b)]
     streams = (Stream(left, m * repeats[0]), Stream(right, n * repeats[1]))
 
-    def pairs(highest: float) -> Tensor:
-        left, right = (side.cpu() if side.is_mps else side for side in (a, b))  # which has no float64
-        return whole_sums(left, -2, highest) * whole_sums(right, -1, highest)
+    def pairs(left: Tensor, right: Tensor, highest: float) -> Tensor:
+        rows, columns = (side.cpu() if side.is_mps else side for side in (left, right))  # which has no float64
+        rows = rows.unsqueeze(0) if rows.dim() == 1 else rows
+        columns = columns.unsqueeze(1) if columns.dim() == 1 else columns
+        return whole_sums(rows, -2, highest) * whole_sums(columns, -1, highest)
 
     last = max(a.dim(), b.dim()) - 2  # of the map, whose leading axes are aligned at the right
     leading = [[last - axes + axis for axis in range(axes)] for axes in (a.dim() - 2, b.dim() - 2)]
@@ -152,10 +154,10 @@ def einsum(equation: str, *operands: Tensor) -> Call | None:
     streams = tuple(Stream(x, macs // x.numel() if x.numel() else 0) for x in operands)
     shared = "".join(letter for letter in a if letter in b)
 
-    def pairs(highest: float) -> Tensor:
-        here = (x.cpu() if x.is_mps else x for x in operands)
-        left, right = (torch.einsum(f"{own}->{shared}", x.double()) for own, x in zip(names, here, strict=True))
-        return left * right
+    def pairs(left: Tensor, right: Tensor, highest: float) -> Tensor:
+        here = (x.cpu() if x.is_mps else x for x in (left, right))
+        rows, columns = (torch.einsum(f"{own}->{shared}", x.double()) for own, x in zip(names, here, strict=True))
+        return rows * columns
 
     places = [tuple(shared.index(letter) if letter in shared else None for letter in name) for name in names]
     return Call("einsum", macs, streams, Pairs(pairs, (places[0], places[1])))
@@ -257,13 +259,19 @@ def _attention_function(
 ) -> tuple[Call, Call]:
     """softmax(q k^T) v: the product of q and k, and that of the weights, which stay inside, and v."""
     shared = query.shape[-3] // key.shape[-3] if enable_gqa else 1  # query heads for each key head
-    keys = key.repeat_interleave(shared, -3) if shared > 1 else key
-    scores = product(query, keys.transpose(-1, -2))
+
+    def turned(key: Tensor) -> Tensor:
+        return (key.repeat_interleave(shared, -3) if shared > 1 else key).transpose(-1, -2)
+
+    scores = product(query, turned(key))
+    assert scores.pairs is not None
+    count = scores.pairs.count
+    met = replace(scores.pairs, count=lambda left, right, highest: count(left, turned(right), highest))
     of_query, of_key = scores.streams
     streams = (of_query, Stream(key, of_key.reached * shared))
     macs = scores.macs // query.shape[-1] * value.shape[-1]
     weighted = Call("attention_values", macs, (Stream(value, query.shape[-2] * shared),))
-    return replace(scores, op="attention_scores", streams=streams), weighted
+    return replace(scores, op="attention_scores", streams=streams, pairs=met), weighted
 
 
 def _einsum_function(equation: Any, *operands: Any) -> Call | None:

@@ -5,7 +5,9 @@ from dataclasses import replace
 from itertools import groupby
 from typing import Any
 
-from msvit_energy.pricing.energy import PJ_PER_MJ, EnergyReport, integers_as_macs_mj
+from msvit_energy.pricing.energy import PJ_PER_MJ, EnergyReport, as_accumulates_mj, as_macs_mj
+from msvit_energy.pricing.scaled_inputs import is_integer, is_real, is_scaled, share
+from msvit_energy.profiles.operand import Operand
 from msvit_energy.profiles.profile import Profile
 from msvit_energy.reporting.formatting import count, millijoule, percent_off, title
 from msvit_energy.reporting.table import Column, Group, Table
@@ -144,13 +146,48 @@ def _counting(profile: Profile, report: EnergyReport) -> list[tuple[str, str]]:
             (
                 "integer inputs",
                 f"{profile.integer_share:.1%} of the MACs; priced as multiply-accumulates the total would be "
-                f"{millijoule(integers_as_macs_mj(profile, report))}",
+                f"{millijoule(as_macs_mj(profile, report, is_integer))}",
             )
         )
+    lines += _scaled_and_real(profile, report)
     idle = profile.coverage.never_called
     if idle:
         lines.append(("never called", f"{', '.join(idle[:4])}{', ...' if len(idle) > 4 else ''} ({len(idle)} modules)"))
     return lines
+
+
+def _scaled_and_real(profile: Profile, report: EnergyReport) -> list[tuple[str, str]]:
+    """How much is fed with numbers on which protocols disagree, and what the total would be the other way."""
+    lines = []
+    scaled, real = share(profile, is_scaled), share(profile, is_real)
+    if scaled:
+        layers = {operator.layer for operator in profile.operators if is_scaled(operator)}
+        multiplied = any(row.macs for row in report.rows if row.layer in layers)
+        other = (
+            f"accumulates the total would be {millijoule(as_accumulates_mj(profile, report, is_scaled, _rate))}"
+            if multiplied
+            else f"multiply-accumulates the total would be {millijoule(as_macs_mj(profile, report, is_scaled))}"
+        )
+        lines.append(("scaled or signed inputs", f"{scaled:.1%} of the MACs; priced as {other}"))
+    if real:
+        other_mj = as_accumulates_mj(profile, report, is_real, _nonzero_rate)
+        lines.append(
+            (
+                "real-valued inputs inside",
+                f"{real:.1%} of the MACs; priced as accumulates at their non-zero share the total would be "
+                f"{millijoule(other_mj)}",
+            )
+        )
+    return lines
+
+
+def _rate(operand: Operand) -> float:
+    return operand.rate
+
+
+def _nonzero_rate(operand: Operand) -> float:
+    """1 where a table of rates does not have it."""
+    return operand.nonzero_rate if operand.nonzeros else 1.0
 
 
 def _found_feed(profile: Profile) -> str:

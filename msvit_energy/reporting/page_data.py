@@ -13,6 +13,7 @@ from msvit_energy.errors import EnergyError
 from msvit_energy.pricing.operation_counts import CountedEntry, count
 from msvit_energy.pricing.protocol import Operations
 from msvit_energy.pricing.protocols import PROTOCOLS, all_choices, get_protocol
+from msvit_energy.pricing.scaled_inputs import is_real, is_scaled, share
 from msvit_energy.pricing.technology import TECHNOLOGIES, Technology
 from msvit_energy.profiles.amounts import CONFIDENCE, Amount, Spread
 from msvit_energy.profiles.operators import Operator, Overhead
@@ -67,6 +68,8 @@ def measured(label: str, profile: Profile, choices: Sequence[str]) -> dict[str, 
         "rate": profile.firing_rate,
         "macs_per_step": profile.macs_per_step,
         "integer_share": profile.integer_share,
+        "scaled_share": share(profile, is_scaled),
+        "real_share": share(profile, is_real),
         "neurons": [
             {"layer": layer.neuron, "stage": layer.stage, "mean": layer.firing_rate, "rates": layer.firing_rates}
             for layer in profile.neurons
@@ -100,12 +103,14 @@ def _known(entry: Operator | Overhead | None, events: float | None) -> dict[str,
     if isinstance(entry, Operator):
         driver = entry.driver
         nonzero = None if math.isnan(driver.nonzero_rate) else driver.nonzero_rate
-        known = {"op": entry.op, "kind": driver.kind, "rate": driver.input_rate, "nonzero": nonzero, "events": events}
-        return known | {"macs": entry.macs_per_step, "dense": entry.macs_per_image, "runs": entry.runs_per_image}
+        known = {"op": entry.op, "kind": driver.label, "rate": driver.input_rate, "nonzero": nonzero, "events": events}
+        known |= {"macs": entry.macs_per_step, "dense": entry.macs_per_image, "runs": entry.runs_per_image}
+        return known | {"scaled": is_scaled(entry), "real": is_real(entry)}
     blank = dict.fromkeys(("op", "kind", "rate", "nonzero", "events", "macs", "dense", "runs"))
+    blank |= {"scaled": False, "real": False}
     if entry is None:
         return blank
-    flow = {"kind": entry.flow().kind, "rate": entry.flow().input_rate} if entry.operands else {}
+    flow = {"kind": entry.flow().label, "rate": entry.flow().input_rate} if entry.operands else {}
     return blank | {"op": entry.op} | flow
 
 

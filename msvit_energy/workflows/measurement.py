@@ -77,6 +77,7 @@ def measure(
     how.setdefault("frames", source.frames)
     if source.note:
         print(f"{source.name}: {source.note}", file=sys.stderr)
+    torch.manual_seed(options.seed)  # for models that draw random spikes
     keep_memory()  # every batch needs the same again
     with progress("profiling", len(source)) as advance:
         measured = profile_together(

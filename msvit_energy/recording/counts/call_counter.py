@@ -2,15 +2,14 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
 
 from msvit_energy.profiles.operand import Operand
 from msvit_energy.profiles.operators import Operator, stage_of
-from msvit_energy.recording.counts.stream_counter import Observation
-from msvit_energy.recording.counts.streams import Streams
+from msvit_energy.recording.counts.streams import Observed, Streams
 from msvit_energy.recording.layouts.layout import Layout
 from msvit_energy.recording.operator_calls import Call, Stream
 from msvit_energy.recording.spike_lineage import BLANK, OTHER, WEIGHT, Origin, Origins, merge
@@ -89,17 +88,38 @@ class CallCounter:
         calls = self._present[layer]
         calls.macs += call.macs
         pairs = self._layout_of_pairs(call, calls)
-        seen = []
+        met: list[tuple[Observed, Tensor]] = []
         for key in calls.streams:
             stream = call.streams[key.position]
             if origins is not None:
                 origin = origins.of(stream.values)
                 calls.origins[key] = merge([origin, calls.origins.get(key, origin)])
+            layout = None if pairs is None else self._streams.layout(key, stream.values, stream.rank)
             steps = self._streams.split(key, stream.values, stream.rank)
             self._compare_steps(calls, key, stream, steps, origins)
-            seen.append(self._streams.observe(key, steps, stream.reached))
+            seen = self._streams.observe(key, steps, stream.reached, source=self._origin(calls, key).what)
+            if seen is not None:
+                met.append((seen, self._as_passed(seen, stream.values, layout)))
         if pairs is not None:
-            self._observe_pairs(layer, call, calls, [each for each in seen if each is not None], pairs)
+            self._observe_pairs(layer, call, calls, met, pairs)
+
+    def _origin(self, calls: Calls, key: StreamKey) -> Origin:
+        """Where a stream comes from, as the first batch showed."""
+        layer = self._final.get(key.layer, key.layer)
+        earlier = self.layers.get(layer, calls)
+        return calls.origins.get(key) or earlier.origins.get(key._replace(layer=layer), OTHER)
+
+    def _as_passed(self, seen: Observed, values: Tensor, layout: Layout | None) -> Tensor:
+        """The magnitudes of a stream's tensor in its own shape, or the tensor, where it has no other magnitudes."""
+        if layout is None or (seen.magnitudes is None and seen.step == 1):
+            return values
+        if seen.magnitudes is None:
+            return values / float(seen.step)  # a power of two
+        passed = torch.empty_like(values, dtype=seen.magnitudes.dtype, device=seen.magnitudes.device)
+        steps = layout.split(passed, self._streams.layouts.steps, self._streams.images)
+        assert steps is not None
+        steps.copy_(seen.magnitudes)
+        return passed
 
     def _layout_of_pairs(self, call: Call, calls: Calls) -> Layout | None:
         """The layout of the pairs that meet in a product, by that of its first operand that has images; None where
@@ -120,19 +140,22 @@ class CallCounter:
         """Note whether a stream that comes from no neuron differs between time steps, until it does once."""
         layer = self._final.get(key.layer, key.layer)
         earlier, own = self.layers.get(layer, calls), key._replace(layer=layer)
-        origin = earlier.origins.get(own, OTHER) if origins is None else origins.of(stream.values)
+        origin = self._origin(calls, key) if origins is None else origins.of(stream.values)
         if origin.what not in ENCODED or calls.varies.get(key) or earlier.varies.get(own) or stream.values.is_meta:
             return
         window = self._streams.window(key, self._streams.layout(key, stream.values, stream.rank))
         first = self._first_steps.setdefault((key, window), steps[0].clone())
         calls.varies[key] = any(step.shape != first.shape or not torch.equal(step, first) for step in steps)
 
-    def _observe_pairs(self, layer: str, call: Call, calls: Calls, seen: list[Observation], layout: Layout) -> None:
+    def _observe_pairs(
+        self, layer: str, call: Call, calls: Calls, met: list[tuple[Observed, Tensor]], layout: Layout
+    ) -> None:
         unread = (0, math.inf, 1)  # nothing waits for a device
-        bounds = [each.bounds.tolist() if each.bounds.is_cpu else unread for each in seen]
-        if call.pairs is not None and bounds and all(whole for *_, whole in bounds):
-            met = call.pairs.count(max(high for _, high, _ in bounds))
-            self._streams.observe_pairs(layer, calls.streams, met, layout)
+        bounds = [seen.bounds.tolist() if seen.bounds.is_cpu else unread for seen, _ in met]
+        if call.pairs is not None and len(met) == 2 and all(whole for *_, whole in bounds):
+            (_, left), (_, right) = met
+            pairs = call.pairs.count(left, right, max(high for _, high, _ in bounds))
+            self._streams.observe_pairs(layer, calls.streams, pairs, layout, tuple(seen.step for seen, _ in met))
 
     def operands(self, layer: str) -> tuple[Operand, ...]:
         """The operands of a layer, none for one that was not called."""
@@ -143,7 +166,7 @@ class CallCounter:
         return tuple(
             counters[key].operand(
                 str(key),
-                _settled(calls.origins.get(key, OTHER)),
+                _settled(calls.origins.get(key, OTHER), analog=counters[key].analog),
                 calls.varies.get(key),
                 reaching=self._reaching,
             )
@@ -169,8 +192,11 @@ class CallCounter:
         return tuple(found)
 
 
-def _settled(origin: Origin) -> Origin:
-    """What held nothing at its only step is something else."""
+def _settled(origin: Origin, *, analog: bool) -> Origin:
+    """As a profile says it: what held nothing at its only step is something else, and averages over windows that are on
+    no lattice are no plain averages."""
+    if origin.what == "pooled":
+        return replace(origin, what="scaled" if analog else "averaged")
     return OTHER if origin == BLANK else origin
 
 

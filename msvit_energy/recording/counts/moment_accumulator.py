@@ -4,7 +4,7 @@ A count is split into two halves of HALF_BITS bits, so that products of halves a
 int64; the halves are put together as Python integers at the end.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
@@ -19,6 +19,7 @@ class MomentAccumulator:
 
     def __init__(self) -> None:
         self._keys: dict[str, int] = {}
+        self._combined: dict[str, Mapping[str, int]] = {}
         self._sums = np.zeros(0, np.int64)
         self._gram = np.zeros((0, 0), np.int64)  # [2 * counts, 2 * counts], of low and high halves in turn
 
@@ -42,12 +43,23 @@ class MomentAccumulator:
             self._gram += (part @ part.T).astype(np.int64)
         self._sums += values.sum(1)
 
+    def combine(self, key: str, parts: Mapping[str, int]) -> None:
+        """Have `key` be the sum of other counts, those that there are, each times a whole number."""
+        self._combined[key] = parts
+
     def moments(self, keys: Iterable[str]) -> Moments:
         """The exact moments of some of the counts; empty if nothing was counted."""
         if not self._keys:
             return Moments()
         chosen = tuple(keys)
-        rows = [self._keys[key] for key in chosen]
+        parts = [self._combined.get(key, {key: 1}) for key in chosen]
+        names = tuple(name for name in dict.fromkeys(name for each in parts for name in each) if name in self._keys)
+        stored = self._stored(names)
+        return stored if names == chosen else _sums(stored, chosen, parts)
+
+    def _stored(self, keys: tuple[str, ...]) -> Moments:
+        """The moments of counts as they were added."""
+        rows = [self._keys[key] for key in keys]
         gram = self._gram.tolist()
         products = tuple(
             tuple(
@@ -58,4 +70,19 @@ class MomentAccumulator:
             )
             for start, a in enumerate(rows)
         )
-        return Moments(chosen, tuple(int(self._sums[row]) for row in rows), products)
+        return Moments(keys, tuple(int(self._sums[row]) for row in rows), products)
+
+
+def _sums(stored: Moments, keys: tuple[str, ...], parts: Sequence[Mapping[str, int]]) -> Moments:
+    """Moments of `keys`, each the sum of some stored counts, those that there are, times whole numbers."""
+    place = {name: index for index, name in enumerate(stored.keys)}
+    rows = [[(place[name], times) for name, times in each.items() if name in place] for each in parts]
+
+    def product(a: int, b: int) -> int:
+        return stored.products[min(a, b)][abs(a - b)]
+
+    products = tuple(
+        tuple(sum(m * n * product(a, b) for a, m in row for b, n in other) for other in rows[start:])
+        for start, row in enumerate(rows)
+    )
+    return Moments(keys, tuple(sum(times * stored.sums[index] for index, times in row) for row in rows), products)

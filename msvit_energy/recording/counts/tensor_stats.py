@@ -45,10 +45,17 @@ def tensor_stats(values: Tensor, *, highest: float = math.inf) -> TensorStats:
     return TensorStats(torch.stack([low, high, whole]).double(), flat.sum(2, dtype=torch.float64), nonzeros.double())
 
 
-def channel_sums(values: Tensor, spatial: tuple[int, ...], highest: float) -> Tensor:
-    """Sums of whole numbers up to `highest` at each position, `[runs, images, ..., *spatial]` ->
-    `[runs, images, *spatial]`, float64."""
-    return whole_sums(values.reshape(*values.shape[:2], -1, *spatial), 2, highest)
+def stats_in_units(values: Tensor, unit: float, *, known: bool = False) -> TensorStats | None:
+    """The statistics, in units of a power of two, of values on the CPU; None if not all are whole numbers of those from
+    0 to MOST_SPIKES, unless that is `known`."""
+    return _whole(_rows(values), known=known, unit=unit)
+
+
+def channel_sums(values: Tensor, spatial: tuple[int, ...], highest: float, unit: float = 1.0) -> Tensor:
+    """Sums of whole numbers up to `highest`, in units of a power of two, at each position, `[runs, images, ...,
+    *spatial]` -> `[runs, images, *spatial]`, float64."""
+    sums = whole_sums(values.reshape(*values.shape[:2], -1, *spatial), 2, highest)
+    return sums if unit == 1 else sums / unit
 
 
 def channel_nonzeros(values: Tensor, spatial: tuple[int, ...]) -> Tensor:
@@ -89,32 +96,37 @@ def _bounds(low: float, high: float, whole: bool) -> Tensor:
 
 def whole_sums(values: Tensor, axis: int, highest: float) -> Tensor:
     """Sums of whole numbers up to `highest` along an axis, exact, in float64."""
-    return _exact_sums(values, axis, highest).double()
+    return exact_sums(values, axis, highest).double()
 
 
-def _exact_sums(values: Tensor, axis: int, highest: float) -> Tensor:
+def exact_sums(values: Tensor, axis: int, highest: float) -> Tensor:
     """The same, in float32 where that holds them: up to 2^24."""
     exact = values.dtype == torch.float32 and highest * values.shape[axis] <= 1 << 24
     return values.sum(axis, dtype=None if exact else torch.float64)
 
 
-def _whole(rows: Tensor, *, known: bool) -> TensorStats | None:
-    """The statistics of `[runs, images, n]`; None if not all are whole numbers from 0 to MOST_SPIKES, unless that is
-    known."""
+def _whole(rows: Tensor, *, known: bool, unit: float = 1.0) -> TensorStats | None:
+    """The statistics of `[runs, images, n]` in units of a power of two, whose sums are as exact; None if not all are
+    whole numbers of those from 0 to MOST_SPIKES, unless that is known."""
     sums: list[Tensor] = []
     nonzeros: list[Tensor] = []
     scratch = torch.empty(PART, dtype=rows.dtype)
     lowest, highest = math.inf, -math.inf
-    for part in _parts(rows.flatten(0, 1)):
+    for part in parts(rows.flatten(0, 1)):
         within = scratch[: part.numel()].view(part.shape)
         low, high = (0.0, part.amax().item()) if known else _extremes(part)
-        if not (known or (0 <= low <= high <= MOST_SPIKES and torch.frac(part, out=within).sum().item() == 0)):
+        if not (known or (0 <= low <= high <= MOST_SPIKES * unit and _all_whole(part, unit, within))):
             return None
         lowest, highest = min(low, lowest), max(high, highest)
-        sums.append(_exact_sums(part, 1, high))
-        nonzeros.append(sums[-1] if high <= 1 else _exact_sums(torch.clamp(part, max=1, out=within), 1, 1))
-    totals = (torch.cat(some).double().view(*rows.shape[:2], -1).sum(2) for some in (sums, nonzeros))
-    return TensorStats(_bounds(lowest, highest, True), *totals)
+        sums.append(exact_sums(part, 1, high / unit))
+        nonzeros.append(sums[-1] if high <= unit else exact_sums(torch.clamp(part, max=unit, out=within), 1, 1))
+    totals = (torch.cat(some).double().view(*rows.shape[:2], -1).sum(2) / unit for some in (sums, nonzeros))
+    return TensorStats(_bounds(lowest / unit, highest / unit, True), *totals)
+
+
+def _all_whole(part: Tensor, unit: float, scratch: Tensor) -> bool:
+    fractions = torch.frac(part, out=scratch) if unit == 1 else torch.mul(part, 1 / unit, out=scratch).frac_()
+    return fractions.sum().item() == 0
 
 
 def _extremes(part: Tensor) -> tuple[float, float]:
@@ -133,7 +145,7 @@ def _float32(bits: int) -> float:
     return float(struct.unpack("f", struct.pack("I", bits))[0])
 
 
-def _parts(lines: Tensor) -> Iterator[Tensor]:
+def parts(lines: Tensor) -> Iterator[Tensor]:
     """`[lines, n]` as parts of at most PART values, line by line: `[some lines, n]`, or `[1, some values]`."""
     for some in lines.split(max(1, PART // max(1, lines.shape[1]))):
         yield from some.split(PART, dim=1)
@@ -201,6 +213,7 @@ class TensorStatsCache:
         self._known: dict[Hashable, tuple[StorageWeakRef, Any]] = {}
         self._reports: dict[int, int] = {}  # by neurons, of each storage
         self._shared: dict[int, StorageWeakRef] = {}
+        self._latest: tuple[Hashable | None, StorageWeakRef, Any] | None = None
 
     def stats(self, values: Tensor, *, highest: float = math.inf) -> TensorStats:
         """As the function."""
@@ -209,9 +222,39 @@ class TensorStatsCache:
         key = self._identity(_dense(values)) if block is None else (block, values.shape[:2], values.stride()[:2])
         return self._once(key, values, lambda: self._read(values, block, highest))
 
-    def channel_sums(self, values: Tensor, spatial: tuple[int, ...], highest: float) -> Tensor:
+    def stats_in_units(self, values: Tensor, unit: float) -> TensorStats | None:
         """As the function."""
-        return self._once(self._identity(values, spatial), values, lambda: channel_sums(values, spatial, highest))
+        block = self._block(values)
+        if block is None:
+            return stats_in_units(values, unit)
+
+        def read() -> TensorStats | None:
+            found = stats_in_units(values, unit, known=self._recall((block, unit)) is not None)
+            if found is not None:
+                self._keep((block, unit), values, True)
+            return found
+
+        return self._once((block, values.shape[:2], values.stride()[:2], unit), values, read)
+
+    def channel_sums(self, values: Tensor, spatial: tuple[int, ...], highest: float, unit: float = 1.0) -> Tensor:
+        """As the function."""
+        key = self._identity(values, spatial, unit)
+        return self._once(key, values, lambda: channel_sums(values, spatial, highest, unit))
+
+    def once(self, values: Tensor, make: Callable[[], Any], what: Hashable, *, latest: bool = False) -> Any:
+        """What `make` finds in `values`, under the name `what`; found once as long as that can be known, or as long as
+        nothing else is asked for (`latest`), since it is large."""
+        key = self._identity(values, what)
+        if not latest:
+            return self._once(key, values, make)
+        if key is None or self._latest is None or self._latest[0] != key:
+            self._latest = key, StorageWeakRef(values.untyped_storage()), make()
+        return self._latest[2]
+
+    def note_whole(self, values: Tensor, highest: float) -> None:
+        """Note that a tensor is whole numbers from 0 to `highest`."""
+        if highest <= MOST_SPIKES:
+            self._keep(self._block(values), values, highest)
 
     def note_output(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> None:
         """Note what the output of a torch function is known to be."""
@@ -236,6 +279,7 @@ class TensorStatsCache:
     def clear(self) -> None:
         """Forget what is known of tensors."""
         self._known.clear()
+        self._latest = None
         self._reports.clear()
         self._shared.clear()
 

@@ -20,6 +20,7 @@ from msvit_energy.recording.feeding.refusals import Refusal
 
 SEQUENCES = ("time-first", "batch-first", "time-last")
 OVER_IMAGES = "its neurons run over the images of a batch"
+ENOUGH = 2  # stimuli of a layer with many outputs, to see whether it remembers
 NOT_OVER_STEPS = "its neurons do not run over its time steps"
 
 
@@ -241,11 +242,7 @@ class _Search:
         for number, (first, second) in enumerate(self._stimuli()):
             if number == 0 or not self._prober.fired:
                 fits = [feed for feed in fits if not self._images_mix(feed, first, second)]
-        for first, second in () if fits else self._stimuli():
-            self._left = [feed for feed in self._left if not self._images_mix(feed, first, second)]
-            fits = [f for f in self._left if self._prober.interplay(f, STEPS, self._sizes, first, second)]
-            if fits:
-                break
+        fits = fits or self._with_memory()
         if fits and self._own_steps() == self._sizes.steps:  # which may be no T of the probe
             return Fit(tried=self._tried | dict.fromkeys(fits, "its neurons may run over steps of their own"))
         if fits:
@@ -253,6 +250,19 @@ class _Search:
         if single and "image" in self._feeds and (own_steps := self._own_steps()) is not None:
             return Fit(("image",), own_steps)
         return Fit(tried=self._tried)
+
+    def _with_memory(self) -> list[str]:
+        """Ways in which layers show that they remember a step."""
+        without = 0  # stimuli in which it would have been seen
+        for first, second in self._stimuli():
+            self._left = [feed for feed in self._left if not self._images_mix(feed, first, second)]
+            seen = {feed: self._prober.interplay(feed, STEPS, self._sizes, first, second) for feed in self._left}
+            if fits := [feed for feed, interplay in seen.items() if interplay.depends]:
+                return fits
+            without += all(interplay.visible for interplay in seen.values())
+            if without == ENOUGH:
+                break
+        return []
 
     def _without_memory(self, single: Sequence[str]) -> Fit:
         """Where no layer shows that it remembers anything: all that is left gives the same numbers, unless the model
@@ -323,7 +333,7 @@ class _Search:
 
     def _images_mix(self, feed: str, first: Tensor, second: Tensor) -> bool:
         """Whether what is emitted for one image depends on another, or is not to be had."""
-        if self._sizes.images == 1 or self._prober.interplay(feed, IMAGES, self._sizes, first, second) is False:
+        if self._sizes.images == 1 or self._prober.interplay(feed, IMAGES, self._sizes, first, second).depends is False:
             return False
         self._tried.setdefault(feed, "what its neurons emit for an image depends on the others")
         return True

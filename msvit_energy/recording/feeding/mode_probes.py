@@ -5,6 +5,7 @@ kind and calls how many steps they ran for. Of all others only the values are co
 images or two steps, do not know of each other, what changes with the one and what changes with the other add up.
 """
 
+import math
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -24,6 +25,7 @@ from msvit_energy.recording.vmap import refuse_vmap
 IMAGES, STEPS = 0, 1  # axes of a grid of frames, `[B, T, ...]`
 ROUNDING = 1e-10  # of sums in float64, relative
 PERIOD = 997  # after which the weights of places repeat
+MANY = 256  # outputs, of which some change with whatever a layer remembers
 
 
 class Sizes(NamedTuple):
@@ -81,6 +83,14 @@ class Probe:
         apart = len({None if call.fed_from is None else call.fed_from._cdata for call in calls}) == len(calls)
         fed = all(call.operators >= number for number, call in enumerate(calls, 1))
         return len(calls) == 1 or (apart and fed and max(self.weight_uses.values(), default=0) == 1)
+
+
+class Interplay(NamedTuple):
+    """Whether outputs for one of two parts of a batch depend on the other (None: the model refused), and whether that
+    would have been seen: all layers have many outputs, and another input changed them."""
+
+    depends: bool | None
+    visible: bool = False
 
 
 class Prober:
@@ -142,21 +152,25 @@ class Prober:
 
         return FunctionObserver({func: [used] for func in FUNCTIONS}, [ran])
 
-    def interplay(self, feed: str, axis: int, sizes: Sizes, first: Tensor, second: Tensor) -> bool | None:
+    def interplay(self, feed: str, axis: int, sizes: Sizes, first: Tensor, second: Tensor) -> Interplay:
         """Whether the unknown layers' outputs for one of two parts of a batch, images or steps, depend on the other.
-        Each is one of two frames `[...]`, in all four ways; None if the model refuses one of them."""
+        Each is one of two frames `[...]`, in all four ways."""
         found: list[list[Call]] = []
+        sizes = sizes._replace(steps=2) if feed == "step" else sizes  # of which a single call sees nothing
         for marks in ((0, 0), (1, 1), (0, 1), (1, 0)):
             grid = first.expand(*sizes, *first.shape).clone()
             for place, mark in enumerate(marks):
                 grid.select(axis, place).copy_(second if mark else first)
             seen = self.probe(feed, grid)
             if isinstance(seen, Refusal):
-                return None
+                return Interplay(None)
             found.append([call for module in self.unknown for call in seen.calls.get(module, ())])
         if len({tuple(call.shape for call in calls) for calls in found}) > 1:
-            return True
-        return any(not _add_up(*calls) for calls in zip(*found, strict=True))
+            return Interplay(True)
+        depends = any(not _add_up(*calls) for calls in zip(*found, strict=True))
+        same, changed = found[:2]
+        answers = (one.digest != other.digest for one, other in zip(same, changed, strict=True))
+        return Interplay(depends, all(answers) and all(math.prod(call.shape) >= MANY for call in same))
 
 
 def _add_up(same: Call, changed: Call, one: Call, other: Call) -> bool:

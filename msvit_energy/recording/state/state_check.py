@@ -38,13 +38,14 @@ class Emission(NamedTuple):
 class StateCheck:
     """The first of some images `[B, ...]` goes through a model at rest when this object is made, and again in `check`;
     all of them if the model refuses a single one (`alone` is False). torch's generators start from the same state both
-    times, and are left as they were. Without neurons all layers are watched.
+    times, and are left as they were; `random` says whether the model drew from them. Without neurons all layers are
+    watched.
     """
 
     def __init__(self, model: nn.Module, images: Tensor, mode: InputMode, rest: RestState) -> None:
         self._model, self._images, self._mode, self._rest = model, images[:1].clone(), mode, rest
         self._random = [generator.get_state() for generator in generators(images.device)]
-        self.alone = True
+        self.alone, self.random = True, False
         try:
             self._before = self._emissions()
         except Exception as error:  # perhaps for a state of another batch size
@@ -79,6 +80,8 @@ class StateCheck:
                 for generator, state in zip(generators(device), self._random, strict=True):
                     generator.set_state(state)
                 run(self._model, self._images.clone(), self._mode)
+                now = (generator.get_state() for generator in generators(device))
+                self.random = not all(map(torch.equal, now, self._random))
         finally:
             for handle in handles:
                 handle.remove()

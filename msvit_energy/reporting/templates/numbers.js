@@ -63,9 +63,15 @@ function byStage(rows, prices) {
   return [...stages.values()];
 }
 
-/** The total if every counted operator driven by integers above 1 cost E_MAC x its dense MACs, in pJ. */
-function integersAsMultiplies(rows, prices) {
-  return rows.reduce((sum, row) => sum + (row.counted && integerDriven(row) ? prices.mac * row.dense : row.energy), 0);
+/** The total if every counted operator among some cost E_MAC x its dense MACs, in pJ. */
+function asMultiplies(rows, among, prices) {
+  return rows.reduce((sum, row) => sum + (row.counted && among(row) ? prices.mac * row.dense : row.energy), 0);
+}
+
+/** The total if every counted operator among some cost E_AC x its rate of that name x its dense MACs, in pJ. */
+function asAccumulates(rows, among, rate, prices) {
+  const energy = (row) => (row.counted && among(row) ? prices.ac * (row[rate] ?? 1) * row.dense : row.energy);
+  return rows.reduce((sum, row) => sum + energy(row), 0);
 }
 
 function integerDriven(row) {

@@ -44,7 +44,6 @@ function cards() {
   const { profile, prices, priced: total } = state;
   const ann = prices.mac * profile.macs_per_step;
   const ratio = total.energy ? `${(ann / total.energy).toFixed(2)} times this; ` : "";
-  const integer = integersAsMultiplies(total.rows, prices);
   const counted = total.accumulates || total.multiplies;
   return [
     energyCard(total),
@@ -65,10 +64,32 @@ function cards() {
       ? wide(
           "Integer inputs",
           `${percent(profile.integer_share)} of the MACs`,
-          counted ? `priced as multiply-accumulates the total would be ${general(mj(integer))} mJ` : null,
+          counted ? otherwise("multiply-accumulates", asMultiplies(total.rows, integerDriven, prices)) : null,
         )
       : null,
+    ...otherInputs(counted),
   ].filter(Boolean);
+}
+
+function otherwise(how, energy) {
+  return `priced as ${how} the total would be ${general(mj(energy))} mJ`;
+}
+
+/** Inputs that are whole numbers with a sign or a constant factor, and real ones inside of the network. */
+function otherInputs(counted) {
+  const { profile, prices, priced: total } = state;
+  const scaled = (row) => row.scaled;
+  const real = (row) => row.real;
+  const multiplied = total.rows.some((row) => row.scaled && row.multiplies);
+  const other = multiplied
+    ? otherwise("accumulates", asAccumulates(total.rows, scaled, "rate", prices))
+    : otherwise("multiply-accumulates", asMultiplies(total.rows, scaled, prices));
+  const nonzero = asAccumulates(total.rows, real, "nonzero", prices);
+  const line = (name, share, text) => (share ? wide(name, `${percent(share)} of the MACs`, counted ? text : null) : null);
+  return [
+    line("Scaled or signed inputs", profile.scaled_share, other),
+    line("Real-valued inputs inside", profile.real_share, otherwise("accumulates at their non-zero share", nonzero)),
+  ];
 }
 
 function accuracy({ correct, labelled }) {

@@ -232,20 +232,26 @@ def spiking(function: Callable[[Any, Tensor], Any], **parts: nn.Module | nn.Para
 
 ORIGINS: dict[str, tuple[nn.Module, str, str, str]] = {
     "spikes": (spiking(lambda s, x: x), "spikes", "binary", ""),
-    "halved": (spiking(lambda s, x: x * 0.5), "scaled", "analog", "spikes times a constant"),
-    "divided": (spiking(lambda s, x: x / 2), "scaled", "analog", "spikes times a constant"),
+    "halved": (spiking(lambda s, x: x * 0.5), "scaled", "binary", ""),
+    "divided": (spiking(lambda s, x: x / 2), "scaled", "binary", ""),
     "scaled by a weight": (
-        spiking(lambda s, x: x * s.scale, scale=nn.Parameter(torch.tensor(0.5))), "scaled", "analog",
-        "spikes times a constant",
+        spiking(lambda s, x: x * s.scale, scale=nn.Parameter(torch.tensor(0.37))), "scaled", "binary", "",
     ),
+    "scaled by place": (
+        spiking(lambda s, x: x * s.scale, scale=nn.Parameter(torch.rand(4, 4))), "scaled", "analog",
+        "no whole numbers times one constant",
+    ),
+    "difference": (spiking(lambda s, x: x - s.other(x), other=neuron.IFNode()), "sum", "binary", ""),
     "residual": (spiking(lambda s, x: x + s.other(x), other=neuron.IFNode()), "sum", "integer", ""),
-    "averaged": (spiking(lambda s, x: F.avg_pool2d(x, 2)), "averaged", "analog", ""),
-    "averaged by a module": (spiking(lambda s, x: s.pool(x), pool=nn.AvgPool2d(2)), "averaged", "analog", ""),
+    "averaged": (spiking(lambda s, x: F.avg_pool2d(x, 2)), "averaged", "integer", ""),
+    "averaged by a module": (spiking(lambda s, x: s.pool(x), pool=nn.AvgPool2d(2)), "averaged", "integer", ""),
+    "averaged over the map": (spiking(lambda s, x: F.avg_pool2d(x, 4)), "averaged", "analog", ""),
+    "summed and divided": (spiking(lambda s, x: x.sum((2, 3), True) / 16), "averaged", "analog", ""),
     "maximum": (spiking(lambda s, x: F.max_pool2d(x, 2)), "spikes", "binary", ""),
     "enlarged": (spiking(lambda s, x: F.interpolate(x, scale_factor=2.0)), "spikes", "binary", ""),
     "as truth values": (spiking(lambda s, x: x.bool().float()), "spikes", "binary", ""),
     "inverted": (spiking(lambda s, x: 1 - x), "other", "binary", "comes from no spiking neuron"),
-    "shifted": (spiking(lambda s, x: F.pad(x, (1, 1), value=0.5)), "spikes", "analog", "no spike counts"),
+    "shifted": (spiking(lambda s, x: F.pad(x, (1, 1), value=2**-0.5)), "spikes", "analog", "no spike counts"),
 }  # fmt: skip
 
 

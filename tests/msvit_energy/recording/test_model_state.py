@@ -383,3 +383,12 @@ def test_randomness_of_another_generator_is_taken_for_a_leak() -> None:
 def test_a_lazy_layer_is_no_leak() -> None:
     model = nn.Sequential(nn.LazyLinear(3), neuron.IFNode(v_threshold=0.5))
     assert measured(model, [numbers(2, 4)]).images == 2
+
+
+def test_random_spikes_are_announced() -> None:
+    drawn = measured(Poisson())
+    assert drawn.provenance.input is not None
+    assert drawn.provenance.input.random is True
+    assert any("draws random numbers" in warning for warning in drawn.warnings())
+    still = measured(writing(lambda weights: weights.mul_(1)))
+    assert not any("draws random numbers" in warning for warning in still.warnings())

@@ -41,7 +41,7 @@ def test_products_reach_and_meet_what_multiplying_gives(left: tuple[int, ...], r
     assert call.pairs is not None
     met = (a @ b).sum()
     assert met > 0
-    assert float(call.pairs.count(9).sum()) == float(met)
+    assert float(call.pairs.count(a, b, 9).sum()) == float(met)
 
 
 def test_pairs_of_every_head_are_kept_apart() -> None:
@@ -49,7 +49,7 @@ def test_pairs_of_every_head_are_kept_apart() -> None:
     for call in (calls.product(a, b), calls.einsum("thnk,thkm->thnm", a, b)):
         assert call is not None
         assert call.pairs is not None
-        assert torch.equal(call.pairs.count(9).sum(-1), (a @ b).sum((-1, -2)))
+        assert torch.equal(call.pairs.count(a, b, 9).sum(-1), (a @ b).sum((-1, -2)))
 
 
 X, Y = spikes(2, 3, 4, seed=1), spikes(2, 4, 3, seed=2)
@@ -74,7 +74,7 @@ def test_every_spelling_of_a_product_is_described(
 ) -> None:
     call = FUNCTIONS[function](*arguments)
     assert call.macs == (factors[0] @ factors[1]).numel() * 4
-    assert call.pairs.count(9).sum() == function(*arguments).sum()
+    assert call.pairs.count(*factors, 9).sum() == function(*arguments).sum()
 
 
 @pytest.mark.parametrize(
@@ -106,7 +106,7 @@ def test_contractions_equal_loops_over_all_indices(equation: str) -> None:
     reached = tuple(float((stream.values * stream.reached).sum()) for stream in call.streams)
     assert reached == tuple(map(sum, zip(*values, strict=True)))
     assert call.pairs is not None
-    assert call.pairs.count(9).sum() == sum(x * y for x, y in values) == torch.einsum(equation, a, b).sum()
+    assert call.pairs.count(a, b, 9).sum() == sum(x * y for x, y in values) == torch.einsum(equation, a, b).sum()
     assert FUNCTIONS[torch.einsum](equation, [a, b]).macs == call.macs
 
 
@@ -121,7 +121,7 @@ def test_fused_attention_is_two_products() -> None:
     with sdpa_kernel(SDPBackend.MATH):
         assert scores.macs + values.macs == torch_macs(F.scaled_dot_product_attention, q, k, v)
     assert values.macs == torch_macs(torch.matmul, torch.ones(2, 3, 5, 6).double(), v)
-    assert scores.pairs.count(1).sum() == (q @ k.mT).sum()
+    assert scores.pairs.count(q, k, 1).sum() == (q @ k.mT).sum()
     assert (values.streams[0].values * values.streams[0].reached).sum() == (torch.ones(2, 3, 5, 6).double() @ v).sum()
 
 
@@ -198,7 +198,7 @@ def test_fused_attention_of_spikes_counts_pairs_like_a_product() -> None:
 def test_pairs_are_exact_in_low_precision(dtype: torch.dtype) -> None:
     a = torch.ones(1, 300, 3, dtype=dtype)
     a[0, 0] = 0
-    assert calls.product(a, a.mT).pairs.count(1).sum() == 3 * 299**2
+    assert calls.product(a, a.mT).pairs.count(a, a.mT, 1).sum() == 3 * 299**2
 
 
 def test_products_of_large_real_numbers_have_no_pairs() -> None:

@@ -296,8 +296,9 @@ def lied(batch: int) -> Profile:
 def test_a_neuron_that_is_not_binary_as_it_says_is_found_out() -> None:
     profile = lied(batch=6)
     read = profile.operators[-1].operands[0]
-    assert profile.neurons[0].sums == read.sums == (Fraction(9, 2),)
-    assert (read.kind, read.nonzeros) == ("analog", (9,))
+    assert profile.neurons[0].sums == read.sums == (9,)
+    assert profile.neurons[0].step == read.step == Fraction(1, 2)
+    assert (read.kind, read.nonzeros) == ("binary", (9,))
 
 
 @pytest.mark.parametrize("batch", [1, 2, 3])
