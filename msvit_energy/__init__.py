@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any
 from msvit_energy.errors import EnergyError
 from msvit_energy.pricing.energy import EnergyReport, price
 from msvit_energy.profiles.profile import Profile
+from msvit_energy.profiles.table_format import read_table
 
 if TYPE_CHECKING:
     from msvit_energy.profiler import profile
 
-__all__ = ["EnergyError", "EnergyReport", "Profile", "price", "profile"]
+__all__ = ["EnergyError", "EnergyReport", "Profile", "price", "profile", "read_table"]
 
 
 def __getattr__(name: str) -> Any:

@@ -248,6 +248,22 @@ def estimated(profile: Profile) -> Spread:
     return profile.memory.spread()
 
 
+def as_given(profile: Profile) -> LayerOperations:
+    """A table's own convention: every row at the price that its authors applied."""
+    prices = (profile.provenance.rates and profile.provenance.rates.priced_as) or {}
+    missing = [operator.layer for operator in profile.operators if operator.layer not in prices]
+    if missing:
+        raise EnergyError(
+            "as-given follows the column priced_as (AC or MAC) of a table; there is none for "
+            f"{len(missing)} layers, such as {missing[0]}"
+        )
+    counted = {operator.layer: operator.driver.mean() * operator.macs_per_image for operator in profile.operators}
+    return {
+        layer: Operations(macs=count) if prices[layer] == "MAC" else Operations(acs=count)
+        for layer, count in counted.items()
+    }
+
+
 def ann(profile: Profile) -> LayerOperations:
     """A dense network of the same shape, without time: E_MAC x MACs (MSViT paper, Appendix C, equation 19)."""
     return {operator.layer: dense(operator, 1) for operator in profile.operators}

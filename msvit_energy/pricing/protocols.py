@@ -9,6 +9,7 @@ from msvit_energy.pricing.counting_rules import (
     ann,
     appendix_c,
     appendix_c_mean,
+    as_given,
     estimated,
     exact,
     lemaire,
@@ -244,6 +245,20 @@ PROTOCOLS = {
                 head="counted as any other layer.",
             ),
             spread=estimated,
+        ),
+        Protocol(
+            "as-given",
+            "the table that is priced, by its column priced_as",
+            as_given,
+            ProtocolAnswers(
+                operators="all rows of the table.",
+                rate="as the table has it, times runs.",
+                integer_inputs="as the table says, AC or MAC.",
+                first_layer="as the table says.",
+                products="as the table says; accumulates that it counts stand for operations times rate.",
+                beside_macs="nothing.",
+                head="as the table says.",
+            ),
         ),
         Protocol(
             "ann",

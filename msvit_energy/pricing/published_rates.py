@@ -20,6 +20,7 @@ from msvit_energy.pricing.counting_rules import operations_with_bias
 from msvit_energy.profiles.operand import KINDS, Kind, Operand
 from msvit_energy.profiles.operators import Operator, Overhead
 from msvit_energy.profiles.profile import Profile
+from msvit_energy.profiles.table_cells import number
 
 COLUMNS = ("layer", "input_rate", "nonzero_rate", "kind")
 LOG_COLUMNS = ("name", "type", "dense_ops_per_image", "ac_ops", "mac_ops", "spike_rate_percent")
@@ -95,7 +96,7 @@ def _row(header: Sequence[str], cells: Sequence[str], where: str) -> dict[str, s
 
 
 def _from_row(row: Mapping[str, str], where: str) -> Rate:
-    mean = number(row["input_rate"], f"{where}: input_rate")
+    mean = number(row["input_rate"], f"{where}: input_rate", signed=True)
     share = row.get("nonzero_rate") or None
     kind = next((known for known in KINDS if known == row.get("kind")), None)
     if row.get("kind") and kind is None:
@@ -131,19 +132,6 @@ def _from_log(row: Mapping[str, str], where: str) -> Rate | None:
     if dense == 0:
         raise EnergyError(f"{where}: dense_ops_per_image is 0")
     return Rate(1.0, kind="analog", dense=dense) if macs else Rate(acs / dense, dense=dense)
-
-
-def number(text: str, what: str, most: float = math.inf) -> float:
-    """A finite number from 0 to `most`, else EnergyError; the sign of an analog mean is for the caller."""
-    try:
-        value = float("" if "_" in text else text)  # which float takes for a separator of digits
-    except ValueError:
-        hint = "; decimals have a point, not a comma" if "," in text else ""
-        raise EnergyError(f"{what} must be a number, not {text!r}{hint}") from None
-    if not math.isfinite(value) or value > most or (value < 0 and not what.endswith("input_rate")):
-        bounds = "0 or more" if most == math.inf else f"from 0 to {most:g}"
-        raise EnergyError(f"{what} must be a finite number, {bounds}, not {text}")
-    return value
 
 
 def fill(skeleton: Profile, rates: Mapping[str, Rate], modules: Collection[str], what: str) -> Profile:

@@ -76,11 +76,14 @@ class InputOrigin:
 
 @dataclass(frozen=True)
 class RatesOrigin:
-    """Rates that were not measured here: a table's file, or one rate for all layers."""
+    """Rates that were not measured here: a table's file, or one rate for all layers. Of a table without a model also
+    what its columns were read as, and what operations its authors priced each layer at, AC or MAC."""
 
     file: Stated[str] = UNSET
     sha256: Stated[str] = UNSET
     rate: Stated[float] = UNSET
+    columns: Stated[Mapping[str, str]] = UNSET
+    priced_as: Stated[Mapping[str, str]] = UNSET
     other: Mapping[str, Any] = field(default_factory=dict)
 
 
