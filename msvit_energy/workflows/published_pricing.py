@@ -1,11 +1,11 @@
-"""What `energy` prices: a saved profile, or published rates on a model's geometry; by one protocol or several."""
+"""What `energy` prices: a saved profile, a table of layers, or published rates on a model's geometry."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from msvit_energy import EnergyReport, Profile, price
+from msvit_energy import EnergyReport, Profile, price, read_table
 from msvit_energy.errors import EnergyError
 from msvit_energy.pricing.protocols import all_choices
 from msvit_energy.pricing.published_rates import fill, fill_uniform, read_rates
@@ -25,15 +25,30 @@ class PublishedRates:
     input_size: str | None = None
 
 
-def profile_to_price(path: Path | None, published: PublishedRates) -> Profile:
-    """The saved profile, or that of the published rates; EnergyError unless exactly one of the two is given."""
-    if (path is None) == (published.model is None):
-        raise EnergyError("give either a profile.json or --model with --rates or --rate")
-    if path is None:
+def profile_to_price(path: Path | None, layers: Path | None, published: PublishedRates) -> Profile:
+    """The saved profile, that of a table of layers, or that of the published rates; EnergyError unless exactly one of
+    the three is given."""
+    if [path, layers, published.model].count(None) != 2:
+        raise EnergyError("give one of a profile.json, --table FILE, or --model with --rates or --rate")
+    if published.model is not None:
         return from_rates(published)
-    if published != PublishedRates():
-        raise EnergyError("--rates, --rate, --time-steps, --input-size and --model-args go with --model")
+    if replace(published, time_steps=None if layers else published.time_steps) != PublishedRates():
+        raise EnergyError(
+            "--rates, --rate, --input-size and --model-args go with --model, --time-steps with --model or --table"
+        )
+    if layers is not None:
+        return read_table(layers, published.time_steps)
+    assert path is not None
     return Profile.load(path)
+
+
+def understood(profile: Profile) -> list[str]:
+    """What the columns of a table were read as, in words; nothing for other profiles."""
+    rates = profile.provenance.rates
+    if not rates or not rates.columns:
+        return []
+    columns = ", ".join(f"{name} from {column}" for name, column in rates.columns.items())
+    return [f"{rates.file}: {len(profile.operators)} layers, T = {profile.time_steps}; {columns}"]
 
 
 def from_rates(published: PublishedRates) -> Profile:
