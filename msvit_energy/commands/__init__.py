@@ -6,6 +6,7 @@ import typer
 
 from msvit_energy.commands.compare import compare
 from msvit_energy.commands.energy import energy
+from msvit_energy.commands.evidence import evidence
 from msvit_energy.commands.heatmap import heatmap
 from msvit_energy.commands.merge import merge
 from msvit_energy.commands.models import models
@@ -41,6 +42,7 @@ app.command()(models)
 app.command()(table1)
 app.command()(table2)
 app.command()(table3)
+app.command()(evidence)
 app.command()(precision)
 app.command()(report)
 

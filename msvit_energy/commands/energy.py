@@ -21,6 +21,7 @@ def energy(
     model: Annotated[str | None, typer.Option(help="Instead of a profile: a model's name, with rates.")] = None,
     model_args: Annotated[str | None, typer.Option(help="Arguments of --model, a JSON object.")] = None,
     rates: Annotated[Path | None, typer.Option(help="CSV: layer,input_rate[,nonzero_rate][,kind].")] = None,
+    log: Annotated[Path | None, typer.Option(help="What Spikingformer's energy tool printed, as it is.")] = None,
     rate: Annotated[float | None, typer.Option(help="One rate for all layers that are fed with spikes.")] = None,
     time_steps: Annotated[int | None, typer.Option(help="T, if not the model's own or the table's.")] = None,
     input_size: Annotated[str | None, typer.Option(help="N, HxW or CxHxW, if not the model's own.")] = None,
@@ -35,7 +36,7 @@ def energy(
     as_json: Annotated[bool, typer.Option("--json", help="A list of objects.")] = False,
 ) -> None:
     """Price without running anything: a saved profile, a table of layers (--table), or published rates (--model with
-    --rates or --rate)."""
+    --rates, --log or --rate)."""
     from msvit_energy.workflows.published_pricing import (
         PublishedRates,
         price_by,
@@ -49,7 +50,7 @@ def energy(
         if name != "all":
             get_protocol(name)
     prices = with_prices(get_technology(technology), e_mac, e_ac)
-    published = PublishedRates(model, model_args, rates, rate, time_steps, input_size)
+    published = PublishedRates(model, model_args, rates, log, rate, time_steps, input_size)
     measured = profile_to_price(profile, table, published)
     for line in understood(measured):
         print(line, file=sys.stderr)

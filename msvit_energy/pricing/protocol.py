@@ -57,7 +57,8 @@ class ProtocolAnswers:
 
 @dataclass(frozen=True)
 class Protocol:
-    """A named, cited way of counting; `options` are the values of each option, the first one the default."""
+    """A named, cited way of counting; `options` are the values of each option, the first one the default. `of_tables`:
+    only a table of layers has what it needs."""
 
     name: str
     source: str
@@ -65,6 +66,7 @@ class Protocol:
     answers: ProtocolAnswers
     options: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     spread: Callable[[Profile], Spread] = Profile.spread
+    of_tables: bool = False
 
 
 @dataclass(frozen=True)

@@ -259,6 +259,7 @@ PROTOCOLS = {
                 beside_macs="nothing.",
                 head="as the table says.",
             ),
+            of_tables=True,
         ),
         Protocol(
             "ann",
@@ -294,10 +295,11 @@ def get_protocol(text: str) -> ProtocolChoice:
     return ProtocolChoice(protocol, options)
 
 
-def all_choices() -> list[str]:
-    """Every protocol, and every single option that is not the default."""
+def all_choices(*, tables: bool = False) -> list[str]:
+    """Every protocol, and every single option that is not the default; with `tables` those of tables of layers too."""
     texts = []
     for name, protocol in PROTOCOLS.items():
-        texts.append(name)
-        texts += [f"{name}:{option}={value}" for option, values in protocol.options.items() for value in values[1:]]
+        if tables or not protocol.of_tables:
+            texts.append(name)
+            texts += [f"{name}:{option}={value}" for option, values in protocol.options.items() for value in values[1:]]
     return texts

@@ -63,7 +63,7 @@ def read_rates(path: Path) -> dict[str, Rate]:
         raise EnergyError(f"{path} is not a CSV file: {error}") from error
     repeated = len(set(header)) < len(header)
     if set(LOG_COLUMNS) <= set(header) and not repeated:
-        of_row, name_column = _from_log, "name"
+        of_row, name_column = rate_from_log, "name"
     elif {"layer", "input_rate"} <= set(header) <= set(COLUMNS) and not repeated:
         of_row, name_column = _from_row, "layer"
     else:
@@ -121,7 +121,7 @@ def _conflict(mean: float, nonzero: float | None) -> str:
     )
 
 
-def _from_log(row: Mapping[str, str], where: str) -> Rate | None:
+def rate_from_log(row: Mapping[str, str], where: str) -> Rate | None:
     """A row of the log; None for batch norm, pooling and whatever else is no synapse and no neuron."""
     kind = row["type"]
     if "LIF" in kind or "IFNode" in kind:

@@ -9,6 +9,7 @@ from msvit_energy import EnergyReport, Profile, price, read_table
 from msvit_energy.errors import EnergyError
 from msvit_energy.pricing.protocols import all_choices
 from msvit_energy.pricing.published_rates import fill, fill_uniform, read_rates
+from msvit_energy.pricing.spikingformer_log import read_log
 from msvit_energy.pricing.technology import Technology
 from msvit_energy.profiles.provenance import Provenance, command_line, sha256
 
@@ -20,6 +21,7 @@ class PublishedRates:
     model: str | None = None
     model_args: str | None = None
     table: Path | None = None
+    log: Path | None = None
     rate: float | None = None
     time_steps: int | None = None
     input_size: str | None = None
@@ -29,12 +31,12 @@ def profile_to_price(path: Path | None, layers: Path | None, published: Publishe
     """The saved profile, that of a table of layers, or that of the published rates; EnergyError unless exactly one of
     the three is given."""
     if [path, layers, published.model].count(None) != 2:
-        raise EnergyError("give one of a profile.json, --table FILE, or --model with --rates or --rate")
+        raise EnergyError("give one of a profile.json, --table FILE, or --model with --rates, --log or --rate")
     if published.model is not None:
         return from_rates(published)
     if replace(published, time_steps=None if layers else published.time_steps) != PublishedRates():
         raise EnergyError(
-            "--rates, --rate, --input-size and --model-args go with --model, --time-steps with --model or --table"
+            "--rates, --log, --rate, --input-size and --model-args go with --model, --time-steps also with --table"
         )
     if layers is not None:
         return read_table(layers, published.time_steps)
@@ -43,8 +45,10 @@ def profile_to_price(path: Path | None, layers: Path | None, published: Publishe
 
 
 def understood(profile: Profile) -> list[str]:
-    """What the columns of a table were read as, in words; nothing for other profiles."""
+    """What the columns of a table were read as, and the total that a log has, in words; nothing for other profiles."""
     rates = profile.provenance.rates
+    if rates and "printed_mj" in rates.other:
+        return [f"{rates.file}: the tool printed {rates.other['printed_mj']} mJ (protocol spikingformer-tool)"]
     if not rates or not rates.columns:
         return []
     columns = ", ".join(f"{name} from {column}" for name, column in rates.columns.items())
@@ -56,10 +60,11 @@ def from_rates(published: PublishedRates) -> Profile:
     from msvit_energy.geometry import geometry
     from msvit_energy.workflows.model_loading import parse_arguments, parse_size, without_memory
 
-    name, path, rate, size = published.model, published.table, published.rate, published.input_size
-    if name is None or (path is None) == (rate is None):
-        raise EnergyError("--model needs either --rates FILE or --rate R")
-    table = None if path is None else read_rates(path)
+    name, path, rate, size = published.model, published.table or published.log, published.rate, published.input_size
+    if name is None or [published.table, published.log, rate].count(None) != 2:
+        raise EnergyError("--model needs one of --rates FILE, --log FILE and --rate R")
+    log = None if published.log is None else read_log(published.log)
+    table = log.rates if log else None if path is None else read_rates(path)
     network = without_memory(name, {"time_steps": published.time_steps} | parse_arguments(published.model_args))
     own = network.input_size
     skeleton = geometry(network, own if size is None else parse_size(size, own), network.time_steps)
@@ -72,16 +77,20 @@ def from_rates(published: PublishedRates) -> Profile:
         filled = fill(skeleton, table, [module for module, _ in network.named_modules()], str(path))
         source = {"file": path.name, "sha256": sha256(path)}
         note = f"rates from {path.name}, not measured here"
-    provenance = {"model": {"name": name, "args": network.spec.args}, "rates": source, "warnings": [note]}
+    notes = [note, *(log.conflicts() if log else ())]
+    if log is not None and log.printed_mj is not None:
+        source["printed_mj"] = log.printed_mj
+    provenance = {"model": {"name": name, "args": network.spec.args}, "rates": source, "warnings": notes}
     return replace(filled, provenance=Provenance.of(provenance).stamped(command_line()))
 
 
 def price_by(profile: Profile, names: Sequence[str], technology: Technology) -> tuple[list[EnergyReport], list[str]]:
     """One report for each protocol; of "all", those that the profile has the counts for, and why not the others."""
+    every = all_choices(tables=bool(profile.provenance.rates and profile.provenance.rates.priced_as))
     reports: dict[str, EnergyReport] = {}
     unavailable = []
     for name in names:
-        for choice in all_choices() if name == "all" else [name]:
+        for choice in every if name == "all" else [name]:
             try:
                 report = price(profile, choice, technology)
             except EnergyError as error:

@@ -25,7 +25,7 @@ NOT_MEASURED = "not what was measured"
 
 def linear_protocols(text: str) -> list[str]:
     """The protocols to price by; EnergyError for unknown ones, and for those that need more than a rate."""
-    linear = [name for name in PROTOCOLS if name not in ("exact", "lemaire", "spikingresformer")]
+    linear = [name for name in PROTOCOLS if name not in ("exact", "lemaire", "spikingresformer", "as-given")]
     if text == "all":
         return linear
     if get_protocol(text).protocol.name not in linear:

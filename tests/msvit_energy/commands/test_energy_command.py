@@ -3,6 +3,7 @@
 import json
 import sys
 from dataclasses import replace
+from importlib import resources
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ from msvit_energy.profiles.operators import Operator
 from msvit_energy.profiles.provenance import ModelOrigin, Provenance
 from tests.support.command_line import run
 
+LOG = Path(str(resources.files("msvit_energy"))) / "reporting/data/rates/spikingformer_8_512.log.txt"
 RATES = Path(__file__).parents[2] / "data" / "spikingformer" / "8_512.rates.csv"
 NET = """
 import torch
@@ -202,11 +204,11 @@ def test_protocols_are_listed_with_their_answers(
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ([], "give either a profile.json or --model with --rates or --rate"),
+        ([], "give one of a profile.json, --table FILE, or --model with --rates, --log or --rate"),
         (["gone.json"], "cannot read profile gone.json"),
         (["old.json"], "old.json has profile version 1, this program reads 2 (measure again)"),
-        (["gone.json", "--rate", "1"], "--rates, --rate, --time-steps, --input-size and --model-args go with --model"),
-        (["--model", "msvit_cifar"], "--model needs either --rates FILE or --rate R"),
+        (["gone.json", "--rate", "1"], "--rates, --log, --rate, --input-size and --model-args go with --model"),
+        (["--model", "msvit_cifar"], "--model needs one of --rates FILE, --log FILE and --rate R"),
         (["--model", "msvit_cifar", "--rate", "-1"], "a rate must be a finite number, 0 or more, not -1.0"),
         (["--model", "msvit_cifa", "--rate", "1"], "unknown model 'msvit_cifa'; did you mean msvit_cifar?"),
         (["gone.json", "--protocol", "mine"], "unknown protocol 'mine'"),
@@ -225,6 +227,30 @@ def test_bad_pricing_is_one_line_and_exit_code_2(
     assert printed.err.count("\n") == 1
     assert message in printed.err
     assert printed.out == ""
+
+
+def test_a_table_is_priced_and_what_was_understood_is_printed(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("t.csv").write_text("FLOPs,Name,FR (%),priced_as\n2000,a,12.5,AC\n1000,b,100,MAC\n")
+    arguments = ("--table", "t.csv", "--time-steps", "4", "--protocol", "all", "--save", "t.json")
+    assert run(monkeypatch, "energy", *arguments) == 0
+    printed = capsys.readouterr()
+    assert (
+        "t.csv: 2 layers, T = 4; macs_per_step from 'FLOPs', layer from 'Name', input_rate from 'FR (%)'" in printed.err
+    )
+    (line,) = [line for line in printed.out.splitlines() if line.split()[:1] == ["as-given"]]
+    assert float(line.split()[1]) == pytest.approx((4 * 250 * 0.9 + 4 * 1000 * 4.6) / 1e9)
+    assert Profile.load("t.json").time_steps == 4
+
+
+def test_a_log_gives_what_its_tool_printed(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = ("--model", "spikingformer_8_512", "--log", str(LOG), "--protocol", "spikingformer-tool", "--json")
+    assert run(monkeypatch, "energy", *arguments) == 0
+    printed = capsys.readouterr()
+    (totals,) = json.loads(printed.out)
+    assert totals["total_mj"] == pytest.approx(7.463502601886196, rel=1e-14)
+    assert f"{LOG.name}: the tool printed 7.463502601886196 mJ" in printed.err
 
 
 def test_anybodys_model_is_profiled_from_the_current_folder(monkeypatch: pytest.MonkeyPatch) -> None:
