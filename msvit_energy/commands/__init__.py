@@ -5,6 +5,7 @@ import sys
 import typer
 
 from msvit_energy.commands.compare import compare
+from msvit_energy.commands.diff import diff
 from msvit_energy.commands.energy import energy
 from msvit_energy.commands.evidence import evidence
 from msvit_energy.commands.heatmap import heatmap
@@ -33,6 +34,7 @@ app = typer.Typer(
 app.command()(profile)
 app.command()(energy)
 app.command()(compare)
+app.command()(diff)
 app.command()(heatmap)
 app.command()(protocols)
 app.command()(merge)

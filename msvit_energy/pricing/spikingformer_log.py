@@ -1,8 +1,8 @@
 """What Spikingformer's energy tool prints, as it is: rates, operations, totals and arguments.
 
-The tool (github.com/zhouchenlin2096/Spikingformer at 4378623, energy_consumption_calculation) prints the tree of modules
-with what it counted in each, the rates of the queries, keys and values in full, and the totals. Colour codes, progress
-bars and other lines in between are passed over.
+The tool (github.com/zhouchenlin2096/Spikingformer at 4378623, energy_consumption_calculation) prints the tree of
+modules with what it counted in each, the rates of the queries, keys and values in full, and the totals. Colour codes,
+progress bars and other lines in between are passed over.
 """
 
 import ast

@@ -1,0 +1,85 @@
+"""Two priced profiles layer by layer: which layers make the difference of the totals."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from msvit_energy.pricing.energy import PJ_PER_MJ, EnergyReport
+from msvit_energy.profiles.profile import Profile
+from msvit_energy.reporting.formatting import count
+from msvit_energy.reporting.table import Column, Table
+
+Priced = tuple[Profile, EnergyReport]
+COLUMNS = {
+    "layer": Column("layer"),
+    "macs_a": Column("MACs A", count),
+    "macs_b": Column("B", count),
+    "runs_a": Column("runs A", ".0f"),
+    "runs_b": Column("B", ".0f"),
+    "kind_a": Column("input A"),
+    "kind_b": Column("B"),
+    "rate_a": Column("rate A", ".4f"),
+    "rate_b": Column("B", ".4f"),
+    "energy_a_mj": Column("mJ A", ".4g"),
+    "energy_b_mj": Column("B", ".4g"),
+    "difference_mj": Column("B - A", "+.4g"),
+    "share": Column("share", ".1%"),
+}
+
+
+def difference_table(a: Priced, b: Priced, names: tuple[str, str]) -> Table:
+    """Layers by how much they differ in energy, the largest difference first; those that are alike in all are left out.
+
+    MACs are per run, energies per image in mJ; `share` is that of a layer in the difference of the totals. A layer that
+    a protocol leaves out, or that only one profile has, has no energy there.
+    """
+    rows_a, rows_b = _layers(*a), _layers(*b)
+    first = a[1].total_mj
+    total = b[1].total_mj - first
+    records = [_compared(name, rows_a.get(name, {}), rows_b.get(name, {}), total) for name in {**rows_a, **rows_b}]
+    differing = [record for record in records if _differs(record)]
+    differing.sort(key=lambda record: -abs(record["difference_mj"]))
+    alone = [[name for name in one if name not in other] for one, other in ((rows_a, rows_b), (rows_b, rows_a))]
+    notes = [
+        f"total: A {first:.6g} mJ, B {first + total:.6g} mJ, B - A {total:+.6g} mJ{_relative(total, first)}",
+        f"alike: {len(records) - len(differing)} of {len(records)} layers",
+        *(f"only in {which}: {len(layers)} layers" for which, layers in zip("AB", alone, strict=True) if layers),
+    ]
+    title = f"A {names[0]}, B {names[1]}, by {a[1].protocol}"
+    warnings = [f"A: {text}" for text in a[0].warnings()] + [f"B: {text}" for text in b[0].warnings()]
+    return Table(title, differing, COLUMNS, notes, warnings)
+
+
+def _relative(difference: float, total: float) -> str:
+    return f" ({difference / total:+.3%})" if total else ""
+
+
+def _layers(profile: Profile, report: EnergyReport) -> dict[str, dict[str, Any]]:
+    """What is compared of each layer."""
+    operators = {
+        operator.layer: {
+            "macs": operator.macs_per_step,
+            "runs": operator.runs_per_image,
+            "kind": operator.driver.label,
+            "rate": operator.driver.rate,
+        }
+        for operator in profile.operators
+    }
+    return {
+        row.layer: operators.get(row.layer, {}) | {"energy_mj": row.energy_pj / PJ_PER_MJ if row.counted else None}
+        for row in report.rows
+    }
+
+
+def _compared(name: str, a: Mapping[str, Any], b: Mapping[str, Any], total: float) -> dict[str, Any]:
+    record: dict[str, Any] = {"layer": name}
+    for key in ("macs", "runs", "kind", "rate"):
+        record |= {f"{key}_a": a.get(key), f"{key}_b": b.get(key)}
+    energies = a.get("energy_mj"), b.get("energy_mj")
+    difference = (energies[1] or 0.0) - (energies[0] or 0.0)
+    record |= {"energy_a_mj": energies[0], "energy_b_mj": energies[1], "difference_mj": difference}
+    return record | {"share": difference / total if total else None}
+
+
+def _differs(record: Mapping[str, Any]) -> bool:
+    pairs = ("macs", "runs", "kind", "rate")
+    return bool(record["difference_mj"]) or any(record[f"{key}_a"] != record[f"{key}_b"] for key in pairs)

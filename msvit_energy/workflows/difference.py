@@ -1,0 +1,48 @@
+"""What `diff` compares: two of saved profiles, tables of layers and logs, by one protocol."""
+
+from pathlib import Path
+
+from msvit_energy import Profile, price, read_table
+from msvit_energy.errors import EnergyError
+from msvit_energy.pricing.technology import Technology
+from msvit_energy.reporting.difference_table import difference_table
+from msvit_energy.reporting.table import Table
+from msvit_energy.workflows.published_pricing import PublishedRates, from_rates
+
+TABLES = (".csv", ".xlsx")
+
+
+def opened(path: Path, model: str | None, time_steps: int | None) -> Profile:
+    """A profile, a table of layers (CSV, XLSX), or anything else as a log on the geometry of `model`."""
+    if path.suffix.lower() in TABLES:
+        return read_table(path, time_steps)
+    if path.suffix.lower() == ".json":
+        return Profile.load(path)
+    if model is None:
+        raise EnergyError(
+            f"{path} is no profile (.json) and no table ({', '.join(TABLES)}); a log needs --model for its geometry"
+        )
+    return from_rates(PublishedRates(model=model, log=path))
+
+
+def compared(a: Profile, b: Profile, names: tuple[str, str], protocol: str, technology: Technology) -> Table:
+    """The table of layers that differ."""
+    return difference_table((a, price(a, protocol, technology)), (b, price(b, protocol, technology)), names)
+
+
+def parse_tolerance(text: str) -> float:
+    """A relative difference from "0.001" or "0.1%"; EnergyError otherwise."""
+    plain, percent = text.removesuffix("%"), text.endswith("%")
+    try:
+        value = float(plain) / (100 if percent else 1)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value < 1:
+        raise EnergyError(f"a tolerance is a share of A's total, such as 0.1% or 0.001, not {text!r}")
+    return value
+
+
+def differ(a: Profile, b: Profile, protocol: str, technology: Technology, tolerance: float) -> bool:
+    """Whether the totals differ by more than `tolerance` of the first."""
+    one, other = (price(profile, protocol, technology).total_mj for profile in (a, b))
+    return abs(other - one) > tolerance * one
