@@ -18,6 +18,9 @@ def energy(
     table: Annotated[
         Path | None, typer.Option(help="Instead of a profile: a CSV or XLSX of layers, operations and rates.")
     ] = None,
+    per_image: Annotated[
+        Path | None, typer.Option(help="With --table: a CSV of rates, a row per image, a column per layer.")
+    ] = None,
     model: Annotated[str | None, typer.Option(help="Instead of a profile: a model's name, with rates.")] = None,
     model_args: Annotated[str | None, typer.Option(help="Arguments of --model, a JSON object.")] = None,
     rates: Annotated[Path | None, typer.Option(help="CSV: layer,input_rate[,nonzero_rate][,kind].")] = None,
@@ -50,7 +53,7 @@ def energy(
         if name != "all":
             get_protocol(name)
     prices = with_prices(get_technology(technology), e_mac, e_ac)
-    published = PublishedRates(model, model_args, rates, log, rate, time_steps, input_size)
+    published = PublishedRates(model, model_args, rates, log, per_image, rate, time_steps, input_size)
     measured = profile_to_price(profile, table, published)
     for line in understood(measured):
         print(line, file=sys.stderr)

@@ -11,7 +11,7 @@ from typing import Annotated, Self
 
 from msgspec import Meta
 
-from msvit_energy.profiles.field_types import Count
+from msvit_energy.profiles.field_types import Exact
 from msvit_energy.profiles.student_t import student_t
 
 CONFIDENCE = 0.95
@@ -48,15 +48,16 @@ class Amount:
 
 @dataclass(frozen=True)
 class Moments:
-    """Sums over images of counts and of all their pairwise products, as exact integers: `[counts]`, `[counts, counts]`.
+    """Sums over images of counts and of all their pairwise products, exact: `[counts]`, `[counts, counts]`. They are
+    whole numbers, or fractions where rates of images were given.
 
     `+` joins the moments of disjoint images.
     """
 
     keys: Annotated[tuple[str, ...], Meta(description="names of the counts, such as 'layer#0 value'")] = ()
-    sums: Annotated[tuple[Count, ...], Meta(description="sum of each count over images")] = ()
+    sums: Annotated[tuple[Exact, ...], Meta(description="sum of each count over images")] = ()
     products: Annotated[
-        tuple[tuple[Annotated[int, Meta(ge=0)], ...], ...],
+        tuple[tuple[Exact, ...], ...],
         Meta(description="sums over images of products of two counts: upper triangle, row i from column i"),
     ] = ()
 
@@ -131,7 +132,7 @@ class Spread:
             """n times the sample covariance, subtracted in integers, so that nothing cancels."""
             row, column = sorted((position[a], position[b]))
             product = moments.products[row][column - row]
-            return (images * product - moments.sums[row] * moments.sums[column]) / (images - 1)
+            return float((images * product - moments.sums[row] * moments.sums[column]) / (images - 1))
 
         return cls(moments.keys, covariance, images)
 

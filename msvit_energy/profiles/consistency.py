@@ -86,8 +86,13 @@ def _moments(moments: Moments, wanted: tuple[str, ...]) -> Iterator[tuple[str, s
     elif [len(row) for row in moments.products] != list(range(size, 0, -1)):
         yield "$.moments.products", f"not the upper triangle of {size} x {size}"
     else:
+        for i, total in enumerate(moments.sums):
+            if total < 0:
+                yield f"$.moments.sums[{i}]", f"expected a sum from 0, got {total}"
         for i, row in enumerate(moments.products):
             for j, product in enumerate(row):
+                if product < 0:
+                    yield f"$.moments.products[{i}][{j}]", f"expected a product from 0, got {product}"
                 if product > moments.sums[i] * moments.sums[i + j]:
                     yield f"$.moments.products[{i}][{j}]", f"{product} is more than the product of the sums"
 

@@ -135,8 +135,14 @@ class Operand:
         return count_key(self.name, count), factor
 
     def count_keys(self) -> tuple[str, ...]:
-        """The counts whose spread over images is kept: no two that are multiples of each other."""
-        names = ("value", "nonzero", "events", "nonzero_events")
+        """The counts that there are whose spread over images is kept: no two that are multiples of each other."""
+        counted = {
+            "value": True,
+            "nonzero": self.nonzeros,
+            "events": self.events is not None,
+            "nonzero_events": self.nonzero_events is not None,
+        }
+        names = [name for name, known in counted.items() if known]
         wanted = [name for name in names if self.kind != "analog" or name.startswith("nonzero")]
         return tuple(dict.fromkeys(self.key(name)[0] for name in wanted))
 

@@ -1,6 +1,7 @@
 """Cells of a CSV or XLSX file, by line, and the numbers in them."""
 
 import csv
+import gzip
 import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -12,8 +13,9 @@ DELIMITERS = ",;\t"
 
 
 def read_cells(path: Path) -> list[tuple[int, list[str]]]:
-    """Lines that are not blank, as their numbers and cells: of a CSV file, whose delimiter is the one of `,`, `;` and
-    tab that its first line has most, or of the first sheet of an XLSX file. EnergyError for anything else."""
+    """Lines that are not blank, as their numbers and cells: of a CSV file, perhaps compressed (.gz), whose delimiter is
+    the one of `,`, `;` and tab that its first line has most, or of the first sheet of an XLSX file. EnergyError for
+    anything else."""
     try:
         lines = list(_of_xlsx(path) if path.suffix.lower() == ".xlsx" else _of_csv(path))
     except OSError as error:
@@ -23,7 +25,8 @@ def read_cells(path: Path) -> list[tuple[int, list[str]]]:
 
 def _of_csv(path: Path) -> Iterator[tuple[int, list[str]]]:
     try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
+        opened = gzip.open if path.suffix == ".gz" else open
+        with opened(path, "rt", newline="", encoding="utf-8-sig") as file:
             first = next((line for line in file if line.strip()), "")
             file.seek(0)
             reader = csv.reader(file, delimiter=max(DELIMITERS, key=first.count))

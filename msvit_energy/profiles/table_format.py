@@ -17,6 +17,7 @@ from msgspec import UNSET
 from msvit_energy.errors import EnergyError
 from msvit_energy.profiles.operand import KINDS, Kind, Operand
 from msvit_energy.profiles.operators import Operator, Role, stage_of
+from msvit_energy.profiles.per_image_rates import with_rates_per_image
 from msvit_energy.profiles.profile import Profile
 from msvit_energy.profiles.provenance import ModelOrigin, Provenance, RatesOrigin, sha256
 from msvit_energy.profiles.table_cells import fitted, number, read_cells
@@ -53,13 +54,16 @@ class _Column:
         return f"{self.header!r}, in percent" if self.percent and "%" not in self.header else repr(self.header)
 
 
-def read_table(path: str | Path, time_steps: int | None = None) -> Profile:
+def read_table(path: str | Path, time_steps: int | None = None, per_image: str | Path | None = None) -> Profile:
     """The profile of a table of layers, a CSV or XLSX file, one row per layer.
 
     Columns: `layer`; `macs_per_step`, dense operations of one run (also flops, macs, ops; 1.2e9 and 1.2G are numbers);
     `input_rate`, the mean of the layer's input (also rate, firing_rate, fr); `runs` per image, or one T for all in
     `time_steps`. Perhaps `kind` (binary, integer, analog), `role` (entrance, head), `nonzero_rate`; `accumulates`
     of one run, counted in place of operations and rate; `priced_as` (AC, MAC), for the protocol `as-given`.
+
+    `per_image` is a CSV file with the rates of each image, from which totals have intervals: its name in the first
+    column (`image` or `sequence`), layers in the others.
 
     Without kinds, rates up to 1 are those of spikes, larger ones those of sums of spikes. The profile's
     `provenance.rates.columns` says what was understood. EnergyError with line and column for a number that is none or
@@ -81,7 +85,8 @@ def read_table(path: str | Path, time_steps: int | None = None) -> Profile:
         rows[row.layer] = row
     if not rows:
         raise EnergyError(f"{path} has no layers")
-    return _profile(list(rows.values()), columns, path, time_steps)
+    profile = _profile(list(rows.values()), columns, path, time_steps)
+    return profile if per_image is None else with_rates_per_image(profile, Path(per_image))
 
 
 def _columns(header: Sequence[str], path: Path) -> dict[str, _Column]:

@@ -30,18 +30,6 @@ def compared(a: Profile, b: Profile, names: tuple[str, str], protocol: str, tech
     return difference_table((a, price(a, protocol, technology)), (b, price(b, protocol, technology)), names)
 
 
-def parse_tolerance(text: str) -> float:
-    """A relative difference from "0.001" or "0.1%"; EnergyError otherwise."""
-    plain, percent = text.removesuffix("%"), text.endswith("%")
-    try:
-        value = float(plain) / (100 if percent else 1)
-    except ValueError:
-        value = -1.0
-    if not 0 <= value < 1:
-        raise EnergyError(f"a tolerance is a share of A's total, such as 0.1% or 0.001, not {text!r}")
-    return value
-
-
 def differ(a: Profile, b: Profile, protocol: str, technology: Technology, tolerance: float) -> bool:
     """Whether the totals differ by more than `tolerance` of the first."""
     one, other = (price(profile, protocol, technology).total_mj for profile in (a, b))

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 
 from msvit_energy import Profile, price
-from msvit_energy.errors import EnergyError
 from msvit_energy.pricing.technology import Technology
+from msvit_energy.workflows.share import parse_share
 
 FEWEST_IMAGES = 32  # before an interval can end a measurement
 
@@ -18,28 +18,17 @@ class IntervalStop:
     technology: Technology
 
     def __post_init__(self) -> None:
-        parse_share(self.limit)
+        parse_share(self.limit, "--ci")
 
     def reached(self, profile: Profile) -> bool:
         """Whether the images of this profile are enough."""
         if profile.images < FEWEST_IMAGES:
             return False
         spread = price(profile, self.protocol, self.technology).spread
-        return spread is not None and spread.half_width <= parse_share(self.limit) * spread.mean
+        return spread is not None and spread.half_width <= parse_share(self.limit, "--ci") * spread.mean
 
     def summary(self, profile: Profile, available: int) -> str:
         """How the measurement ended, of `available` images."""
         if self.reached(profile):
             return f"the interval is within {self.limit} after {profile.images} of {available} images"
         return f"warning: the interval is wider than {self.limit} after all {profile.images} images"
-
-
-def parse_share(text: str) -> float:
-    """A share from "1%" or "0.01"; EnergyError otherwise."""
-    try:
-        share = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
-    except ValueError:
-        share = 0.0
-    if not 0 < share < 1:
-        raise EnergyError(f"--ci must be a share of the total between 0 and 1, such as 1% or 0.01, not {text!r}")
-    return share

@@ -22,6 +22,7 @@ class PublishedRates:
     model_args: str | None = None
     table: Path | None = None
     log: Path | None = None
+    per_image: Path | None = None
     rate: float | None = None
     time_steps: int | None = None
     input_size: str | None = None
@@ -34,12 +35,14 @@ def profile_to_price(path: Path | None, layers: Path | None, published: Publishe
         raise EnergyError("give one of a profile.json, --table FILE, or --model with --rates, --log or --rate")
     if published.model is not None:
         return from_rates(published)
-    if replace(published, time_steps=None if layers else published.time_steps) != PublishedRates():
+    of_table = {"time_steps": None, "per_image": None} if layers else {}
+    if replace(published, **of_table) != PublishedRates():
         raise EnergyError(
-            "--rates, --log, --rate, --input-size and --model-args go with --model, --time-steps also with --table"
+            "--rates, --log, --rate, --input-size and --model-args go with --model, --per-image with --table, "
+            "--time-steps with either"
         )
     if layers is not None:
-        return read_table(layers, published.time_steps)
+        return read_table(layers, published.time_steps, published.per_image)
     assert path is not None
     return Profile.load(path)
 

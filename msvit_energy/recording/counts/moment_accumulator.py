@@ -5,6 +5,7 @@ int64; the halves are put together as Python integers at the end.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from fractions import Fraction
 
 import numpy as np
 
@@ -78,7 +79,7 @@ def _sums(stored: Moments, keys: tuple[str, ...], parts: Sequence[Mapping[str, i
     place = {name: index for index, name in enumerate(stored.keys)}
     rows = [[(place[name], times) for name, times in each.items() if name in place] for each in parts]
 
-    def product(a: int, b: int) -> int:
+    def product(a: int, b: int) -> int | Fraction:
         return stored.products[min(a, b)][abs(a - b)]
 
     products = tuple(

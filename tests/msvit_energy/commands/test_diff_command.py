@@ -67,8 +67,8 @@ def test_a_log_is_compared_with_a_profile_of_its_rates(
     [
         (("a.csv", "gone.log"), "a log needs --model for its geometry"),
         (("a.csv", "gone.json"), "cannot read profile gone.json"),
-        (("a.csv", "b.json", "--tolerance", "much"), "a tolerance is a share of A's total"),
-        (("a.csv", "b.json", "--tolerance", "-1%"), "a tolerance is a share of A's total"),
+        (("a.csv", "b.json", "--tolerance", "much"), "--tolerance must be a share of the total"),
+        (("a.csv", "b.json", "--tolerance", "-1%"), "--tolerance must be a share of the total"),
     ],
 )
 def test_errors_are_one_line(
