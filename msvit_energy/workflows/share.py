@@ -4,7 +4,7 @@ from msvit_energy.errors import EnergyError
 
 
 def parse_share(text: str, what: str, *, zero: bool = False) -> float:
-    """A share below 1 from "1%" or "0.01", above 0 unless `zero` is allowed; EnergyError that names `what` otherwise."""
+    """A share below 1 from "1%" or "0.01", above 0 unless `zero` is allowed; else EnergyError, which names `what`."""
     try:
         share = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
     except ValueError:
