@@ -15,10 +15,9 @@ from msvit_energy.pricing.protocol import Operations
 from msvit_energy.pricing.protocols import PROTOCOLS, all_choices, get_protocol
 from msvit_energy.pricing.scaled_inputs import is_real, is_scaled, share
 from msvit_energy.pricing.technology import TECHNOLOGIES, Technology
-from msvit_energy.profiles.amounts import CONFIDENCE, Amount, Spread
+from msvit_energy.profiles.amounts import Amount, Spread, quantile
 from msvit_energy.profiles.operators import Operator, Overhead
 from msvit_energy.profiles.profile import Profile
-from msvit_energy.profiles.student_t import student_t
 from msvit_energy.reporting.formatting import title
 
 
@@ -146,7 +145,7 @@ class Variances:
     @property
     def t(self) -> float | None:
         """Half of a 95 % interval in standard errors; None for fewer than two images."""
-        return student_t(CONFIDENCE, self._spread.images - 1) if self._spread.images > 1 else None
+        return quantile(self._spread.images) if self._spread.images > 1 else None
 
     def of(self, priced: Operations) -> list[float] | None:
         """The coefficients of E_MAC^2, E_AC^2, 1, E_MAC x E_AC, E_MAC, E_AC; None where no interval is known."""
