@@ -9,6 +9,7 @@ from msvit_energy.commands.diff import diff
 from msvit_energy.commands.energy import energy
 from msvit_energy.commands.evidence import evidence
 from msvit_energy.commands.heatmap import heatmap
+from msvit_energy.commands.leak import leak
 from msvit_energy.commands.merge import merge
 from msvit_energy.commands.models import models
 from msvit_energy.commands.precision import precision
@@ -45,6 +46,7 @@ app.command()(table1)
 app.command()(table2)
 app.command()(table3)
 app.command()(evidence)
+app.command()(leak)
 app.command()(precision)
 app.command()(report)
 

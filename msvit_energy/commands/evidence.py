@@ -15,6 +15,7 @@ def evidence(
 ) -> None:
     """Recompute every published energy whose rates are public, by its authors' convention and by Appendix C."""
     from msvit_energy.workflows.evidence import evidence as recomputed
+    from msvit_energy.workflows.evidence import write_page
 
-    output = TableOutput("evidence", out, formats, force)
-    output.show(recomputed())
+    output = TableOutput("evidence", out, formats, force, also=["evidence.html"])
+    output.show(recomputed(), also={"evidence.html": write_page})

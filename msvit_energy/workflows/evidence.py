@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from msvit_energy import EnergyReport, Profile, price, read_table
+from msvit_energy.pricing.technology import get_technology
 from msvit_energy.profiles.operators import Operator
 from msvit_energy.reporting.table import Column, Table
 from msvit_energy.workflows.published_pricing import PublishedRates, from_rates
@@ -26,10 +27,23 @@ COLUMNS = {
 }
 
 
+def write_page(path: Path) -> None:
+    """The report page of all sources that have rates, each once, by its own convention and every other."""
+    from msvit_energy.reporting.page import page
+
+    profiles = {row["name"]: published_profile(row) for row in sources() if row["file"]}
+    path.write_text(page(profiles, "appendix-c", get_technology("45nm-fp32")), encoding="utf-8", errors="replace")
+
+
+def sources() -> list[dict[str, str]]:
+    """What is known of each published energy: names, files, conventions, where they are from."""
+    with (FOLDER / "sources.csv").open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
 def evidence() -> Table:
     """One record per published energy; what lacks rates is there as incomplete, without a total."""
-    with (FOLDER / "sources.csv").open(newline="") as file:
-        records = [_record(row) for row in csv.DictReader(file)]
+    records = [_record(row) for row in sources()]
     notes = (
         "ours: the authors' rates priced by the authors' own convention; exact needs events, which no source counts",
         "where printed digits are fewer, the difference is their rounding; all others are explained under seen",

@@ -112,6 +112,7 @@ def audited(
         "difference_percent": None,
         "top1_published": theirs["top1"],
         "verdict": "no public code",
+        "accuracy_note": row.accuracy,
         "note": row.note,
     }
     if row.model is None:
@@ -202,6 +203,7 @@ def energy_table(rows: list[dict[str, Any]], protocols: list[str], measured: Map
         "implied_rate": Column("implied", ".3f"),
         "implied_rate_every_step": Column("every step", ".3f"),
         "verdict": Column("verdict"),
+        "accuracy_note": Column("accuracy hangs on"),
     }
     if len(protocols) > 1:
         kept = ("method", "architecture", "energy_mj_published", "rate")
