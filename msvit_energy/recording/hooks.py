@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from msvit_energy.errors import EnergyError
 from msvit_energy.recording.call_sites import CallSites
 from msvit_energy.recording.module_calls import has_own_weight, is_operator
-from msvit_energy.recording.neurons import emitted, is_neuron
+from msvit_energy.recording.neurons import Neurons, emitted
 from msvit_energy.recording.overheads import overhead_name
 from msvit_energy.recording.vmap import refuse_vmap
 
@@ -37,7 +37,7 @@ class ForwardListener(Protocol):
 
 
 @contextmanager
-def listening(model: nn.Module, listener: ForwardListener) -> Iterator[None]:
+def listening(model: nn.Module, listener: ForwardListener, neurons: Neurons) -> Iterator[None]:
     """Hooks on all modules of a model that report to a listener; nothing is written onto the modules."""
     handles: list[Any] = []
     sites = listener.call_sites
@@ -48,7 +48,7 @@ def listening(model: nn.Module, listener: ForwardListener) -> Iterator[None]:
     try:
         for name, module in model.named_modules():
             handles.append(module.register_forward_pre_hook(_entering(sites, name)))
-            for hook in _hooks(model, name, module, listener):
+            for hook in _hooks(model, name, module, listener, module in neurons):
                 handles.append(module.register_forward_hook(_unobserved(hook), with_kwargs=True))
             handles.append(module.register_forward_hook(leaving, always_call=True))
         yield
@@ -60,15 +60,15 @@ def listening(model: nn.Module, listener: ForwardListener) -> Iterator[None]:
 Hook = Callable[[nn.Module, list[Tensor], Any], None]  # module, input tensors, output
 
 
-def _hooks(model: nn.Module, name: str, module: nn.Module, listener: ForwardListener) -> Iterator[Hook]:
+def _hooks(model: nn.Module, name: str, module: nn.Module, listener: ForwardListener, spiking: bool) -> Iterator[Hook]:
     """What is reported when a module has run."""
     if is_operator(module):
         yield lambda module, inputs, output: listener.operator(name, module, inputs, output)
     if is_operator(module) or has_own_weight(module):
         yield lambda module, inputs, output: listener.bias(name, module, output)
-    if is_neuron(module):
+    if spiking:
         yield lambda module, inputs, output: listener.neuron(name, module, inputs, _with_spikes(name, output))
-    if (op := overhead_name(module)) is not None:
+    if (op := "neuron_update" if spiking else overhead_name(module)) is not None:
         yield lambda module, inputs, output: listener.overhead(name, op, inputs, output)
     if module is model:
         yield lambda module, inputs, output: listener.output(output)

@@ -3,13 +3,19 @@
 Classes are recognised by their qualified names, so no library is imported that the model does not use itself.
 """
 
+import difflib
+import fnmatch
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
 from torch import Tensor, nn
+
+from msvit_energy.errors import EnergyError
+
+Named = type[nn.Module] | str  # a class, or a pattern of names of modules or classes
 
 
 @dataclass(frozen=True)
@@ -49,6 +55,57 @@ def library_of(module: nn.Module) -> Library | None:
 def is_neuron(module: nn.Module) -> bool:
     """Whether a module is a layer of spiking neurons: of a known library, or by `activation_op = "neuron"`."""
     return getattr(module, "activation_op", None) == "neuron" or library_of(module) is not None
+
+
+@dataclass(frozen=True)
+class Neurons:
+    """Which modules of a model are layers of spiking neurons: those of known libraries, those with `activation_op`, and
+    those that the user `named`. What is `inside` of a named one is part of it."""
+
+    named: frozenset[nn.Module] = frozenset()
+    inside: frozenset[nn.Module] = frozenset()
+
+    def __contains__(self, module: nn.Module) -> bool:
+        return module in self.named or (module not in self.inside and is_neuron(module))
+
+
+NONE_NAMED = Neurons()
+
+
+def named_neurons(model: nn.Module, named: Named | Collection[Named]) -> Neurons:
+    """The neurons of a model with those that are named by classes, or by patterns (fnmatch) of names of modules or
+    classes. EnergyError for a name that is none."""
+    found: set[nn.Module] = set()
+    for name in one_or_more(named):
+        if not isinstance(name, str) and not (isinstance(name, type) and issubclass(name, nn.Module)):
+            raise EnergyError(f"neurons are named by classes of modules, or by patterns of names, not by {name!r}")
+        matching = [module for path, module in model.named_modules() if _is_named(name, path, module)]
+        if not matching:
+            raise _matches_nothing(name, model)
+        found.update(matching)
+    inside = frozenset(below for module in found for below in module.modules() if below is not module)
+    return Neurons(frozenset(found) - inside, inside)
+
+
+def one_or_more(named: Named | Collection[Named]) -> Collection[Named]:
+    """What was named, one or several, as a collection."""
+    return (named,) if isinstance(named, str | type) else named
+
+
+def _is_named(name: Named, path: str, module: nn.Module) -> bool:
+    if not isinstance(name, str):
+        return isinstance(module, name)
+    return fnmatch.fnmatchcase(path, name) or fnmatch.fnmatchcase(type(module).__name__, name)
+
+
+def _matches_nothing(name: Named, model: nn.Module) -> EnergyError:
+    """With the names that are most like one that matches no module."""
+    text = name if isinstance(name, str) else name.__name__
+    modules = {path: type(module).__name__ for path, module in model.named_modules() if path}
+    names = list(dict.fromkeys((*modules, *modules.values())))
+    near = difflib.get_close_matches(text, names, n=3, cutoff=0.4) or names[:3]
+    also = f"; modules and classes: {', '.join(near)}, ..." if near else ""
+    return EnergyError(f"no module is called {text!r} or is of such a class, so there are no such neurons{also}")
 
 
 def takes_sequences(neuron: nn.Module) -> bool | None:

@@ -8,7 +8,6 @@ from torch.nn.modules.pooling import _AdaptiveAvgPoolNd, _AdaptiveMaxPoolNd, _Av
 
 from msvit_energy.profiles.operators import Overhead, stage_of
 from msvit_energy.recording.counts.call_counter import CallCounter
-from msvit_energy.recording.neurons import is_neuron
 from msvit_energy.recording.operator_calls import Call, Stream
 
 NORMS = (_BatchNorm, nn.LayerNorm, nn.GroupNorm)
@@ -17,9 +16,7 @@ SPIKE_COSTS = ("column_sum", "mask")  # overheads whose inputs are counted: some
 
 
 def overhead_name(module: nn.Module) -> str | None:
-    """batch_norm, pooling, column_sum, mask, neuron_update, None for all others."""
-    if is_neuron(module):
-        return "neuron_update"
+    """batch_norm, pooling, column_sum, mask, None for all others."""
     if isinstance(module, NORMS):
         return "batch_norm" if isinstance(module, _BatchNorm) else "normalisation"
     if isinstance(module, POOLS):

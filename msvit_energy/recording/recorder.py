@@ -25,7 +25,6 @@ from msvit_energy.recording.firing_maps import FiringMaps
 from msvit_energy.recording.function_mode import FunctionObserver, Listener
 from msvit_energy.recording.hooks import listening
 from msvit_energy.recording.layouts.layout_search import Layouts
-from msvit_energy.recording.neurons import is_neuron
 from msvit_energy.recording.observer import Observer
 from msvit_energy.recording.recording import Recording
 from msvit_energy.recording.state.model_state import RestState
@@ -56,9 +55,10 @@ class Recorder:
         self._hooks = ExitStack()
 
     def __enter__(self) -> Self:
+        neurons = self._rest.neurons
         if self._maps is not None:
-            self._maps.choose([name for name, module in self._model.named_modules() if is_neuron(module)])
-        self._hooks.enter_context(listening(self._model, self._observer))
+            self._maps.choose([name for name, module in self._model.named_modules() if module in neurons])
+        self._hooks.enter_context(listening(self._model, self._observer, self._rest.neurons))
         return self
 
     def __exit__(
@@ -72,7 +72,7 @@ class Recorder:
         """Forwards of a `with` block are not observed."""
         self._hooks.close()
         yield
-        self._hooks.enter_context(listening(self._model, self._observer))
+        self._hooks.enter_context(listening(self._model, self._observer, self._rest.neurons))
 
     def place_by(self, layouts: Layouts) -> None:
         """Take the layouts of all streams from these, in batches to come."""

@@ -16,7 +16,7 @@ from torch import Tensor, UntypedStorage, nn
 from msvit_energy.recording.feeding.input_modes import InputMode, run
 from msvit_energy.recording.feeding.refusals import Refusal, RefusalError
 from msvit_energy.recording.function_mode import FunctionObserver
-from msvit_energy.recording.neurons import emitted, is_neuron, takes_sequences
+from msvit_energy.recording.neurons import emitted, takes_sequences
 from msvit_energy.recording.state.model_state import RestState
 from msvit_energy.recording.state.repeatable import repeatable
 from msvit_energy.recording.torch_functions import FUNCTIONS, described
@@ -99,7 +99,7 @@ class Prober:
 
     def __init__(self, model: nn.Module, rest: RestState) -> None:
         self._model, self.rest = model, rest
-        self.neurons = [module for module in model.modules() if is_neuron(module)]
+        self.neurons = [module for module in model.modules() if module in rest.neurons]
         leaves = [module for module in model.modules() if not any(True for _ in module.children())]
         self.watched = self.neurons or leaves
         self.unknown = {each for each in self.watched if not self.neurons or takes_sequences(each) is None}

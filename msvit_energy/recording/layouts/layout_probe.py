@@ -16,7 +16,7 @@ from msvit_energy.recording.hooks import listening
 from msvit_energy.recording.layouts.layout_search import Layouts, Seen, SeenStreams
 from msvit_energy.recording.model_parameters import parameters_of
 from msvit_energy.recording.module_calls import of_module
-from msvit_energy.recording.neurons import emitted
+from msvit_energy.recording.neurons import Neurons, emitted
 from msvit_energy.recording.operator_calls import Call
 from msvit_energy.recording.overheads import SPIKE_COSTS, spike_cost
 from msvit_energy.recording.state.model_state import RestState
@@ -71,10 +71,10 @@ class LayoutProbe:
 
 
 @contextmanager
-def probing(model: nn.Module, steps_per_call: int) -> Iterator[LayoutProbe]:
+def probing(model: nn.Module, steps_per_call: int, neurons: Neurons) -> Iterator[LayoutProbe]:
     """A probe that sees all streams of the forwards of a `with` block."""
     probe = LayoutProbe(model, steps_per_call)
-    with listening(model, probe), FunctionObserver({func: [probe.bare_call] for func in FUNCTIONS}):
+    with listening(model, probe, neurons), FunctionObserver({func: [probe.bare_call] for func in FUNCTIONS}):
         yield probe
 
 
@@ -112,7 +112,7 @@ def _streams(model: nn.Module, image: Tensor, mode: InputMode, rest: RestState) 
     """The streams of a forward from the state of rest; None if the model refuses it."""
     device = next(parameters_of(model), image).device
     try:
-        with rest.mode(), random_state_kept(device), probing(model, mode.steps_per_call) as probe:
+        with rest.mode(), random_state_kept(device), probing(model, mode.steps_per_call, rest.neurons) as probe:
             run(model, image.clone(), mode)
     except Exception:  # somebody's model can raise anything
         return None
