@@ -82,7 +82,7 @@ def excite_(model: nn.Module, seed: int) -> None:
     standard deviation 2.1 / sqrt(fan-in), and batch norm shifts its output by 0.6 +- 0.3.
     """
     generator = torch.Generator().manual_seed(seed)
-    for module in model.modules():
+    for module in nn.Module.modules(model):
         weight, bias = getattr(module, "weight", None), getattr(module, "bias", None)
         if not isinstance(weight, Tensor):
             continue
@@ -108,7 +108,7 @@ def fired(
     outputs: list[Tensor] = []
     handles = [
         module.register_forward_hook(lambda _, args, output: outputs.append(emitted(output).bool()))
-        for module in model.modules()
+        for module in nn.Module.modules(model)
         if module in neurons
     ]
     rest = RestState(model, neurons=neurons)

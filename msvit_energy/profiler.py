@@ -242,7 +242,7 @@ def _batches(model: nn.Module, batches: Iterable[Any], key: str | int | None) ->
 @contextmanager
 def _measuring(model: nn.Module, time_steps: int | None) -> Iterator[None]:
     """Evaluation mode and the given T, None for the model's own, both as before afterwards."""
-    modes = {module: module.training for module in model.modules()}
+    modes = {module: module.training for module in nn.Module.modules(model)}
     fused = torch.backends.mha.get_fastpath_enabled()  # attention that shows nothing of what it does
     model.eval()
     torch.backends.mha.set_fastpath_enabled(False)

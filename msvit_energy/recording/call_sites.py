@@ -52,7 +52,7 @@ class CallSites:
         self._steps = steps_per_call
         self._model = model
         self._modules = frozenset(name for name, _ in model.named_modules())
-        known = (tensor for tensor in (*parameters_of(model), *model.buffers()) if not is_lazy(tensor))
+        known = (tensor for tensor in (*parameters_of(model), *nn.Module.buffers(model)) if not is_lazy(tensor))
         self._weights = {_storage(tensor) for tensor in known}
         self._stack: list[RunningModule] = []
         self._runs: dict[str, list[RunningModule]] = {}  # of each module in the present batch
@@ -74,6 +74,11 @@ class CallSites:
         """A module is done, and with it whatever it was running."""
         while self._stack and self._stack.pop().module is not module:
             pass
+
+    @property
+    def running(self) -> nn.Module:
+        """The module that is running, the innermost one."""
+        return self._stack[-1].module if self._stack else self._model
 
     @property
     def inside_operator(self) -> bool:

@@ -21,25 +21,64 @@ Named = type[nn.Module] | str  # a class, or a pattern of names of modules or cl
 @dataclass(frozen=True)
 class Library:
     """How a library's neurons are recognised: prefixes of the qualified names of their classes, and patterns of the
-    class names of what does not spike and of what runs over `[T, ...]` in one call. `reset` is the method that puts a
-    neuron to rest, if there is one."""
+    class names of what does not spike and of what runs over all T in one call, which is then on `time_axis`. `reset` is
+    the method that puts a neuron to rest, if there is one."""
 
     name: str
     prefixes: tuple[str, ...]
     silent: str = "$^"
     sequences: str = "$^"
     reset: str = ""
+    time_axis: int = 0
 
 
+SPIKINGJELLY = "spikingjelly.activation_based"
+SNNTORCH = "snntorch._neurons"
+NORSE = "norse.torch.module"
+EVERYTHING = ""
+IN_ONE_PRODUCT = "(Masked|Sliding)?PSN$|StateLeaky$|LeakyKernel$"  # classes whose neurons run over T so
 LIBRARIES = (
-    Library("SpikingJelly", ("spikingjelly.activation_based.neuron.",), silent="NonSpiking", reset="reset"),
+    # of the old package the names alone are known
+    Library("SpikingJelly", ("spikingjelly.clock_driven.neuron.",), sequences="MultiStep", reset="reset"),
+    Library(
+        "SpikingJelly",
+        (f"{SPIKINGJELLY}.neuron.", f"{SPIKINGJELLY}.rnn.SpikingRNNCellBase"),
+        silent="(Noisy)?NonSpiking",
+        sequences="MultiStepModule$",
+        reset="reset",
+    ),
     Library(
         "snnTorch",
-        ("snntorch._neurons.neurons.SpikingNeuron", "snntorch._neurons.leakyparallel.LeakyParallel"),
-        sequences="LeakyParallel",
+        (f"{SNNTORCH}.neurons.SpikingNeuron", f"{SNNTORCH}.leakyparallel.", f"{SNNTORCH}.leakykernel."),
+        sequences="LeakyParallel|LeakyKernel|StateLeaky|AssociativeLeaky",
         reset="reset_mem",
     ),
-    Library("Norse", ("norse.torch.module.snn.",), silent="LI(?!F)", sequences="(SNN|SNNRecurrent)$"),
+    Library(
+        "Norse",
+        (f"{NORSE}.snn.", f"{NORSE}.coba_lif.", f"{NORSE}.lif_correlation."),
+        silent="LI(?!F)",
+        sequences="(SNN|SNNRecurrent)$",
+    ),
+    Library(
+        "sinabs",
+        ("sinabs.layers.lif.", "sinabs.layers.alif.", "sinabs.exodus.layers."),
+        silent="ExpLeak",
+        sequences=EVERYTHING,
+        reset="reset_states",
+        time_axis=1,
+    ),
+    Library(
+        "Rockpool",
+        tuple(
+            f"rockpool.nn.modules.torch.{name}"
+            for name in ("lif_torch.LIFBaseTorch", "lif_neuron_torch.LIFNeuronTorch", "updown_torch.UpDownTorch")
+        ),
+        sequences=EVERYTHING,
+        reset="reset_state",
+        time_axis=1,
+    ),
+    Library("Lava-DL", ("lava.lib.dl.slayer.neuron.base.Neuron",), sequences=EVERYTHING, time_axis=-1),
+    Library("BrainCog", ("braincog.base.node.node.",), silent="(Bias)?ReLUNode", reset="n_reset"),
 )
 
 
@@ -83,7 +122,7 @@ def named_neurons(model: nn.Module, named: Named | Collection[Named]) -> Neurons
         if not matching:
             raise _matches_nothing(name, model)
         found.update(matching)
-    inside = frozenset(below for module in found for below in module.modules() if below is not module)
+    inside = frozenset(below for module in found for below in nn.Module.modules(module) if below is not module)
     return Neurons(frozenset(found) - inside, inside)
 
 
@@ -109,9 +148,11 @@ def _matches_nothing(name: Named, model: nn.Module) -> EnergyError:
 
 
 def takes_sequences(neuron: nn.Module) -> bool | None:
-    """Whether a neuron runs over `[T, ...]` in one call; None for one of no known library."""
+    """Whether a neuron runs over all T in one call; None for one of no known library."""
     if hasattr(neuron, "step_mode"):
         return bool(neuron.step_mode == "m")
+    if _is_squeezed(neuron) or _is_layer_by_layer(neuron):
+        return True
     library = library_of(neuron)
     return (
         None
@@ -121,6 +162,43 @@ def takes_sequences(neuron: nn.Module) -> bool | None:
             _names(type(neuron)),  # type: ignore[arg-type]
         )
     )
+
+
+def steps_run(neuron: nn.Module, spikes: Tensor) -> int:
+    """Over how many time steps a neuron that takes sequences ran to emit `spikes`."""
+    own: Any = neuron
+    if _is_squeezed(neuron):
+        return int(own.num_timesteps) if own.num_timesteps > 0 else len(spikes) // int(own.batch_size)
+    if _is_layer_by_layer(neuron):
+        return int(own.step)
+    return int(spikes.shape[time_axis(neuron)])
+
+
+def time_axis(neuron: nn.Module) -> int:
+    """Where a neuron that takes sequences has T: in front, behind the images (1), or last."""
+    library = library_of(neuron)
+    return 0 if library is None else library.time_axis
+
+
+def _is_squeezed(neuron: nn.Module) -> bool:
+    """Whether a neuron of sinabs has images and time steps on one axis."""
+    return hasattr(neuron, "squeeze_forward")
+
+
+def _is_layer_by_layer(neuron: nn.Module) -> bool:
+    """Whether a neuron of BrainCog has time steps and images on one axis."""
+    return getattr(neuron, "layer_by_layer", False) is True
+
+
+def multiplies_without_synapses(module: nn.Module) -> bool:
+    """Whether a neuron's own products are no synapses: PSN of SpikingJelly and StateLeaky of snnTorch run over T in one
+    product, and Rockpool's neurons multiply with recurrent weights that are all 0 where they have no recurrence."""
+    library = library_of(module)
+    if library is None:
+        return False
+    recurrent = getattr(module, "w_rec", None) if library.name == "Rockpool" else None
+    none_there = isinstance(recurrent, Tensor) and not bool(recurrent.any())
+    return none_there or _any(IN_ONE_PRODUCT, _names(type(module)))  # type: ignore[arg-type]
 
 
 @lru_cache

@@ -18,8 +18,9 @@ from msvit_energy.recording.feeding.model_output import output_tensor
 from msvit_energy.recording.firing_maps import FiringMaps
 from msvit_energy.recording.layouts.layout import Layout
 from msvit_energy.recording.layouts.layout_search import Layouts
+from msvit_energy.recording.model_parameters import parameters_of
 from msvit_energy.recording.module_calls import of_module
-from msvit_energy.recording.neurons import emitted, takes_sequences
+from msvit_energy.recording.neurons import emitted, multiplies_without_synapses, steps_run, takes_sequences
 from msvit_energy.recording.operator_calls import Call
 from msvit_energy.recording.overheads import SPIKE_COSTS, OverheadCounter, spike_cost
 from msvit_energy.recording.recording import Recording, check_heads, with_roles
@@ -39,7 +40,7 @@ class Observer:
         heads: Collection[str] | None,
     ) -> None:
         self.call_sites = CallSites(model, mode.steps_per_call)
-        self._buffers = list(model.buffers())
+        self._buffers = list(nn.Module.buffers(model))
         self.streams = Streams()
         self.origins: Origins | None = None  # while the first batch runs
         self.flow: DataFlow | None = None  # likewise
@@ -110,8 +111,8 @@ class Observer:
         """A module that is an operator by itself has run."""
         call = of_module(module, tuple(inputs), output)
         assert call is not None
-        if not call.streams and self._images == 0:  # what flows inside is not seen
-            self._unplaced[name] = self._unplaced.get(name, 0) + call.macs // self._batch_images
+        if not call.streams:  # what flows inside is not seen
+            self._note_unplaced(name, call)
         if self.origins is not None:
             for stream, given in zip(call.streams, inputs, strict=False):
                 self.origins.mark(stream.values, self.origins.of(given))  # which may be quantised
@@ -119,6 +120,11 @@ class Observer:
         self._look_for_nan(name, output)
         if self.flow is not None:
             self.flow.operator(name, list(inputs), output)
+
+    def _note_unplaced(self, layer: str, call: Call) -> None:
+        """Add the MACs of a call of the first batch whose inputs are not observed."""
+        if self._images == 0:
+            self._unplaced[layer] = self._unplaced.get(layer, 0) + call.macs // self._batch_images
 
     def bias(self, name: str, module: nn.Module, output: Tensor) -> None:
         """A module that may add a bias to its output has run."""
@@ -131,6 +137,9 @@ class Observer:
             return
         for call in described(func, args, kwargs):
             layer = self.call_sites.name(call)
+            if multiplies_without_synapses(self.call_sites.running):
+                self._note_unplaced(layer, call)
+                continue
             layouts = self._layouts(layer, call)
             placed = None not in layouts
             if all(layout is not None and not (layout.has_time and self._steps_per_call > 1) for layout in layouts):
@@ -166,10 +175,10 @@ class Observer:
         rank = spikes.dim() if sequences is False else None
         layout = self.streams.layout(key, spikes, rank)
         if sequences:
-            self._check_sequence(name, spikes)
+            self._check_sequence(name, spikes, steps_run(module, spikes))
         steps = self.streams.split(key, spikes, rank)
         if self.origins is not None:
-            self.origins.note_factors((*module.parameters(), *module.buffers()))
+            self.origins.note_factors((*parameters_of(module), *nn.Module.buffers(module)))
         known = 1 if self._known_binary(key, module) else math.inf
         self.streams.observe(key, steps, highest=known, source="spikes")
         if self._maps is not None and name in self._maps:
@@ -181,12 +190,12 @@ class Observer:
             self.origins.mark(spikes, Origin("spikes", (name,)))
             self.flow.neuron(list(inputs), output)
 
-    def _check_sequence(self, name: str, spikes: Tensor) -> None:
+    def _check_sequence(self, name: str, spikes: Tensor, ran: int) -> None:
         """EnergyError if the output of a multi-step neuron is not over T time steps."""
         steps, shape = self._steps_per_call, tuple(spikes.shape)
         merged = shape[0] == steps * self._batch_images and shape[1:2] != (self._batch_images,)
-        if shape[0] != steps and not merged:
-            raise EnergyError(f"{name} runs over {shape[0]} time steps, not {steps}; is time_steps = {steps} right?")
+        if ran != steps and not merged:
+            raise EnergyError(f"{name} runs over {ran} time steps, not {steps}; is time_steps = {steps} right?")
 
     def _known_binary(self, key: StreamKey, neuron: nn.Module) -> bool:
         """Whether a neuron declares itself `binary` and was so in the first batch, which then is not checked again."""
