@@ -27,6 +27,7 @@ from msvit_energy.recording.model_parameters import parameters_of
 from msvit_energy.recording.neurons import Named, named_neurons, one_or_more
 from msvit_energy.recording.recorder import Recorder
 from msvit_energy.recording.recording import Recording
+from msvit_energy.recording.spiking_functions import named_sites
 from msvit_energy.recording.state.model_state import RestState
 from msvit_energy.recording.state.state_check import StateCheck
 from msvit_energy.recording.weights_hash import weights_hash
@@ -133,7 +134,9 @@ def profile(
             leaks = StateCheck(model, first[0], mode, rest)
         if leaks.random:
             origin = replace(origin, input=replace(_input_origin(found), random=True))
-        layouts = find_layouts(model, image, mode, rest, probe.streams if leaks.alone else None)
+        functions = named_sites(probe.function_calls, mode.time_steps, {name for name, _ in model.named_modules()})
+        rest.neurons = replace(spiking, functions=functions)
+        layouts = find_layouts(model, image, mode, rest, probe.with_functions(functions) if leaks.alone else None)
         with Recorder(model, mode, rest, maps=maps, heads=_names(head)) as recorder:
             recorder.place_by(layouts)
             alone = len(first[0]) == 1
@@ -272,7 +275,8 @@ def _coverage(
         return bool(found.note) or len(found.unknown) > len(unplaced)
 
     inputs = mode.arranged(image.clone())
-    neurons = [layer.neuron for layer in recording.neurons]
+    functions = (rest.neurons.functions or {}).values()
+    neurons = [layer.neuron for layer in recording.neurons if layer.neuron not in functions]
     try:
         graph = graph_of(
             model, inputs, recording.overhead_modules, neurons, restore=rest.restore, doubted=doubted, kept=graphs

@@ -12,6 +12,7 @@ from msvit_energy.recording.call_sites import CallSites
 from msvit_energy.recording.module_calls import has_own_weight, is_operator
 from msvit_energy.recording.neurons import Neurons, emitted
 from msvit_energy.recording.overheads import overhead_name
+from msvit_energy.recording.spiking_functions import Site, reporting
 from msvit_energy.recording.vmap import refuse_vmap
 
 
@@ -29,6 +30,9 @@ class ForwardListener(Protocol):
     def neuron(self, name: str, module: nn.Module, inputs: Sequence[Tensor], output: Any) -> None:
         """A layer of spiking neurons has run."""
 
+    def function(self, site: Site, given: Sequence[Any], output: Any) -> None:
+        """A bare autograd function has run, outside of all neurons and operators."""
+
     def overhead(self, name: str, op: str, inputs: Sequence[Tensor], output: Any) -> None:
         """A module that costs something beside MACs has run."""
 
@@ -45,13 +49,18 @@ def listening(model: nn.Module, listener: ForwardListener, neurons: Neurons) -> 
     def leaving(module: nn.Module, args: Any, output: Any) -> None:
         sites.leave(module)
 
+    def ran(given: Sequence[Any], output: Any) -> None:
+        if isinstance(output, Tensor) and not sites.inside_operator and not sites.is_inside(neurons):
+            listener.function(sites.site(output), given, output)
+
     try:
         for name, module in model.named_modules():
             handles.append(module.register_forward_pre_hook(_entering(sites, name)))
             for hook in _hooks(model, name, module, listener, module in neurons):
                 handles.append(module.register_forward_hook(_unobserved(hook), with_kwargs=True))
             handles.append(module.register_forward_hook(leaving, always_call=True))
-        yield
+        with reporting(ran):
+            yield
     finally:
         for handle in handles:
             handle.remove()

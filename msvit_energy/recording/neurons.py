@@ -6,7 +6,7 @@ Classes are recognised by their qualified names, so no library is imported that 
 import difflib
 import fnmatch
 import re
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -14,6 +14,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from msvit_energy.errors import EnergyError
+from msvit_energy.recording.spiking_functions import Site
 
 Named = type[nn.Module] | str  # a class, or a pattern of names of modules or classes
 
@@ -99,10 +100,12 @@ def is_neuron(module: nn.Module) -> bool:
 @dataclass(frozen=True)
 class Neurons:
     """Which modules of a model are layers of spiking neurons: those of known libraries, those with `activation_op`, and
-    those that the user `named`. What is `inside` of a named one is part of it."""
+    those that the user `named`. What is `inside` of a named one is part of it. `functions` are where bare functions
+    are called that spike, with the names of their layers; None before these were looked for."""
 
     named: frozenset[nn.Module] = frozenset()
     inside: frozenset[nn.Module] = frozenset()
+    functions: Mapping[Site, str] | None = None
 
     def __contains__(self, module: nn.Module) -> bool:
         return module in self.named or (module not in self.inside and is_neuron(module))

@@ -1,7 +1,7 @@
 """What the hooks and the function mode of a Recorder report, counted: operators, neurons and the work beside them."""
 
 import math
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from torch import Tensor, nn
@@ -25,6 +25,7 @@ from msvit_energy.recording.operator_calls import Call
 from msvit_energy.recording.overheads import SPIKE_COSTS, OverheadCounter, spike_cost
 from msvit_energy.recording.recording import Recording, check_heads, with_roles
 from msvit_energy.recording.spike_lineage import INPUT, Origin, Origins
+from msvit_energy.recording.spiking_functions import NO_SITES, Site
 from msvit_energy.recording.stream_key import OUTPUT, StreamKey
 from msvit_energy.recording.torch_functions import described
 
@@ -38,6 +39,7 @@ class Observer:
         mode: InputMode,
         maps: FiringMaps | None,
         heads: Collection[str] | None,
+        functions: Mapping[Site, str] = NO_SITES,
     ) -> None:
         self.call_sites = CallSites(model, mode.steps_per_call)
         self._buffers = list(nn.Module.buffers(model))
@@ -49,7 +51,7 @@ class Observer:
         self._heads_given = heads is not None
         self.layouts = Layouts(mode.steps_per_call)
         self._time_steps, self._steps_per_call = mode.time_steps, mode.steps_per_call
-        self._mode, self._maps = mode, maps
+        self._mode, self._maps, self._functions = mode, maps, functions
         self._images = 0
         self._batch_images = 1  # in the present batch
         self._image_size: tuple[int, ...] = ()  # height and width in the present batch
@@ -189,6 +191,20 @@ class Observer:
         if self.origins is not None and self.flow is not None:
             self.origins.mark(spikes, Origin("spikes", (name,)))
             self.flow.neuron(list(inputs), output)
+
+    def function(self, site: Site, given: Sequence[Any], output: Any) -> None:
+        """A bare autograd function has run, which may be a layer of neurons."""
+        name = self._functions.get(site)
+        if name is None or self.streams.layout(StreamKey(name, OUTPUT), output, None) is None:
+            return
+        self.streams.stats.note_neuron(output)
+        self.call_sites.neuron_runs += 1
+        key = StreamKey(name, OUTPUT)
+        self.streams.observe(key, self.streams.split(key, output), source="spikes")
+        self._overheads.add(name, "neuron_update", output, self._batch_images)
+        if self.origins is not None and self.flow is not None:
+            self.origins.mark(output, Origin("spikes", (name,)))
+            self.flow.neuron([each for each in given if isinstance(each, Tensor)], output)
 
     def _check_sequence(self, name: str, spikes: Tensor, ran: int) -> None:
         """EnergyError if the output of a multi-step neuron is not over T time steps."""

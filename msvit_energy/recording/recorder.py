@@ -27,6 +27,7 @@ from msvit_energy.recording.hooks import listening
 from msvit_energy.recording.layouts.layout_search import Layouts
 from msvit_energy.recording.observer import Observer
 from msvit_energy.recording.recording import Recording
+from msvit_energy.recording.spiking_functions import NO_SITES
 from msvit_energy.recording.state.model_state import RestState
 from msvit_energy.recording.torch_functions import FUNCTIONS
 
@@ -50,7 +51,7 @@ class Recorder:
     ) -> None:
         self._model, self._maps = model, maps
         self._rest = rest or RestState(model)
-        self._observer = Observer(model, mode, maps, heads)
+        self._observer = Observer(model, mode, maps, heads, self._rest.neurons.functions or NO_SITES)
         self._observer.streams.stats.distrust(self._rest.tensors)
         self._hooks = ExitStack()
 

@@ -17,6 +17,7 @@ from msvit_energy.recording.feeding.input_modes import InputMode, run
 from msvit_energy.recording.feeding.refusals import Refusal, RefusalError
 from msvit_energy.recording.function_mode import FunctionObserver
 from msvit_energy.recording.neurons import emitted, steps_run, takes_sequences
+from msvit_energy.recording.spiking_functions import makes_spikes, reporting
 from msvit_energy.recording.state.model_state import RestState
 from msvit_energy.recording.state.repeatable import repeatable
 from msvit_energy.recording.torch_functions import FUNCTIONS, described
@@ -153,6 +154,13 @@ class Prober:
             seen.functions += 1
 
         return FunctionObserver({func: [used] for func in FUNCTIONS}, [ran])
+
+    def calls_spiking_functions(self, batch: Tensor) -> bool:
+        """Whether one call with an image runs functions that spike, be it refused in the end."""
+        found: list[bool | None] = []
+        with reporting(lambda given, output: found.append(makes_spikes(given, output))):
+            self.probe("image", batch[:1].unsqueeze(1))
+        return any(found)
 
     def interplay(self, feed: str, axis: int, sizes: Sizes, first: Tensor, second: Tensor) -> Interplay:
         """Whether the unknown layers' outputs for one of two parts of a batch, images or steps, depend on the other.
