@@ -16,7 +16,7 @@ from msvit_energy.reporting.table import parse_formats
 
 def profile(
     ckpt: Annotated[
-        Path | None, typer.Option(help="Checkpoint (.safetensors with its .json, or a state dict).")
+        Path | None, typer.Option(help="Checkpoint (.safetensors with its .json, a state dict, or a .nir network).")
     ] = None,
     model: Annotated[
         str | None, typer.Option(help="Name, for a checkpoint that does not say it, or package.module:factory.")

@@ -43,7 +43,11 @@ LIBRARIES = (
     Library("SpikingJelly", ("spikingjelly.clock_driven.neuron.",), sequences="MultiStep", reset="reset"),
     Library(
         "SpikingJelly",
-        (f"{SPIKINGJELLY}.neuron.", f"{SPIKINGJELLY}.rnn.SpikingRNNCellBase"),
+        (
+            f"{SPIKINGJELLY}.neuron.",
+            f"{SPIKINGJELLY}.rnn.SpikingRNNCellBase",
+            f"{SPIKINGJELLY}.nir_exchange.from_nir._NIRStatefulModule",  # calls its neuron in another way
+        ),
         silent="(Noisy)?NonSpiking",
         sequences="MultiStepModule$",
         reset="reset",
