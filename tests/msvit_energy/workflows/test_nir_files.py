@@ -1,6 +1,7 @@
 """Networks in NIR files, on the command line: the same as their twins in SpikingJelly, or refused in one line."""
 
 import builtins
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -46,8 +47,7 @@ def nodes() -> dict[str, Any]:
 
 
 def write(path: Path, parts: dict[str, Any]) -> Path:
-    names = list(parts)
-    nir.write(path, nir.NIRGraph(nodes=parts, edges=list(zip(names, names[1:], strict=False))))
+    nir.write(path, nir.NIRGraph(nodes=parts, edges=list(pairwise(parts))))
     return path
 
 
