@@ -98,6 +98,9 @@ class Observer:
         steps than T: all its neurons do, and at least one operator as often."""
         steps, runs = self._time_steps, self.streams.runs()
         neurons = {key.layer: count for key, count in runs.items() if key.role == OUTPUT}
+        for layer in set(self._functions.values()) & {layer for layer, count in neurons.items() if count % steps}:
+            self._forget_function(layer)
+            del neurons[layer]
         for layer, count in neurons.items():
             if count % steps:
                 raise EnergyError(f"{layer} ran {count} time steps, not {steps}; is time_steps = {steps} right?")
@@ -108,6 +111,12 @@ class Observer:
                 f"the model runs over {most} time steps by itself, not {steps}: all its neurons did, such as "
                 f"{next(iter(neurons))}; pass time_steps = {most}"
             )
+
+    def _forget_function(self, layer: str) -> None:
+        """Take a function that does not run for all time steps for no neurons."""
+        self._functions = {site: name for site, name in self._functions.items() if name != layer}
+        self.streams.counters.pop(StreamKey(layer, OUTPUT), None)
+        self._overheads.remove(layer)
 
     def operator(self, name: str, module: nn.Module, inputs: Sequence[Tensor], output: Tensor) -> None:
         """A module that is an operator by itself has run."""

@@ -43,6 +43,10 @@ class OverheadCounter:
             _, before = self._elements.get(layer, (op, 0))
             self._elements[layer] = op, before + touched.numel() // images
 
+    def remove(self, layer: str) -> None:
+        """Take back what was counted of `layer`."""
+        self._elements.pop(layer, None)
+
     def settle(self) -> None:
         """End a batch: for each image of the next ones the same overheads are the same."""
         self._settled = frozenset(self._elements)

@@ -116,8 +116,9 @@ def _all_spikes(calls: Sequence[FunctionCall]) -> bool:
 
 
 def _runs_all(calls: Sequence[FunctionCall], time_steps: int) -> bool:
-    over_time = all(any(size and size % time_steps == 0 for size in call.shape) for call in calls)
-    return len(calls) % time_steps == 0 or over_time
+    if len(calls) % time_steps == 0:
+        return True
+    return len(calls) == 1 and any(size and size % time_steps == 0 for size in calls[0].shape)
 
 
 def _names(module: str, taken: Collection[str]) -> Iterator[str]:

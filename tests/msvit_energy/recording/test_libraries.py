@@ -254,6 +254,16 @@ def test_a_neuron_that_feeds_back_is_one_layer() -> None:
     assert profiles[0].operators == profiles[1].operators
 
 
+def test_containers_with_time_last() -> None:
+    a, first, b, second, c = layers(neuron.IFNode(v_reset=None), neuron.IFNode(v_reset=None)).children()
+    parts = layer.TLastMultiStepContainer(a, first), layer.TLastMultiStepContainer(b, second, c)
+    profile, same = measured(nn.Sequential(*parts)), twin()
+    assert profile.provenance.input
+    assert profile.provenance.input.feed == "time-last"
+    assert [each.sums for each in profile.neurons] == [each.sums for each in same.neurons]
+    assert msvit_energy.price(profile, "exact").total_pj == msvit_energy.price(same, "exact").total_pj
+
+
 # snnTorch and Norse
 
 

@@ -159,6 +159,34 @@ def test_their_rates_are_the_means_of_what_the_function_returned(
     assert found[0].firing_rate == float(torch.stack(first).double().mean())
 
 
+def test_a_recurrence_that_starts_at_the_second_step_is_one_layer() -> None:
+    def run(s: Any, x: Tensor) -> Tensor:
+        potential, spikes = torch.zeros(len(x), 8), None
+        for _ in range(T):
+            current = s.a(x) if spikes is None else s.a(x) + s.back(spikes)
+            spikes, potential = step(potential, current)
+        return s.c(spikes)
+
+    model = with_weights(Forward(run, a=nn.Linear(6, 8), back=nn.Linear(8, 8), c=nn.Linear(8, 2)))
+    (layer,) = msvit_energy.profile(model, [IMAGES], time_steps=T).neurons
+    EMITTED.clear()
+    model(IMAGES)
+    assert (layer.neuron, layer.sums) == ("spikes", tuple(int(each.sum()) for each in EMITTED))
+
+
+def test_two_steps_of_which_each_looks_like_all_are_no_neurons() -> None:
+    def run(s: Any, x: Tensor) -> Tensor:
+        first, potential = step(0.0, s.a(x))
+        second, _ = step(potential, s.a(x) + s.back(first))
+        return s.c(first) + s.c(second)
+
+    model = with_weights(Forward(run, a=nn.Linear(6, 8), back=nn.Linear(8, 8), c=nn.Linear(8, 2)))
+    profile = msvit_energy.profile(model, [IMAGES], time_steps=2)
+    assert profile.neurons == ()
+    assert [each.op for each in profile.overheads if each.op == "neuron_update"] == []
+    assert [each.macs_per_step for each in profile.operators] == [48, 64, 16]
+
+
 def test_t_is_counted_in_a_loop_of_bare_functions() -> None:
     profile = measured(in_a_forward(looping), None)
     assert profile.time_steps == T
