@@ -16,7 +16,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from msvit_energy.errors import EnergyError
 from msvit_energy.profiler import profile
-from msvit_energy.recording.neurons import emitted, is_neuron
+from msvit_energy.recording.neurons import NONE_NAMED, Neurons, emitted
 from msvit_energy.recording.state.model_state import RestState
 
 
@@ -82,7 +82,7 @@ def excite_(model: nn.Module, seed: int) -> None:
     standard deviation 2.1 / sqrt(fan-in), and batch norm shifts its output by 0.6 +- 0.3.
     """
     generator = torch.Generator().manual_seed(seed)
-    for module in model.modules():
+    for module in nn.Module.modules(model):
         weight, bias = getattr(module, "weight", None), getattr(module, "bias", None)
         if not isinstance(weight, Tensor):
             continue
@@ -95,7 +95,12 @@ def excite_(model: nn.Module, seed: int) -> None:
                 nn.init.normal_(bias, 0.0, 0.1, generator)
 
 
-def fired(model: nn.Module, batch: Tensor, run: Callable[[nn.Module, Tensor], Any] | None = None) -> list[Tensor]:
+def fired(
+    model: nn.Module,
+    batch: Tensor,
+    run: Callable[[nn.Module, Tensor], Any] | None = None,
+    neurons: Neurons = NONE_NAMED,
+) -> list[Tensor]:
     """What every neuron layer emits, as booleans, in the order of the calls; evaluation mode, states from rest.
 
     `run` hands the batch to a model that wants more than a plain call.
@@ -103,10 +108,10 @@ def fired(model: nn.Module, batch: Tensor, run: Callable[[nn.Module, Tensor], An
     outputs: list[Tensor] = []
     handles = [
         module.register_forward_hook(lambda _, args, output: outputs.append(emitted(output).bool()))
-        for module in model.modules()
-        if is_neuron(module)
+        for module in nn.Module.modules(model)
+        if module in neurons
     ]
-    rest = RestState(model)
+    rest = RestState(model, neurons=neurons)
     try:
         with torch.inference_mode():
             model.eval()

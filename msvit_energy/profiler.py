@@ -24,8 +24,10 @@ from msvit_energy.recording.firing_maps import FiringMaps
 from msvit_energy.recording.layouts.layout_probe import find_layouts, probing
 from msvit_energy.recording.memory_estimate import estimate
 from msvit_energy.recording.model_parameters import parameters_of
+from msvit_energy.recording.neurons import Named, named_neurons, one_or_more
 from msvit_energy.recording.recorder import Recorder
 from msvit_energy.recording.recording import Recording
+from msvit_energy.recording.spiking_functions import named_sites
 from msvit_energy.recording.state.model_state import RestState
 from msvit_energy.recording.state.state_check import StateCheck
 from msvit_energy.recording.weights_hash import weights_hash
@@ -70,6 +72,7 @@ def profile(
     graphs: GraphCache | None = None,
     reset: Callable[[], object] | None = None,
     head: str | Collection[str] | None = None,
+    neurons: Named | Collection[Named] = (),
 ) -> Profile:
     """Profile `model` on `batches` of images or (images, labels); labels below 0 mean unknown. Images are a tensor, an
     array or a list of PIL images; a batch may also be a longer tuple or a dict.
@@ -93,6 +96,8 @@ def profile(
 
     - `head`: the layer or layers that make the output, which some protocols leave out; by default those that the first
       batch shows to make logits `[B, classes]`, be it through neurons.
+    - `neurons`: one's own layers of spiking neurons, beside those of known libraries: classes of modules, or patterns
+      of their names or of names of their classes, such as "lif*".
 
     Every batch starts from the state that the model is in when this is called. A neuron of no known library that ran
     before keeps what was left in it: pass `reset`. The first image alone runs once before and once after the
@@ -104,14 +109,15 @@ def profile(
 
     Images go to the model's device and number format. The model comes back as it was: mode, hooks, T, states at rest.
     Works under `inference_mode` and `no_grad` alike. Raises EnergyError for what the
-    model raises, no images, a model of torch.jit or in bfloat16, NaN inside
+    model raises, no images, `neurons` that no module is, a model of torch.jit or in bfloat16, NaN inside
     the network, tensors that do not fit T, a state that leaks from batch to batch, or where T is unknown, no way of
     feeding fits, or several do and give different numbers.
     """
     _check(time_steps, feed, lemaire)
     _check_scripted(model)
     _check_format(model)
-    origin = _with_weights(Provenance.of(provenance or {}), model)
+    spiking = named_neurons(model, neurons)
+    origin = _with_model(Provenance.of(provenance or {}), model, one_or_more(neurons))
     labels = Labels(classes)
     single: list[Tensor] = []
     stream = _batches(model, batches, input_key)
@@ -120,15 +126,17 @@ def profile(
         raise EnergyError("no images to profile")
     image = first[0][:1].clone()
     with _measuring(model, time_steps):
-        rest = RestState(model, reset)
+        rest = RestState(model, reset, spiking)
         found = find_mode(model, first[0], rest, time_steps=time_steps, feed=feed, frames=frames)
         mode = found.mode
         origin = replace(origin, input=_input_origin(found))
-        with probing(model, mode.steps_per_call) as probe:
+        with probing(model, mode.steps_per_call, spiking) as probe:
             leaks = StateCheck(model, first[0], mode, rest)
         if leaks.random:
             origin = replace(origin, input=replace(_input_origin(found), random=True))
-        layouts = find_layouts(model, image, mode, rest, probe.streams if leaks.alone else None)
+        functions = named_sites(probe.function_calls, mode.time_steps, {name for name, _ in model.named_modules()})
+        rest.neurons = replace(spiking, functions=functions)
+        layouts = find_layouts(model, image, mode, rest, probe.with_functions(functions) if leaks.alone else None)
         with Recorder(model, mode, rest, maps=maps, heads=_names(head)) as recorder:
             recorder.place_by(layouts)
             alone = len(first[0]) == 1
@@ -180,10 +188,12 @@ def profile_of(
     )
 
 
-def _with_weights(origin: Provenance, model: nn.Module) -> Provenance:
-    """With the hash of the weights that are measured, where they can be read."""
-    weights = weights_hash(model)
-    return origin if weights is None else replace(origin, model=replace(origin.model or ModelOrigin(), weights=weights))
+def _with_model(origin: Provenance, model: nn.Module, neurons: Collection[Named]) -> Provenance:
+    """With the hash of the weights that are measured, where they can be read, and what was named as neurons."""
+    facts: dict[str, Any] = {} if (weights := weights_hash(model)) is None else {"weights": weights}
+    if neurons:
+        facts["neurons"] = tuple(name if isinstance(name, str) else name.__qualname__ for name in neurons)
+    return replace(origin, model=replace(origin.model or ModelOrigin(), **facts)) if facts else origin
 
 
 def _input_origin(found: FoundMode) -> InputOrigin:
@@ -235,7 +245,7 @@ def _batches(model: nn.Module, batches: Iterable[Any], key: str | int | None) ->
 @contextmanager
 def _measuring(model: nn.Module, time_steps: int | None) -> Iterator[None]:
     """Evaluation mode and the given T, None for the model's own, both as before afterwards."""
-    modes = {module: module.training for module in model.modules()}
+    modes = {module: module.training for module in nn.Module.modules(model)}
     fused = torch.backends.mha.get_fastpath_enabled()  # attention that shows nothing of what it does
     model.eval()
     torch.backends.mha.set_fastpath_enabled(False)
@@ -265,7 +275,8 @@ def _coverage(
         return bool(found.note) or len(found.unknown) > len(unplaced)
 
     inputs = mode.arranged(image.clone())
-    neurons = [layer.neuron for layer in recording.neurons]
+    functions = (rest.neurons.functions or {}).values()
+    neurons = [layer.neuron for layer in recording.neurons if layer.neuron not in functions]
     try:
         graph = graph_of(
             model, inputs, recording.overhead_modules, neurons, restore=rest.restore, doubted=doubted, kept=graphs

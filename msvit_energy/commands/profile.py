@@ -16,7 +16,7 @@ from msvit_energy.reporting.table import parse_formats
 
 def profile(
     ckpt: Annotated[
-        Path | None, typer.Option(help="Checkpoint (.safetensors with its .json, or a state dict).")
+        Path | None, typer.Option(help="Checkpoint (.safetensors with its .json, a state dict, or a .nir network).")
     ] = None,
     model: Annotated[
         str | None, typer.Option(help="Name, for a checkpoint that does not say it, or package.module:factory.")
@@ -50,6 +50,9 @@ def profile(
     head: Annotated[
         str | None, typer.Option(help="Layers that make the output, with commas, if not what the output shows.")
     ] = None,
+    neurons: Annotated[
+        str | None, typer.Option(help="One's own neurons: modules or classes (or patterns), with commas.")
+    ] = None,
     lemaire: Annotated[int, typer.Option(help="Also estimate that many images after Lemaire et al. 2022.")] = 0,
     fast: Annotated[
         bool, typer.Option("--fast", help="Faster with other rounding; says how many spikes flip.")
@@ -82,7 +85,7 @@ def profile(
     stop = None if ci is None else IntervalStop(ci, protocol, prices)
     source = DataOptions(data, images, batch_size, seed, input_size, stop is not None, shard, time_steps, workers)
     maps_wanted = requested_maps(maps, map_image, out)
-    how = ProfilingOptions(feed, frames, time_steps, lemaire, maps_wanted, stop, fast, compiled, strict, head)
+    how = ProfilingOptions(feed, frames, time_steps, lemaire, maps_wanted, stop, fast, compiled, strict, head, neurons)
     check_output(out, force)
     loaded = load_model(ckpt, model, model_args, ema=ema, time_steps=time_steps, seed=seed, device=device)
     measured = profile_model(loaded, source, how, progress_bar)

@@ -38,9 +38,10 @@ FREE = frozenset(
         # moving, selecting and making data
         "unflatten flatten embedding _weight_norm numpy_T mT mH t movedim tile repeat roll flip pad constant_pad_nd "
         "expand_as view_as reshape_as broadcast_to tensor_split unsafe_chunk index_select "
-        "im2col index index_put gather scatter where copy clone fill zeros ones full arange empty linspace meshgrid "
-        "new_zeros new_ones zeros_like ones_like empty_like unfold topk sort masked_fill bernoulli rand rand_like "
-        "randn randn_like normal dropout feature_dropout upsample_nearest2d upsample_bilinear2d tril triu one_hot "
+        "im2col index index_put gather scatter where copy clone fill zero zeros ones full arange empty linspace "
+        "meshgrid new_zeros new_ones zeros_like ones_like empty_like unfold topk sort masked_fill bernoulli rand "
+        "rand_like randn randn_like normal dropout feature_dropout upsample_nearest2d upsample_bilinear2d tril triu "
+        "one_hot "
         # residual additions, scaling, averages: work per element, by convention not synaptic
         "add sub rsub mul div neg abs pow sqrt rsqrt square mean sum var std max min amax amin maximum minimum clamp "
         "clamp_min clamp_max cumsum prod norm linalg_vector_norm reciprocal remainder floor round ceil sign lerp "
@@ -185,7 +186,7 @@ class _Analysis(FlopCountAnalysis):
 @contextmanager
 def _hooks_taken_back(model: nn.Module) -> Iterator[None]:
     """No hooks but the model's own afterwards: fvcore leaves its own where a forward fails."""
-    own = [(hooks, set(hooks)) for m in model.modules() for hooks in (m._forward_pre_hooks, m._forward_hooks)]
+    own = [(hooks, set(hooks)) for m in nn.Module.modules(model) for hooks in (m._forward_pre_hooks, m._forward_hooks)]
     try:
         yield
     finally:

@@ -25,7 +25,7 @@ def traceable_output(model: nn.Module) -> Iterator[None]:
         plain = isinstance(output, Tensor) or (isinstance(output, list | tuple) and len(given) == len(output) > 0)
         return None if plain else given or inside
 
-    inner = [module for module in model.modules() if module is not model]
+    inner = [module for module in nn.Module.modules(model) if module is not model]
     handles = [module.register_forward_hook(note) for module in inner] + [model.register_forward_hook(replaced)]
     try:
         yield

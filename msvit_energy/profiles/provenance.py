@@ -24,12 +24,13 @@ Stated = Union[T, None, UnsetType]  # noqa: UP007 (mypy knows no generic alias w
 
 @dataclass(frozen=True)
 class ModelOrigin:
-    """Registered name or `package.module:factory` of the model, the arguments that it was built with, and a hash of its
-    parameters and buffers as they were measured."""
+    """Registered name or `package.module:factory` of the model, the arguments that it was built with, a hash of its
+    parameters and buffers as they were measured, and the classes or patterns that named its neurons, if any did."""
 
     name: Stated[str] = UNSET
     args: Stated[Mapping[str, Any]] = UNSET
     weights: Stated[str] = UNSET
+    neurons: Stated[tuple[str, ...]] = UNSET
     other: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -156,9 +157,11 @@ class Provenance:
         return not self.rates
 
     def with_measured(self, measured: "Provenance") -> "Provenance":
-        """With the hash of the weights and the way the model was fed, which another provenance states."""
-        weights = measured.model.weights if measured.model else UNSET
-        own = self if weights is UNSET else replace(self, model=replace(self.model or ModelOrigin(), weights=weights))
+        """With the hash of the weights, what named neurons, and the way the model was fed, as another provenance states
+        them."""
+        model = measured.model or ModelOrigin()
+        facts = {name: fact for name in ("weights", "neurons") if (fact := getattr(model, name)) is not UNSET}
+        own = replace(self, model=replace(self.model or ModelOrigin(), **facts)) if facts else self
         return replace(own, input=measured.input)
 
     @property

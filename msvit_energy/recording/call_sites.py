@@ -15,7 +15,9 @@ from torch.nn.parameter import is_lazy
 
 from msvit_energy.recording.model_parameters import parameters_of
 from msvit_energy.recording.module_calls import has_own_weight, is_operator
+from msvit_energy.recording.neurons import Neurons
 from msvit_energy.recording.operator_calls import Call
+from msvit_energy.recording.spiking_functions import Site
 
 
 class PlainCall(NamedTuple):
@@ -38,6 +40,8 @@ class RunningModule:
     operators: Counter[str] = field(default_factory=Counter)
     by_weights: dict[tuple[Any, ...], str] = field(default_factory=dict)
     plain: list[PlainCall] = field(default_factory=list)
+    last_weighted: str = ""
+    last_plain: str = ""
 
 
 class CallSites:
@@ -52,7 +56,7 @@ class CallSites:
         self._steps = steps_per_call
         self._model = model
         self._modules = frozenset(name for name, _ in model.named_modules())
-        known = (tensor for tensor in (*parameters_of(model), *model.buffers()) if not is_lazy(tensor))
+        known = (tensor for tensor in (*parameters_of(model), *nn.Module.buffers(model)) if not is_lazy(tensor))
         self._weights = {_storage(tensor) for tensor in known}
         self._stack: list[RunningModule] = []
         self._runs: dict[str, list[RunningModule]] = {}  # of each module in the present batch
@@ -65,6 +69,8 @@ class CallSites:
 
     def enter(self, name: str, module: nn.Module) -> None:
         """A module starts to run."""
+        if is_operator(module):
+            self._note_operator(weighted=name)
         running = RunningModule(name, module)
         self._stack.append(running)
         self._runs.setdefault(name, []).append(running)
@@ -74,6 +80,11 @@ class CallSites:
         """A module is done, and with it whatever it was running."""
         while self._stack and self._stack.pop().module is not module:
             pass
+
+    @property
+    def running(self) -> nn.Module:
+        """The module that is running, the innermost one."""
+        return self._stack[-1].module if self._stack else self._model
 
     @property
     def inside_operator(self) -> bool:
@@ -88,11 +99,31 @@ class CallSites:
             own = running.module.weight if has_own_weight(running.module) else None
             if isinstance(own, Tensor) and _view(own) in weights:
                 return running.name
+            self._note_operator(weighted=f"{running.name} {call.op} {weights}")
             place = (call.op, *weights)
             if place not in running.by_weights:
                 running.by_weights[place] = self._new_name(running, call.op)
             return running.by_weights[place]
+        self._note_operator(plain=call.op)
         return self._new_name(running, call.op)
+
+    def _note_operator(self, *, weighted: str = "", plain: str = "") -> None:
+        """An operator runs in all modules that are running."""
+        for running in self._stack:
+            running.last_weighted, running.last_plain = weighted or running.last_weighted, plain
+
+    def site(self, spikes: Tensor) -> Site:
+        """Where a function is called that returns `spikes`."""
+        running = self._stack[-1] if self._stack else RunningModule("", self._model)
+        return Site(running.name, running.last_weighted, running.last_plain, spikes.dim())
+
+    def is_inside(self, neurons: Neurons) -> bool:
+        """Whether one of the neurons is running."""
+        return any(running.module in neurons for running in self._stack)
+
+    def is_weight(self, tensor: Tensor) -> bool:
+        """Whether a tensor is a parameter or buffer, in whatever view."""
+        return _storage(tensor) in self._weights
 
     def note_single_step(self, layer: str, call: Call) -> None:
         """Note that a bare call handles a single time step. Without weights its layer is provisional; `repeats` has the

@@ -10,8 +10,9 @@ from torch import Tensor, nn
 from msvit_energy.errors import EnergyError
 from msvit_energy.recording.call_sites import CallSites
 from msvit_energy.recording.module_calls import has_own_weight, is_operator
-from msvit_energy.recording.neurons import emitted, is_neuron
+from msvit_energy.recording.neurons import Neurons, emitted
 from msvit_energy.recording.overheads import overhead_name
+from msvit_energy.recording.spiking_functions import Site, reporting
 from msvit_energy.recording.vmap import refuse_vmap
 
 
@@ -29,6 +30,9 @@ class ForwardListener(Protocol):
     def neuron(self, name: str, module: nn.Module, inputs: Sequence[Tensor], output: Any) -> None:
         """A layer of spiking neurons has run."""
 
+    def function(self, site: Site, given: Sequence[Any], output: Any) -> None:
+        """A bare autograd function has run, outside of all neurons and operators."""
+
     def overhead(self, name: str, op: str, inputs: Sequence[Tensor], output: Any) -> None:
         """A module that costs something beside MACs has run."""
 
@@ -37,7 +41,7 @@ class ForwardListener(Protocol):
 
 
 @contextmanager
-def listening(model: nn.Module, listener: ForwardListener) -> Iterator[None]:
+def listening(model: nn.Module, listener: ForwardListener, neurons: Neurons) -> Iterator[None]:
     """Hooks on all modules of a model that report to a listener; nothing is written onto the modules."""
     handles: list[Any] = []
     sites = listener.call_sites
@@ -45,13 +49,18 @@ def listening(model: nn.Module, listener: ForwardListener) -> Iterator[None]:
     def leaving(module: nn.Module, args: Any, output: Any) -> None:
         sites.leave(module)
 
+    def ran(given: Sequence[Any], output: Any) -> None:
+        if isinstance(output, Tensor) and not sites.inside_operator and not sites.is_inside(neurons):
+            listener.function(sites.site(output), given, output)
+
     try:
         for name, module in model.named_modules():
             handles.append(module.register_forward_pre_hook(_entering(sites, name)))
-            for hook in _hooks(model, name, module, listener):
+            for hook in _hooks(model, name, module, listener, module in neurons):
                 handles.append(module.register_forward_hook(_unobserved(hook), with_kwargs=True))
             handles.append(module.register_forward_hook(leaving, always_call=True))
-        yield
+        with reporting(ran):
+            yield
     finally:
         for handle in handles:
             handle.remove()
@@ -60,15 +69,15 @@ def listening(model: nn.Module, listener: ForwardListener) -> Iterator[None]:
 Hook = Callable[[nn.Module, list[Tensor], Any], None]  # module, input tensors, output
 
 
-def _hooks(model: nn.Module, name: str, module: nn.Module, listener: ForwardListener) -> Iterator[Hook]:
+def _hooks(model: nn.Module, name: str, module: nn.Module, listener: ForwardListener, spiking: bool) -> Iterator[Hook]:
     """What is reported when a module has run."""
     if is_operator(module):
         yield lambda module, inputs, output: listener.operator(name, module, inputs, output)
     if is_operator(module) or has_own_weight(module):
         yield lambda module, inputs, output: listener.bias(name, module, output)
-    if is_neuron(module):
+    if spiking:
         yield lambda module, inputs, output: listener.neuron(name, module, inputs, _with_spikes(name, output))
-    if (op := overhead_name(module)) is not None:
+    if (op := "neuron_update" if spiking else overhead_name(module)) is not None:
         yield lambda module, inputs, output: listener.overhead(name, op, inputs, output)
     if module is model:
         yield lambda module, inputs, output: listener.output(output)

@@ -1,7 +1,7 @@
 """What the hooks and the function mode of a Recorder report, counted: operators, neurons and the work beside them."""
 
 import math
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from torch import Tensor, nn
@@ -18,12 +18,14 @@ from msvit_energy.recording.feeding.model_output import output_tensor
 from msvit_energy.recording.firing_maps import FiringMaps
 from msvit_energy.recording.layouts.layout import Layout
 from msvit_energy.recording.layouts.layout_search import Layouts
+from msvit_energy.recording.model_parameters import parameters_of
 from msvit_energy.recording.module_calls import of_module
-from msvit_energy.recording.neurons import emitted, takes_sequences
+from msvit_energy.recording.neurons import emitted, multiplies_without_synapses, steps_run, takes_sequences
 from msvit_energy.recording.operator_calls import Call
 from msvit_energy.recording.overheads import SPIKE_COSTS, OverheadCounter, spike_cost
 from msvit_energy.recording.recording import Recording, check_heads, with_roles
 from msvit_energy.recording.spike_lineage import INPUT, Origin, Origins
+from msvit_energy.recording.spiking_functions import NO_SITES, Site
 from msvit_energy.recording.stream_key import OUTPUT, StreamKey
 from msvit_energy.recording.torch_functions import described
 
@@ -37,9 +39,10 @@ class Observer:
         mode: InputMode,
         maps: FiringMaps | None,
         heads: Collection[str] | None,
+        functions: Mapping[Site, str] = NO_SITES,
     ) -> None:
         self.call_sites = CallSites(model, mode.steps_per_call)
-        self._buffers = list(model.buffers())
+        self._buffers = list(nn.Module.buffers(model))
         self.streams = Streams()
         self.origins: Origins | None = None  # while the first batch runs
         self.flow: DataFlow | None = None  # likewise
@@ -48,7 +51,7 @@ class Observer:
         self._heads_given = heads is not None
         self.layouts = Layouts(mode.steps_per_call)
         self._time_steps, self._steps_per_call = mode.time_steps, mode.steps_per_call
-        self._mode, self._maps = mode, maps
+        self._mode, self._maps, self._functions = mode, maps, functions
         self._images = 0
         self._batch_images = 1  # in the present batch
         self._image_size: tuple[int, ...] = ()  # height and width in the present batch
@@ -95,6 +98,9 @@ class Observer:
         steps than T: all its neurons do, and at least one operator as often."""
         steps, runs = self._time_steps, self.streams.runs()
         neurons = {key.layer: count for key, count in runs.items() if key.role == OUTPUT}
+        for layer in set(self._functions.values()) & {layer for layer, count in neurons.items() if count % steps}:
+            self._forget_function(layer)
+            del neurons[layer]
         for layer, count in neurons.items():
             if count % steps:
                 raise EnergyError(f"{layer} ran {count} time steps, not {steps}; is time_steps = {steps} right?")
@@ -106,12 +112,18 @@ class Observer:
                 f"{next(iter(neurons))}; pass time_steps = {most}"
             )
 
+    def _forget_function(self, layer: str) -> None:
+        """Take a function that does not run for all time steps for no neurons."""
+        self._functions = {site: name for site, name in self._functions.items() if name != layer}
+        self.streams.counters.pop(StreamKey(layer, OUTPUT), None)
+        self._overheads.remove(layer)
+
     def operator(self, name: str, module: nn.Module, inputs: Sequence[Tensor], output: Tensor) -> None:
         """A module that is an operator by itself has run."""
         call = of_module(module, tuple(inputs), output)
         assert call is not None
-        if not call.streams and self._images == 0:  # what flows inside is not seen
-            self._unplaced[name] = self._unplaced.get(name, 0) + call.macs // self._batch_images
+        if not call.streams:  # what flows inside is not seen
+            self._note_unplaced(name, call)
         if self.origins is not None:
             for stream, given in zip(call.streams, inputs, strict=False):
                 self.origins.mark(stream.values, self.origins.of(given))  # which may be quantised
@@ -119,6 +131,11 @@ class Observer:
         self._look_for_nan(name, output)
         if self.flow is not None:
             self.flow.operator(name, list(inputs), output)
+
+    def _note_unplaced(self, layer: str, call: Call) -> None:
+        """Add the MACs of a call of the first batch whose inputs are not observed."""
+        if self._images == 0:
+            self._unplaced[layer] = self._unplaced.get(layer, 0) + call.macs // self._batch_images
 
     def bias(self, name: str, module: nn.Module, output: Tensor) -> None:
         """A module that may add a bias to its output has run."""
@@ -131,6 +148,9 @@ class Observer:
             return
         for call in described(func, args, kwargs):
             layer = self.call_sites.name(call)
+            if multiplies_without_synapses(self.call_sites.running):
+                self._note_unplaced(layer, call)
+                continue
             layouts = self._layouts(layer, call)
             placed = None not in layouts
             if all(layout is not None and not (layout.has_time and self._steps_per_call > 1) for layout in layouts):
@@ -166,10 +186,10 @@ class Observer:
         rank = spikes.dim() if sequences is False else None
         layout = self.streams.layout(key, spikes, rank)
         if sequences:
-            self._check_sequence(name, spikes)
+            self._check_sequence(name, spikes, steps_run(module, spikes))
         steps = self.streams.split(key, spikes, rank)
         if self.origins is not None:
-            self.origins.note_factors((*module.parameters(), *module.buffers()))
+            self.origins.note_factors((*parameters_of(module), *nn.Module.buffers(module)))
         known = 1 if self._known_binary(key, module) else math.inf
         self.streams.observe(key, steps, highest=known, source="spikes")
         if self._maps is not None and name in self._maps:
@@ -181,12 +201,26 @@ class Observer:
             self.origins.mark(spikes, Origin("spikes", (name,)))
             self.flow.neuron(list(inputs), output)
 
-    def _check_sequence(self, name: str, spikes: Tensor) -> None:
+    def function(self, site: Site, given: Sequence[Any], output: Any) -> None:
+        """A bare autograd function has run, which may be a layer of neurons."""
+        name = self._functions.get(site)
+        if name is None or self.streams.layout(StreamKey(name, OUTPUT), output, None) is None:
+            return
+        self.streams.stats.note_neuron(output)
+        self.call_sites.neuron_runs += 1
+        key = StreamKey(name, OUTPUT)
+        self.streams.observe(key, self.streams.split(key, output), source="spikes")
+        self._overheads.add(name, "neuron_update", output, self._batch_images)
+        if self.origins is not None and self.flow is not None:
+            self.origins.mark(output, Origin("spikes", (name,)))
+            self.flow.neuron([each for each in given if isinstance(each, Tensor)], output)
+
+    def _check_sequence(self, name: str, spikes: Tensor, ran: int) -> None:
         """EnergyError if the output of a multi-step neuron is not over T time steps."""
         steps, shape = self._steps_per_call, tuple(spikes.shape)
         merged = shape[0] == steps * self._batch_images and shape[1:2] != (self._batch_images,)
-        if shape[0] != steps and not merged:
-            raise EnergyError(f"{name} runs over {shape[0]} time steps, not {steps}; is time_steps = {steps} right?")
+        if ran != steps and not merged:
+            raise EnergyError(f"{name} runs over {ran} time steps, not {steps}; is time_steps = {steps} right?")
 
     def _known_binary(self, key: StreamKey, neuron: nn.Module) -> bool:
         """Whether a neuron declares itself `binary` and was so in the first batch, which then is not checked again."""

@@ -8,7 +8,6 @@ from torch.nn.modules.pooling import _AdaptiveAvgPoolNd, _AdaptiveMaxPoolNd, _Av
 
 from msvit_energy.profiles.operators import Overhead, stage_of
 from msvit_energy.recording.counts.call_counter import CallCounter
-from msvit_energy.recording.neurons import is_neuron
 from msvit_energy.recording.operator_calls import Call, Stream
 
 NORMS = (_BatchNorm, nn.LayerNorm, nn.GroupNorm)
@@ -17,9 +16,7 @@ SPIKE_COSTS = ("column_sum", "mask")  # overheads whose inputs are counted: some
 
 
 def overhead_name(module: nn.Module) -> str | None:
-    """batch_norm, pooling, column_sum, mask, neuron_update, None for all others."""
-    if is_neuron(module):
-        return "neuron_update"
+    """batch_norm, pooling, column_sum, mask, None for all others."""
     if isinstance(module, NORMS):
         return "batch_norm" if isinstance(module, _BatchNorm) else "normalisation"
     if isinstance(module, POOLS):
@@ -45,6 +42,10 @@ class OverheadCounter:
         if layer not in self._settled:
             _, before = self._elements.get(layer, (op, 0))
             self._elements[layer] = op, before + touched.numel() // images
+
+    def remove(self, layer: str) -> None:
+        """Take back what was counted of `layer`."""
+        self._elements.pop(layer, None)
 
     def settle(self) -> None:
         """End a batch: for each image of the next ones the same overheads are the same."""

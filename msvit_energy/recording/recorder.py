@@ -25,9 +25,9 @@ from msvit_energy.recording.firing_maps import FiringMaps
 from msvit_energy.recording.function_mode import FunctionObserver, Listener
 from msvit_energy.recording.hooks import listening
 from msvit_energy.recording.layouts.layout_search import Layouts
-from msvit_energy.recording.neurons import is_neuron
 from msvit_energy.recording.observer import Observer
 from msvit_energy.recording.recording import Recording
+from msvit_energy.recording.spiking_functions import NO_SITES
 from msvit_energy.recording.state.model_state import RestState
 from msvit_energy.recording.torch_functions import FUNCTIONS
 
@@ -51,14 +51,15 @@ class Recorder:
     ) -> None:
         self._model, self._maps = model, maps
         self._rest = rest or RestState(model)
-        self._observer = Observer(model, mode, maps, heads)
+        self._observer = Observer(model, mode, maps, heads, self._rest.neurons.functions or NO_SITES)
         self._observer.streams.stats.distrust(self._rest.tensors)
         self._hooks = ExitStack()
 
     def __enter__(self) -> Self:
+        neurons = self._rest.neurons
         if self._maps is not None:
-            self._maps.choose([name for name, module in self._model.named_modules() if is_neuron(module)])
-        self._hooks.enter_context(listening(self._model, self._observer))
+            self._maps.choose([name for name, module in self._model.named_modules() if module in neurons])
+        self._hooks.enter_context(listening(self._model, self._observer, self._rest.neurons))
         return self
 
     def __exit__(
@@ -72,7 +73,7 @@ class Recorder:
         """Forwards of a `with` block are not observed."""
         self._hooks.close()
         yield
-        self._hooks.enter_context(listening(self._model, self._observer))
+        self._hooks.enter_context(listening(self._model, self._observer, self._rest.neurons))
 
     def place_by(self, layouts: Layouts) -> None:
         """Take the layouts of all streams from these, in batches to come."""

@@ -1,6 +1,6 @@
 """`profile --fast`: what makes a forward faster and rounds otherwise, and how many spikes that changes."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -13,26 +13,30 @@ from msvit_energy.precision import fired, flips
 from msvit_energy.recording.feeding import input_modes
 from msvit_energy.recording.feeding.mode_detection import find_mode
 from msvit_energy.recording.model_parameters import parameters_of
+from msvit_energy.recording.neurons import named_neurons
 from msvit_energy.recording.state.model_state import RestState
 from msvit_energy.workflows.model_loading import LoadedModel
 
 
-def speed_up(loaded: LoadedModel, source: Samples, batch_size: int, how: Mapping[str, Any]) -> LoadedModel:
+def speed_up(
+    loaded: LoadedModel, source: Samples, batch_size: int, how: Mapping[str, Any], neurons: Sequence[str] = ()
+) -> LoadedModel:
     """A copy of the model with batch norm folded into synapses and weights in channels_last; its provenance and
     warnings say so, with the share of neuron outputs that differ on the first batch. `how` are time_steps, feed and
-    frames as for profile."""
+    frames, and `neurons` patterns of names, as for profile."""
     model = loaded.model.eval()
     anchor = next(parameters_of(model))
     count = min(batch_size, len(source))
     images = torch.stack([torch.as_tensor(source.dataset[i][0]) for i in range(count)]).to(anchor)
-    mode = find_mode(model, images, RestState(model), **how).mode
+    mode = find_mode(model, images, RestState(model, neurons=named_neurons(model, neurons)), **how).mode
 
     def run(network: nn.Module, inputs: Tensor) -> None:
         input_modes.run(network, inputs, mode)
 
     fast, folded = fold_batch_norm(model)
     fast.to(memory_format=torch.channels_last)
-    outputs, differing, _ = flips(fired(fast, images, run), fired(model, images, run))
+    found = [fired(network, images, run, named_neurons(network, neurons)) for network in (fast, model)]
+    outputs, differing, _ = flips(*found)
     share = differing / outputs if outputs else 0.0
     done = {"folded_batch_norms": folded, "channels_last": True, "images": count, "flipped_share": share}
     note = (

@@ -19,6 +19,7 @@ from msvit.weight_files import read_weight_file
 from msvit_energy.errors import EnergyError
 from msvit_energy.profiles.provenance import sha256
 from msvit_energy.workflows.device import choose
+from msvit_energy.workflows.nir_files import SUFFIX, read_nir
 
 
 @dataclass(frozen=True)
@@ -66,6 +67,10 @@ def load_model(
     """The model to measure. Says on stderr what it inferred."""
     place = choose(device)
     arguments = parse_arguments(model_args)
+    if ckpt is not None and ckpt.suffix == SUFFIX:
+        if name is not None or arguments or ema:
+            raise EnergyError(f"{ckpt.name} is a whole network: --model, --model-args and --ema do not go with it")
+        return _from_nir(ckpt, place)
     if name is not None and ":" in name:
         return _foreign(name, arguments, ckpt, ema, seed, place)
     return load_registered(ckpt, name, arguments, ema=ema, time_steps=time_steps, seed=seed, device=place)
@@ -140,6 +145,16 @@ def _foreign(name: str, arguments: dict[str, Any], ckpt: Path | None, ema: bool,
     size = getattr(model, "input_size", None)
     own = tuple(size) if isinstance(size, list | tuple) and len(size) == 3 else None
     return LoadedModel(model.to(device), own, provenance, warnings)
+
+
+def _from_nir(path: Path, device: str) -> LoadedModel:
+    """The network of a NIR file."""
+    found = read_nir(path)
+    note = f"a time step is {found.dt:g} s"
+    print(f"{path.name}: {note}", file=sys.stderr)
+    checkpoint = {"file": path.name, "sha256": sha256(path), "ema": False, "inferred": [note]}
+    provenance = {"checkpoint": checkpoint, "model": {"name": path.stem}, "device": device}
+    return LoadedModel(found.model.to(device), found.input_size, provenance)
 
 
 def _imported(name: str) -> Any:

@@ -32,6 +32,7 @@ class ProfilingOptions:
     compiled: bool = False
     strict: bool = False
     head: str | None = None  # layers with commas between
+    neurons: str | None = None  # patterns with commas between
 
     def __post_init__(self) -> None:
         input_modes.check(self.feed)
@@ -56,8 +57,10 @@ def profile_model(
         compile_neurons(loaded.model)
     frames = source.frames if options.frames is None else options.frames
     how: dict[str, Any] = {"time_steps": options.time_steps, "feed": options.feed, "frames": frames}
+    neurons = [part.strip() for part in (options.neurons or "").split(",") if part.strip()]
     if options.fast:
-        loaded = speed_up(loaded, source, data.batch_size, how)
+        loaded = speed_up(loaded, source, data.batch_size, how, neurons)
+    how["neurons"] = neurons
     request, stop = options.maps, options.stop
     example = firing_maps.example(loaded, data, request, how) if request else None
     maps = request.maps if request else None

@@ -14,9 +14,11 @@ import torch
 from torch import Tensor, nn
 
 from msvit_energy.errors import EnergyError
+from msvit_energy.recording.feeding.input_modes import TIME_AXES
 from msvit_energy.recording.feeding.mode_probes import IMAGES, STEPS, Arguments, Probe, Prober, Sizes
 from msvit_energy.recording.feeding.neuron_alone import NeuronAlone, random_pairs
 from msvit_energy.recording.feeding.refusals import Refusal
+from msvit_energy.recording.neurons import takes_sequences, time_axis
 
 SEQUENCES = ("time-first", "batch-first", "time-last")
 OVER_IMAGES = "its neurons run over the images of a batch"
@@ -116,6 +118,8 @@ class _Search:
     def _fit(self) -> Fit:
         call = self._one_call
         loops = call is not None and call.steps != 1 and not call.over_images and "image" in self._feeds
+        if loops and (behind := [feed for feed in self._feeds_behind() if self._counts_fit(feed)]):
+            return Fit(tuple(behind))
         if call is not None and loops and call.steps is not None:
             return Fit(("image",), call.steps)
         once = [feed for feed in ("step", "image") if feed in self._feeds][:1]
@@ -125,11 +129,16 @@ class _Search:
             return Fit(("image",))
         return found if found.feeds or loops or not self._prober.unknown else self._without_memory(single)
 
+    def _feeds_behind(self) -> list[str]:
+        """The ways that neurons want which have T behind the images, and which may take another axis for it."""
+        axes = {time_axis(neuron) for neuron in self._prober.neurons if takes_sequences(neuron)} - {0}
+        return [feed for feed in SEQUENCES if feed in self._feeds and TIME_AXES[feed] in axes]
+
     def _by_counts(self, single: Sequence[str]) -> Fit:
         """With neurons of known libraries only."""
         if single:
             return Fit(tuple(single), 1)
-        for feed in SEQUENCES:
+        for feed in (*self._feeds_behind(), *SEQUENCES):
             if feed in self._feeds and self._counts_fit(feed):
                 return Fit((feed,))
         return Fit(tried=self._tried)
@@ -195,7 +204,7 @@ class _Search:
         """The steps that each layer ran, as far as its kind and calls tell."""
         steps = {layer: 1 if seen.once(calls) else len(calls) for layer, calls in seen.calls.items()}
         over = {layer: calls for layer, calls in seen.calls.items() if calls[0].sequence}
-        return steps | {layer: sum(call.shape[0] for call in calls) for layer, calls in over.items()}
+        return steps | {layer: sum(call.steps for call in calls) for layer, calls in over.items()}
 
     def _shapes(self) -> list[tuple[int, ...]]:
         """Of all outputs in one call with images."""
@@ -224,7 +233,7 @@ class _Search:
         seen = self._probe(feed)
         if isinstance(seen, Refusal):
             return False
-        lengths = [call.shape[0] for calls in seen.calls.values() for call in calls if call.sequence]
+        lengths = [call.steps for calls in seen.calls.values() for call in calls if call.sequence]
         times = [len(calls) for calls in seen.calls.values() if calls[0].sequence is False]
         steps = 1 if feed == "step" else self._sizes.steps
         fits = all(length % steps == 0 for length in lengths) and all(n % self._sizes.steps == 0 for n in times)

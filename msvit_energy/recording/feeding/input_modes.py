@@ -113,7 +113,8 @@ def _alike(values: Sequence[Any]) -> TypeGuard[list[Tensor]]:
 def own_steps_changed(model: nn.Module, before: int, after: int) -> Iterator[bool]:
     """All attributes of a model and its modules that may hold T are changed from one T to another, if that can change
     it; as before afterwards. Gives whether there are any."""
-    holders = [(module, name) for module in model.modules() for name in OWN_T if vars(module).get(name) == before]
+    modules = nn.Module.modules(model)
+    holders = [(module, name) for module in modules for name in OWN_T if vars(module).get(name) == before]
     holders = [(module, name) for module, name in holders if type(vars(module)[name]) is int]
     try:
         for module, name in holders:

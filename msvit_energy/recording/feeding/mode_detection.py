@@ -75,7 +75,7 @@ def find_mode(
     if asked.steps is not None and isinstance(getattr(model, "time_steps", None), int):
         return asked.found("image", bool(frames), asked.steps, asked.steps_from, "model")
     prober = Prober(model, rest)
-    if asked.steps is None and not prober.neurons:
+    if asked.steps is None and not prober.neurons and not prober.calls_spiking_functions(batch):
         return asked.found("image", bool(frames), 1, "default", "default")
     if feed not in ("auto", "image") and asked.steps is None:
         raise _unknown_steps(batch)

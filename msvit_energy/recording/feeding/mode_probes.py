@@ -16,7 +16,8 @@ from torch import Tensor, UntypedStorage, nn
 from msvit_energy.recording.feeding.input_modes import InputMode, run
 from msvit_energy.recording.feeding.refusals import Refusal, RefusalError
 from msvit_energy.recording.function_mode import FunctionObserver
-from msvit_energy.recording.neurons import emitted, is_neuron, takes_sequences
+from msvit_energy.recording.neurons import emitted, steps_run, takes_sequences
+from msvit_energy.recording.spiking_functions import makes_spikes, reporting
 from msvit_energy.recording.state.model_state import RestState
 from msvit_energy.recording.state.repeatable import repeatable
 from msvit_energy.recording.torch_functions import FUNCTIONS, described
@@ -36,12 +37,13 @@ class Sizes(NamedTuple):
 
 
 class Call(NamedTuple):
-    """One call of a layer: the shape of what it emitted, whether it ran over a sequence (None: unknown), the memory
-    that it was fed with (None: no tensor), how many operators had run before, and where values are compared their sum,
-    the one weighted by their places, and that of magnitudes."""
+    """One call of a layer: the shape of what it emitted, whether it ran over a sequence (None: unknown) and of how many
+    steps, the memory that it was fed with (None: no tensor), how many operators had run before, and where values are
+    compared their sum, the one weighted by their places, and that of magnitudes."""
 
     shape: tuple[int, ...]
     sequence: bool | None
+    steps: int
     fed_from: UntypedStorage | None  # kept, so that no other has its address
     operators: int
     total: float = 0.0
@@ -99,8 +101,8 @@ class Prober:
 
     def __init__(self, model: nn.Module, rest: RestState) -> None:
         self._model, self.rest = model, rest
-        self.neurons = [module for module in model.modules() if is_neuron(module)]
-        leaves = [module for module in model.modules() if not any(True for _ in module.children())]
+        self.neurons = [module for module in nn.Module.modules(model) if module in rest.neurons]
+        leaves = [module for module in nn.Module.modules(model) if not any(True for _ in module.children())]
         self.watched = self.neurons or leaves
         self.unknown = {each for each in self.watched if not self.neurons or takes_sequences(each) is None}
         self.fired = False  # whether any unknown layer ever gave anything but 0
@@ -134,7 +136,8 @@ class Prober:
             fed_from = args[0].untyped_storage() if args and isinstance(args[0], Tensor) else None
             sequence = None if module in self.unknown else takes_sequences(module)
             sums = _sums(values) if module in self.unknown else ()
-            call = Call(tuple(values.shape), sequence, fed_from, seen.weight_uses.total(), *sums)
+            steps = steps_run(module, values) if sequence else 1
+            call = Call(tuple(values.shape), sequence, steps, fed_from, seen.weight_uses.total(), *sums)
             self.fired = self.fired or call.magnitude > 0
             seen.calls.setdefault(module, []).append(call)
             if module in self.unknown and self.neurons:
@@ -151,6 +154,13 @@ class Prober:
             seen.functions += 1
 
         return FunctionObserver({func: [used] for func in FUNCTIONS}, [ran])
+
+    def calls_spiking_functions(self, batch: Tensor) -> bool:
+        """Whether one call with an image runs functions that spike, be it refused in the end."""
+        found: list[bool | None] = []
+        with reporting(lambda given, output: found.append(makes_spikes(given, output))):
+            self.probe("image", batch[:1].unsqueeze(1))
+        return any(found)
 
     def interplay(self, feed: str, axis: int, sizes: Sizes, first: Tensor, second: Tensor) -> Interplay:
         """Whether the unknown layers' outputs for one of two parts of a batch, images or steps, depend on the other.

@@ -1,6 +1,6 @@
 """What a forward of one image shows of the streams, from which their layouts are found."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
@@ -16,9 +16,10 @@ from msvit_energy.recording.hooks import listening
 from msvit_energy.recording.layouts.layout_search import Layouts, Seen, SeenStreams
 from msvit_energy.recording.model_parameters import parameters_of
 from msvit_energy.recording.module_calls import of_module
-from msvit_energy.recording.neurons import emitted
+from msvit_energy.recording.neurons import Neurons, emitted
 from msvit_energy.recording.operator_calls import Call
 from msvit_energy.recording.overheads import SPIKE_COSTS, spike_cost
+from msvit_energy.recording.spiking_functions import FunctionCall, Site, makes_spikes
 from msvit_energy.recording.state.model_state import RestState
 from msvit_energy.recording.state.repeatable import random_state_kept
 from msvit_energy.recording.stream_key import INPUT, OUTPUT, StreamKey
@@ -26,9 +27,13 @@ from msvit_energy.recording.torch_functions import FUNCTIONS, described
 
 
 class LayoutProbe:
-    """Listens to a forward as an Observer does, and notes every tensor of every stream, call by call."""
+    """Listens to a forward as an Observer does, and notes every tensor of every stream, call by call. Of functions that
+    spike (`functions`, by where they are called) it notes all streams, or where these are not known yet all calls."""
 
-    def __init__(self, model: nn.Module, steps_per_call: int) -> None:
+    def __init__(self, model: nn.Module, steps_per_call: int, functions: Mapping[Site, str] | None) -> None:
+        self._functions = functions
+        self.function_calls: list[FunctionCall] = []
+        self._emitted: list[tuple[Site, Seen]] = []
         self.call_sites = CallSites(model, steps_per_call)
         self.streams: dict[StreamKey, list[Seen]] = {}
 
@@ -56,6 +61,26 @@ class LayoutProbe:
         """A layer of spiking neurons has run."""
         self._add(StreamKey(name, OUTPUT), emitted(output))
 
+    def function(self, site: Site, given: Sequence[Any], output: Any) -> None:
+        """A bare autograd function has run."""
+        if self._functions is not None:
+            if site in self._functions:
+                self._add(StreamKey(self._functions[site], OUTPUT), output)
+        elif not output.is_meta:
+            alike = [each for each in given if isinstance(each, Tensor) and each.shape == output.shape]
+            spikes = False if any(map(self.call_sites.is_weight, alike)) else makes_spikes(given, output)
+            self.function_calls.append(FunctionCall(site, spikes, tuple(output.shape)))
+            if spikes is not False:
+                self._emitted.append((site, Seen.of(output)))
+
+    def with_functions(self, functions: Mapping[Site, str]) -> SeenStreams:
+        """All streams, with those of functions that spike."""
+        streams = {key: list(calls) for key, calls in self.streams.items()}
+        for site, seen in self._emitted:
+            if site in functions:
+                streams.setdefault(StreamKey(functions[site], OUTPUT), []).append(seen)
+        return streams
+
     def bias(self, name: str, module: nn.Module, output: Tensor) -> None:
         """Biases are no streams."""
 
@@ -71,10 +96,10 @@ class LayoutProbe:
 
 
 @contextmanager
-def probing(model: nn.Module, steps_per_call: int) -> Iterator[LayoutProbe]:
+def probing(model: nn.Module, steps_per_call: int, neurons: Neurons) -> Iterator[LayoutProbe]:
     """A probe that sees all streams of the forwards of a `with` block."""
-    probe = LayoutProbe(model, steps_per_call)
-    with listening(model, probe), FunctionObserver({func: [probe.bare_call] for func in FUNCTIONS}):
+    probe = LayoutProbe(model, steps_per_call, neurons.functions)
+    with listening(model, probe, neurons), FunctionObserver({func: [probe.bare_call] for func in FUNCTIONS}):
         yield probe
 
 
@@ -112,7 +137,7 @@ def _streams(model: nn.Module, image: Tensor, mode: InputMode, rest: RestState) 
     """The streams of a forward from the state of rest; None if the model refuses it."""
     device = next(parameters_of(model), image).device
     try:
-        with rest.mode(), random_state_kept(device), probing(model, mode.steps_per_call) as probe:
+        with rest.mode(), random_state_kept(device), probing(model, mode.steps_per_call, rest.neurons) as probe:
             run(model, image.clone(), mode)
     except Exception:  # somebody's model can raise anything
         return None

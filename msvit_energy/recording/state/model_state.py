@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
-from msvit_energy.recording.neurons import is_neuron, reset_of
+from msvit_energy.recording.neurons import NONE_NAMED, Neurons, is_neuron, reset_of
 from msvit_energy.recording.state.snapshots import attributes, putting_back
 from msvit_energy.recording.state.weight_writes import WeightWrites
 
@@ -32,7 +32,10 @@ class RestState:
     Parameters of other modules are too large to copy; `restore` raises EnergyError if a forward wrote to one.
     """
 
-    def __init__(self, model: nn.Module, reset: Callable[[], object] | None = None) -> None:
+    def __init__(
+        self, model: nn.Module, reset: Callable[[], object] | None = None, neurons: Neurons = NONE_NAMED
+    ) -> None:
+        self.neurons = neurons
         modules = [value for value in _reachable(model) if isinstance(value, nn.Module)]
         self._resets = [own for module in modules if (own := reset_of(module)) is not None]
         self.has_reset = reset is not None
@@ -40,7 +43,7 @@ class RestState:
             self._resets.append(reset)
         with torch.inference_mode(False), torch.no_grad():
             self._reset()
-            self.weights = WeightWrites(model, [each for each in modules if not is_neuron(each)])
+            self.weights = WeightWrites(model, [each for each in modules if not (each in neurons or is_neuron(each))])
             kept = [value for value in _reachable(model) if value not in self.weights]
             self._put_back = [put_back for value in kept if (put_back := putting_back(value)) is not None]
         self.tensors = [value for value in kept if isinstance(value, Tensor)]  # all but weights

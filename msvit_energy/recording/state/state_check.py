@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from msvit_energy.errors import EnergyError
 from msvit_energy.recording.feeding.input_modes import InputMode, run
 from msvit_energy.recording.feeding.refusals import RefusalError
-from msvit_energy.recording.neurons import emitted, is_neuron
+from msvit_energy.recording.neurons import emitted
 from msvit_energy.recording.state.model_state import RestState
 from msvit_energy.recording.state.repeatable import generators, random_state_kept, same_kernels
 
@@ -70,10 +70,10 @@ class StateCheck:
     def _emissions(self) -> list[Emission]:
         """What every neuron layer emits, call by call."""
         found: list[Emission] = []
-        named = list(self._model.named_modules())
-        watched = [(name, module) for name, module in named if is_neuron(module)]
+        named, neurons = list(self._model.named_modules()), self._rest.neurons
+        watched = [(name, module) for name, module in named if module in neurons]
         watched = watched or [(name, module) for name, module in named if not any(True for _ in module.children())]
-        handles = [module.register_forward_hook(_noting(found, name, is_neuron(module))) for name, module in watched]
+        handles = [module.register_forward_hook(_noting(found, name, module in neurons)) for name, module in watched]
         device = self._images.device
         try:
             with random_state_kept(device), self._rest.mode(), same_kernels():

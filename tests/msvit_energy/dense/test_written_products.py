@@ -14,6 +14,7 @@ import msvit_energy
 from msvit_energy.dense.graph import trace
 from msvit_energy.meta_tensors import ShapesOnly
 from msvit_energy.profiles.coverage import Coverage, Unknown
+from msvit_energy.recording.neurons import is_neuron
 from msvit_energy.recording.overheads import overhead_name
 from msvit_energy.workflows.profiling import uncounted
 from tests.support.foreign_models import Forward, numbers, weight
@@ -254,7 +255,7 @@ def test_a_product_in_one_function_is_unknown_even_in_a_neuron(
 )  # fmt: skip
 def test_only_declared_modules_of_registered_models_write_products_so(name: str) -> None:
     model = msvit.create_model(name).eval()
-    declared = [name for name, module in model.named_modules() if overhead_name(module)]
+    declared = [name for name, module in model.named_modules() if overhead_name(module) or is_neuron(module)]
     images = torch.empty(1, *model.input_size, device="meta")
     with ShapesOnly():
         written = [trace(model, images, listed).written for listed in (declared, [])]

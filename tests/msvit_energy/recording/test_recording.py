@@ -57,9 +57,7 @@ def test_a_result_stays_as_it_was_while_the_recording_goes_on() -> None:
 def test_the_state_of_rest_is_taken_once(monkeypatch: pytest.MonkeyPatch) -> None:
     taken = []
     plain = RestState.__init__
-    monkeypatch.setattr(
-        RestState, "__init__", lambda self, model, reset=None: taken.append(model) or plain(self, model)
-    )
+    monkeypatch.setattr(RestState, "__init__", lambda self, *given: taken.append(given[0]) or plain(self, *given))
     model = nn.Sequential(nn.Flatten(), nn.Linear(4, 2))
     msvit_energy.profile(model, [torch.ones(2, 2, 2)], time_steps=1, lemaire=1)
     assert taken == [model]

@@ -1,0 +1,92 @@
+"""Networks in NIR files (neuroir.org), run by modules of SpikingJelly."""
+
+import contextlib
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from msvit_energy.errors import EnergyError
+
+SUFFIX = ".nir"
+NODES = "Affine Linear Conv1d Conv2d AvgPool2d Flatten IF LIF CubaLIF Input Output".split()  # that SpikingJelly runs
+STEPS = (1e-4, 1e-3, 1.0)  # seconds: SpikingJelly's own, then what other libraries write
+
+
+@dataclass(frozen=True)
+class NirNetwork:
+    """A network that is called with one step `[B, ...]` and a state, the images it takes (C, H, W; None: it does not
+    say), and how many seconds a time step has."""
+
+    model: nn.Module
+    input_size: tuple[int, int, int] | None
+    dt: float
+
+
+class Flattened(nn.Module):
+    """A network of numbers in a row, fed with images `[B, C, H, W]`."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, x: Tensor, state: Any = None) -> Any:
+        """`(output, state)`."""
+        return self.network(x.flatten(1), state)
+
+
+def read_nir(path: Path) -> NirNetwork:
+    """EnergyError for a file that is none, what SpikingJelly cannot run, and where nir or nirtorch is missing."""
+    try:
+        import nir
+        from spikingjelly.activation_based.nir_exchange import import_from_nir
+    except ImportError as error:
+        raise EnergyError(
+            f"{path.name} needs the packages nir and nirtorch: pip install 'msvit-energy[nir]'"
+        ) from error
+    try:
+        graph = nir.read(path)
+    except Exception as error:  # of h5py, or of nir where a node is not as it should be
+        raise EnergyError(f"{path} is no NIR file: {' '.join(str(error).split())[:200]}") from error
+    _check_nodes(path, graph)
+    refused = []
+    for dt in STEPS:
+        try:
+            with contextlib.redirect_stderr(io.StringIO()):  # its log
+                model = import_from_nir(graph, dt=dt, dtype=torch.float32)
+        except (ValueError, NotImplementedError) as error:
+            refused.append(" ".join(str(error).split())[:200])
+            continue
+        return _with_size(model, graph, dt)
+    raise EnergyError(f"{path.name} has neurons that SpikingJelly does not run: {refused[0]}")
+
+
+def _check_nodes(path: Path, graph: Any) -> None:
+    for name, node in graph.nodes.items():
+        kind = type(node).__name__
+        if kind not in NODES:
+            known = ", ".join(NODES[:-2])
+            raise EnergyError(
+                f"{path.name}: its node {name!r} is a {kind}, which SpikingJelly does not run; it runs {known}"
+            )
+
+
+def _with_size(model: nn.Module, graph: Any, dt: float) -> NirNetwork:
+    shape = _input_shape(graph)
+    if len(shape) == 1:
+        return NirNetwork(Flattened(model), None, dt)
+    size = (shape[0], shape[1], shape[2]) if len(shape) == 3 else None
+    return NirNetwork(model, size, dt)
+
+
+def _input_shape(graph: Any) -> Sequence[int]:
+    """Of one image, as the first input says; empty if it does not."""
+    for node in graph.nodes.values():
+        if type(node).__name__ == "Input":
+            (shape, *_) = node.input_type.values()
+            return () if shape is None else [int(size) for size in shape]
+    return ()
