@@ -1,6 +1,7 @@
 """Energy of spiking networks: profile once, price many times.
 
-`profile` needs torch and is imported when first used; everything else works from a saved profile without it.
+`profile` and `Preparation` need torch and are imported when first used; everything else works from a saved profile
+without it.
 """
 
 from typing import TYPE_CHECKING, Any
@@ -10,9 +11,10 @@ from msvit_energy.pricing.energy import EnergyReport, price
 from msvit_energy.profiles.profile import Profile
 
 if TYPE_CHECKING:
+    from msvit_energy.preparation import Preparation
     from msvit_energy.profiler import profile
 
-__all__ = ["EnergyError", "EnergyReport", "Profile", "price", "profile"]
+__all__ = ["EnergyError", "EnergyReport", "Preparation", "Profile", "price", "profile"]
 
 
 def __getattr__(name: str) -> Any:
@@ -20,4 +22,8 @@ def __getattr__(name: str) -> Any:
         from msvit_energy.profiler import profile
 
         return profile
+    if name == "Preparation":
+        from msvit_energy.preparation import Preparation
+
+        return Preparation
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,7 +1,7 @@
 """What a forward leaves behind in a model, and how every sample starts from the same state."""
 
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Hashable, Iterable
 from contextlib import AbstractContextManager
 from types import BuiltinMethodType, FunctionType, MethodType, ModuleType
 from typing import Any
@@ -13,6 +13,7 @@ from torch.nn.parameter import is_lazy
 
 from msvit_energy.recording.neurons import is_neuron, reset_of
 from msvit_energy.recording.state.snapshots import attributes, putting_back
+from msvit_energy.recording.state.structure import structure_of
 from msvit_energy.recording.state.weight_writes import WeightWrites
 
 _NO_STATE = (type, ModuleType, FunctionType, BuiltinMethodType)
@@ -41,10 +42,12 @@ class RestState:
         with torch.inference_mode(False), torch.no_grad():
             self._reset()
             self.weights = WeightWrites(model, [each for each in modules if not is_neuron(each)])
-            kept = [value for value in _reachable(model) if value not in self.weights]
+            self._reached = _reachable(model)
+            kept = [value for value in self._reached if value not in self.weights]
             self._put_back = [put_back for value in kept if (put_back := putting_back(value)) is not None]
         self.tensors = [value for value in kept if isinstance(value, Tensor)]  # all but weights
         self._in_inference = any(tensor.is_inference() for tensor in self.tensors)
+        self._ran = False  # whether any forward did
 
     def restore(self) -> None:
         """Put the model back to rest."""
@@ -52,11 +55,18 @@ class RestState:
             self._reset()
             for put_back in self._put_back:
                 put_back()
-        self.weights.check_written()
+        if self._ran:
+            self.weights.check_written()
 
     def mode(self) -> AbstractContextManager[Any]:
-        """A mode without gradients: inference mode where a state was made in it, and can be written to in it alone."""
+        """What a forward runs in, a mode without gradients: inference mode where a state was made in it, and can be
+        written to in it alone."""
+        self._ran = True
         return torch.inference_mode() if self._in_inference else torch.no_grad()
+
+    def structure(self) -> tuple[Hashable, ...]:
+        """What the model is at rest, beside the values of its tensors."""
+        return structure_of(self._reached)
 
     def _reset(self) -> None:
         for reset in self._resets:
