@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, UntypedStorage, nn
 
+from msvit_energy.meta_tensors import ShapesOnly, with_values
 from msvit_energy.recording.feeding.input_modes import InputMode, run
 from msvit_energy.recording.feeding.refusals import Refusal, RefusalError
 from msvit_energy.recording.function_mode import FunctionObserver
@@ -106,7 +107,16 @@ class Prober:
         self.fired = False  # whether any unknown layer ever gave anything but 0
 
     def probe(self, feed: str, grid: Tensor) -> Probe | Refusal:
-        """Run the model over a grid of frames `[B, T, ...]`; "image" takes the first of each image."""
+        """Run the model over a grid of frames `[B, T, ...]`; "image" takes the first of each image. With neurons of
+        known libraries only, shapes are enough, where they go through the model."""
+        if not self.unknown:
+            with torch.inference_mode(False), ShapesOnly():
+                seen = self._run(feed, grid.to("meta"))
+            if isinstance(seen, Probe):
+                return seen
+        return self._run(feed, grid)
+
+    def _run(self, feed: str, grid: Tensor) -> Probe | Refusal:
         mode = InputMode(feed, True, grid.shape[STEPS])
         batch = grid[:, 0] if feed == "image" else grid
         seen = Probe()
@@ -122,7 +132,8 @@ class Prober:
         finally:
             for handle in handles:
                 handle.remove()
-            self.rest.restore()
+            with with_values():
+                self.rest.restore()
         return seen
 
     def _noting(self, seen: Probe) -> Any:

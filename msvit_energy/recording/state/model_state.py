@@ -17,6 +17,9 @@ from msvit_energy.recording.state.structure import structure_of
 from msvit_energy.recording.state.weight_writes import WeightWrites
 
 _NO_STATE = (type, ModuleType, FunctionType, BuiltinMethodType)
+_CONSTANT = frozenset(
+    (int, float, complex, bool, str, bytes, type(None), FunctionType, type, torch.dtype, torch.device)
+)
 _FOREIGN = ("torch", "logging")  # libraries whose objects are left alone
 
 
@@ -87,6 +90,8 @@ def _reachable(model: nn.Module) -> list[Any]:
 
 def _inside(value: Any) -> Iterable[Any] | None:
     """The values in one; None for what has no state."""
+    if type(value) in _CONSTANT:
+        return None
     if isinstance(value, Tensor | np.ndarray):
         return None if isinstance(value, Tensor) and is_lazy(value) else ()
     if isinstance(value, list | tuple | deque | set | frozenset):
