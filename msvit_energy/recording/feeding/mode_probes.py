@@ -165,9 +165,17 @@ class Prober:
 
     def interplay(self, feed: str, axis: int, sizes: Sizes, first: Tensor, second: Tensor) -> Interplay:
         """Whether the unknown layers' outputs for one of two parts of a batch, images or steps, depend on the other.
-        Each is one of two frames `[...]`, in all four ways."""
+        Each is one of two frames `[...]`, in all four ways. Where a call has one step, two of each are enough, unless
+        the model refuses so few images."""
+        if feed == "step":
+            sizes = sizes._replace(steps=2)
+            seen = self._interplay(feed, axis, sizes._replace(images=min(2, sizes.images)), first, second)
+            if seen.depends is not None or sizes.images <= 2:
+                return seen
+        return self._interplay(feed, axis, sizes, first, second)
+
+    def _interplay(self, feed: str, axis: int, sizes: Sizes, first: Tensor, second: Tensor) -> Interplay:
         found: list[list[Call]] = []
-        sizes = sizes._replace(steps=2) if feed == "step" else sizes  # of which a single call sees nothing
         for marks in ((0, 0), (1, 1), (0, 1), (1, 0)):
             grid = first.expand(*sizes, *first.shape).clone()
             for place, mark in enumerate(marks):

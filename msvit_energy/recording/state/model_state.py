@@ -17,9 +17,7 @@ from msvit_energy.recording.state.structure import structure_of
 from msvit_energy.recording.state.weight_writes import WeightWrites
 
 _NO_STATE = (type, ModuleType, FunctionType, BuiltinMethodType)
-_CONSTANT = frozenset(
-    (int, float, complex, bool, str, bytes, type(None), FunctionType, type, torch.dtype, torch.device)
-)
+_CONSTANT = {int, float, complex, bool, str, bytes, type(None), FunctionType, type, torch.dtype, torch.device}
 _FOREIGN = ("torch", "logging")  # libraries whose objects are left alone
 
 
@@ -47,7 +45,8 @@ class RestState:
             self.weights = WeightWrites(model, [each for each in modules if not is_neuron(each)])
             self._reached = _reachable(model)
             kept = [value for value in self._reached if value not in self.weights]
-            self._put_back = [put_back for value in kept if (put_back := putting_back(value)) is not None]
+            each = {id(value): putting_back(value) for value in kept}
+            self._put_back = {key: put_back for key, put_back in each.items() if put_back is not None}
         self.tensors = [value for value in kept if isinstance(value, Tensor)]  # all but weights
         self._in_inference = any(tensor.is_inference() for tensor in self.tensors)
         self._ran = False  # whether any forward did
@@ -56,10 +55,23 @@ class RestState:
         """Put the model back to rest."""
         with torch.inference_mode(False), torch.no_grad():
             self._reset()
-            for put_back in self._put_back:
+            for put_back in self._put_back.values():
                 put_back()
         if self._ran:
             self.weights.check_written()
+
+    def restoring(self, part: nn.Module) -> Callable[[], None]:
+        """What puts to rest all that can be reached from a module that is at rest now, where nothing else has run."""
+        reached = _reachable(part)
+        resets = [own for each in reached if isinstance(each, nn.Module) and (own := reset_of(each)) is not None]
+        put_back = [self._put_back[id(value)] for value in reached if id(value) in self._put_back]
+
+        def restore() -> None:
+            with torch.inference_mode(False), torch.no_grad():
+                for each in (*resets, *put_back):
+                    each()
+
+        return restore
 
     def mode(self) -> AbstractContextManager[Any]:
         """What a forward runs in, a mode without gradients: inference mode where a state was made in it, and can be
@@ -82,7 +94,9 @@ def _reachable(model: nn.Module) -> list[Any]:
     waiting: list[Any] = [model]
     while waiting:
         value = waiting.pop()
-        if id(value) not in found and (inside := _inside(value)) is not None:
+        if type(value) in _CONSTANT or id(value) in found:
+            continue
+        if (inside := _inside(value)) is not None:
             found[id(value)] = value
             waiting += inside
     return list(found.values())
@@ -90,8 +104,6 @@ def _reachable(model: nn.Module) -> list[Any]:
 
 def _inside(value: Any) -> Iterable[Any] | None:
     """The values in one; None for what has no state."""
-    if type(value) in _CONSTANT:
-        return None
     if isinstance(value, Tensor | np.ndarray):
         return None if isinstance(value, Tensor) and is_lazy(value) else ()
     if isinstance(value, list | tuple | deque | set | frozenset):
