@@ -166,7 +166,8 @@ def _first_look(
 ) -> tuple[Layouts, AbstractContextManager[None]]:
     """The layouts, and what the first batch is to run in. The first run of the check for leaks shows the layouts; where
     they are known, the measurement of a single image is that run, but on devices that may take other kernels in it."""
-    if len(images) == 1 and images.is_cpu and (known := known_layouts(images, mode, prepared.shapes)) is not None:
+    shapes = prepared.shapes if prepared.graphs else {}  # in what shapes alone go through, they hang on no values
+    if len(images) == 1 and images.is_cpu and (known := known_layouts(images, mode, shapes)) is not None:
         return known, leaks.first_run()
     with probing(model, mode.steps_per_call) as probe:
         leaks.run()

@@ -80,8 +80,8 @@ def probing(model: nn.Module, steps_per_call: int) -> Iterator[LayoutProbe]:
 
 @dataclass(frozen=True)
 class KnownShapes:
-    """The shapes of all streams of one image over T and over T + 1 steps, of a model in which they hang on no values;
-    with them alone the layouts of a single image are known if `enough`."""
+    """The shapes of all streams of one image over T and, where one call runs over several, over T + 1 steps; with them
+    alone the layouts of a single image are known if `enough`."""
 
     alone: SeenStreams
     longer: SeenStreams
@@ -104,6 +104,7 @@ def find_layouts(
     steps, kept = mode.time_steps, {} if kept is None else kept
     alone = _streams(model, image, mode, rest) if alone is None else alone
     if mode.steps_per_call == 1:
+        kept[_place(image, mode)] = KnownShapes(_shapes(alone or {}), {}, alone is not None)
         return Layouts(1, steps, alone)
     known = kept.get(_place(image, mode))
     longer = _longer_shapes(model, image, mode, rest) if known is None else known.longer
@@ -120,7 +121,7 @@ def known_layouts(image: Tensor, mode: InputMode, kept: Mapping[Hashable, KnownS
     known = kept.get(_place(image, mode))
     if known is None or not known.enough:
         return None
-    return Layouts(mode.time_steps, mode.time_steps, known.alone, known.longer)
+    return Layouts(mode.steps_per_call, mode.time_steps, known.alone, known.longer)
 
 
 def _place(image: Tensor, mode: InputMode) -> Hashable:
