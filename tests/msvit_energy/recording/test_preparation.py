@@ -119,7 +119,7 @@ def test_a_leak_that_begins_later_is_found() -> None:
 
         def forward(self, x: Tensor) -> Tensor:
             self.count[0] += self.count[0] > 0
-            return super().forward(x) * (self.count[0] % 2)
+            return super().forward(x) * (self.count[0] <= T + 2)
 
     model, preparation = nn.Sequential(nn.Flatten(), nn.Linear(36, 9), Late(), nn.Linear(9, 4)), Preparation()
     for _ in range(2):
