@@ -28,8 +28,8 @@ CASES = {  # name: size of images, forwards or measurements per turn
 }
 KINDS = ("bare", "batch", "bare one", "profile", "prepared")
 NOTES = (
-    f"Medians of {ROUNDS} rounds measured in turn, each in a process of its own, on one thread; ratios are taken within",
-    f"a round. A batch has {IMAGES} images; profile and prepared are whole measurements of one image.",
+    f"Medians of {ROUNDS} rounds measured in turn, each in a process of its own, on one thread; ratios are taken",
+    f"within a round. A batch has {IMAGES} images; profile and prepared are whole measurements of one image.",
 )
 
 
