@@ -1,7 +1,7 @@
 """Measure: run a model over images, record what flows, count dense MACs, return a Profile."""
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from itertools import chain
 from typing import Any
@@ -10,9 +10,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
-from msvit_energy.dense.graph import Graph, GraphCache, graph_of
+from msvit_energy.dense.graph import Graph, graph_of
 from msvit_energy.dense.reconcile import reconcile
 from msvit_energy.errors import EnergyError
+from msvit_energy.preparation import Preparation, Prepared
 from msvit_energy.profiles.coverage import Coverage, Unknown
 from msvit_energy.profiles.profile import Profile
 from msvit_energy.profiles.provenance import InputOrigin, ModelOrigin, Provenance
@@ -21,7 +22,8 @@ from msvit_energy.recording.feeding.batches import read_batch
 from msvit_energy.recording.feeding.input_modes import Feed, InputMode, time_steps_set
 from msvit_energy.recording.feeding.mode_detection import FoundMode, find_mode
 from msvit_energy.recording.firing_maps import FiringMaps
-from msvit_energy.recording.layouts.layout_probe import find_layouts, probing
+from msvit_energy.recording.layouts.layout_probe import find_layouts, known_layouts, probing
+from msvit_energy.recording.layouts.layout_search import Layouts
 from msvit_energy.recording.memory_estimate import estimate
 from msvit_energy.recording.model_parameters import parameters_of
 from msvit_energy.recording.neurons import Named, named_neurons, one_or_more
@@ -69,7 +71,7 @@ def profile(
     provenance: Mapping[str, Any] | None = None,
     on_batch: Callable[[int], None] | None = None,
     enough: Callable[[Profile], bool] | None = None,
-    graphs: GraphCache | None = None,
+    preparation: Preparation | None = None,
     reset: Callable[[], object] | None = None,
     head: str | Collection[str] | None = None,
     neurons: Named | Collection[Named] = (),
@@ -90,7 +92,7 @@ def profile(
     - `provenance`: facts to store; Provenance has the known ones.
     - `on_batch`: called after each batch with its number of images.
     - `enough`: called with what was measured so far; ends the measurement when it returns True.
-    - `graphs`: keeps traced graphs between measurements of a model that does not change.
+    - `preparation`: keeps what is worked out about the model for its next measurement, such as how it is fed.
     - `reset`: called before every batch, after the resets of known libraries' neurons; puts a state to rest that
       is kept where RestState does not find it, such as in class attributes or in variables of functions.
 
@@ -116,8 +118,9 @@ def profile(
     _check(time_steps, feed, lemaire)
     _check_scripted(model)
     _check_format(model)
-    spiking = named_neurons(model, neurons)
-    origin = _with_model(Provenance.of(provenance or {}), model, one_or_more(neurons))
+    named = one_or_more(neurons)
+    spiking = named_neurons(model, named)
+    origin = _with_model(Provenance.of(provenance or {}), model, named, preparation)
     labels = Labels(classes)
     single: list[Tensor] = []
     stream = _batches(model, batches, input_key)
@@ -127,16 +130,11 @@ def profile(
     image = first[0][:1].clone()
     with _measuring(model, time_steps):
         rest = RestState(model, reset, spiking)
-        found = find_mode(model, first[0], rest, time_steps=time_steps, feed=feed, frames=frames)
+        prepared = Prepared() if preparation is None else preparation.of(model, rest, named)
+        found = _fed(model, first[0], rest, prepared, time_steps=time_steps, feed=feed, frames=frames)
         mode = found.mode
-        origin = replace(origin, input=_input_origin(found))
-        with probing(model, mode.steps_per_call, spiking) as probe:
-            leaks = StateCheck(model, first[0], mode, rest)
-        if leaks.random:
-            origin = replace(origin, input=replace(_input_origin(found), random=True))
-        functions = named_sites(probe.function_calls, mode.time_steps, {name for name, _ in model.named_modules()})
-        rest.neurons = replace(spiking, functions=functions)
-        layouts = find_layouts(model, image, mode, rest, probe.with_functions(functions) if leaks.alone else None)
+        leaks = StateCheck(model, first[0], mode, rest)
+        layouts, first_run = _first_look(model, first[0], mode, rest, leaks, prepared)
         with Recorder(model, mode, rest, maps=maps, heads=_names(head)) as recorder:
             recorder.place_by(layouts)
             alone = len(first[0]) == 1
@@ -144,10 +142,11 @@ def profile(
                 if alone and len(inputs) > 1:
                     alone = False
                     with recorder.unhooked():
-                        recorder.place_by(find_layouts(model, inputs[:1], mode, rest))
+                        recorder.place_by(find_layouts(model, inputs[:1], mode, rest, kept=prepared.shapes))
                 single += [one.unsqueeze(0).clone() for one in inputs[: max(0, lemaire - len(single))]]
-                with recorder.batch(inputs, len(inputs)):
+                with recorder.batch(inputs, len(inputs)), first_run:
                     logits = input_modes.run(model, inputs, mode)
+                first_run = nullcontext()
                 labels.add(logits, known)
                 if on_batch is not None:
                     on_batch(len(inputs))
@@ -155,9 +154,37 @@ def profile(
                     break
         leaks.check()
         recording = recorder.result()
-        coverage = _coverage(model, image, recording, mode, rest, graphs)
+        coverage = _coverage(model, image, recording, mode, rest, prepared.graphs)
         memory = estimate(model, single, mode, rest) if single else None
+    origin = replace(origin, input=_input_origin(found, random=leaks.random))
     return replace(profile_of(model, recording, labels, coverage, origin), memory=memory)
+
+
+def _fed(model: nn.Module, images: Tensor, rest: RestState, prepared: Prepared, **given: Any) -> FoundMode:
+    """How the model wants batches like `images`, found once."""
+    place = (tuple(images.shape), images.dtype, images.device, *given.values())
+    if place not in prepared.modes:
+        prepared.modes[place] = find_mode(model, images, rest, **given)
+    return prepared.modes[place]
+
+
+def _first_look(
+    model: nn.Module, images: Tensor, mode: InputMode, rest: RestState, leaks: StateCheck, prepared: Prepared
+) -> tuple[Layouts, AbstractContextManager[None]]:
+    """The layouts, and what the first batch is to run in. The first run of the check for leaks shows the layouts; where
+    they are known, the measurement of a single image is that run, but on devices that may take other kernels in it."""
+    shapes = prepared.shapes if prepared.graphs else {}  # in what shapes alone go through, they hang on no values
+    usable = len(images) == 1 and images.is_cpu and not prepared.has_functions
+    if usable and (known := known_layouts(images, mode, shapes)) is not None:
+        rest.neurons = replace(rest.neurons, functions={})
+        return known, leaks.first_run()
+    with probing(model, mode.steps_per_call, rest.neurons) as probe:
+        leaks.run()
+    functions = named_sites(probe.function_calls, mode.time_steps, {name for name, _ in model.named_modules()})
+    rest.neurons = replace(rest.neurons, functions=functions)
+    prepared.has_functions = bool(probe.function_calls)
+    alone = probe.with_functions(functions) if leaks.alone else None
+    return find_layouts(model, images[:1].clone(), mode, rest, alone, prepared.shapes), nullcontext()
 
 
 def _names(head: str | Collection[str] | None) -> Collection[str] | None:
@@ -188,17 +215,21 @@ def profile_of(
     )
 
 
-def _with_model(origin: Provenance, model: nn.Module, neurons: Collection[Named]) -> Provenance:
+def _with_model(
+    origin: Provenance, model: nn.Module, neurons: Collection[Named], preparation: Preparation | None
+) -> Provenance:
     """With the hash of the weights that are measured, where they can be read, and what was named as neurons."""
-    facts: dict[str, Any] = {} if (weights := weights_hash(model)) is None else {"weights": weights}
+    weights = weights_hash(model) if preparation is None else preparation.weights_hash(model)
+    facts: dict[str, Any] = {} if weights is None else {"weights": weights}
     if neurons:
         facts["neurons"] = tuple(name if isinstance(name, str) else name.__qualname__ for name in neurons)
     return replace(origin, model=replace(origin.model or ModelOrigin(), **facts)) if facts else origin
 
 
-def _input_origin(found: FoundMode) -> InputOrigin:
+def _input_origin(found: FoundMode, *, random: bool) -> InputOrigin:
     mode = found.mode
-    return InputOrigin(mode.feed, mode.frames, found.feed_from, found.frames_from, found.time_steps_from)
+    origin = InputOrigin(mode.feed, mode.frames, found.feed_from, found.frames_from, found.time_steps_from)
+    return replace(origin, random=True) if random else origin
 
 
 def _check(time_steps: int | None, feed: str, lemaire: int) -> None:
@@ -259,7 +290,12 @@ def _measuring(model: nn.Module, time_steps: int | None) -> Iterator[None]:
 
 
 def _coverage(
-    model: nn.Module, image: Tensor, recording: Recording, mode: InputMode, rest: RestState, graphs: GraphCache | None
+    model: nn.Module,
+    image: Tensor,
+    recording: Recording,
+    mode: InputMode,
+    rest: RestState,
+    graphs: dict[Hashable, Graph],
 ) -> Coverage:
     """The hooks' MACs held against fvcore's graph of one image `[1, ...]`."""
     calls = mode.time_steps // mode.steps_per_call

@@ -11,7 +11,6 @@ from collections.abc import Callable, Collection, Hashable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
-from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor, nn
@@ -82,9 +81,6 @@ class Graph:
     def is_free(self, operator: str) -> bool:
         """Whether an operator that fvcore cannot count has no synapses."""
         return operator in FREE or operator in self.work_per_element
-
-
-GraphCache = WeakKeyDictionary[nn.Module, dict[Hashable, Graph]]  # by model, which its owner must not change
 
 
 def fused_attention_macs(inputs: list[Any], outputs: list[Any]) -> Counter[str]:
@@ -203,15 +199,15 @@ def graph_of(
     *,
     restore: Callable[[], None],
     doubted: Callable[[Graph], bool],
-    kept: GraphCache | None = None,
+    kept: dict[Hashable, Graph] | None = None,
 ) -> Graph:
     """The graph of one call with `inputs`, as of `trace`; raises what the tracer raises.
 
     Shapes alone go through the model where that works. Values follow only if it does not, or if the graph is `doubted`
-    so that it is to be seen with values too. `restore` puts the model to rest. `kept` has the graphs of earlier calls;
-    a graph that only values gave may depend on them, and is not kept.
+    so that it is to be seen with values too. `restore` puts the model to rest. `kept` has the graphs of earlier calls
+    with this model; a graph that only values gave may depend on them, and is not kept.
     """
-    known = {} if kept is None else kept.setdefault(model, {})
+    known = {} if kept is None else kept
     key = (tuple(inputs.shape), inputs.dtype, getattr(model, "time_steps", None), tuple(listed), tuple(neurons))
     if key in known:
         return known[key]

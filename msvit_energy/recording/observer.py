@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from msvit_energy.errors import EnergyError
 from msvit_energy.profiles.operators import Operator, Overhead
+from msvit_energy.recording.binary_neurons import is_binary
 from msvit_energy.recording.call_sites import CallSites
 from msvit_energy.recording.counts.call_counter import CallCounter
 from msvit_energy.recording.counts.stream_counter import BINARY
@@ -223,10 +224,9 @@ class Observer:
             raise EnergyError(f"{name} runs over {ran} time steps, not {steps}; is time_steps = {steps} right?")
 
     def _known_binary(self, key: StreamKey, neuron: nn.Module) -> bool:
-        """Whether a neuron declares itself `binary` and was so in the first batch, which then is not checked again."""
+        """Whether a neuron is binary by its class and was so in the first batch, which then is not checked again."""
         counter = self.streams.counters.get(key)
-        claimed = bool(getattr(neuron, "binary", False))
-        return claimed and self._images > 0 and counter is not None and counter.kind == BINARY
+        return self._images > 0 and counter is not None and counter.kind == BINARY and is_binary(neuron)
 
     def overhead(self, name: str, op: str, inputs: Sequence[Tensor], output: Any) -> None:
         """A module that costs something beside MACs has run; column sums and masks are fed with spikes."""

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from weakref import WeakKeyDictionary
 
 from timm.utils import random_seed
 from torch import Tensor, nn
@@ -20,7 +19,7 @@ from msvit.training.loop import Interrupted, Measure, Training
 from msvit.training.recipes import Recipe, get_recipe
 from msvit.training.sop_penalty import SOPPenalty
 from msvit.training.tensorboard_log import event_writer
-from msvit_energy.dense.graph import GraphCache
+from msvit_energy import Preparation
 from msvit_energy.errors import EnergyError
 from msvit_energy.pricing.energy import price
 from msvit_energy.profiles.provenance import Provenance
@@ -170,11 +169,11 @@ def energy_measurement(recipe: Recipe, batches: Batches, folder: Path) -> Measur
     stride = max(1, images // recipe.profile_images)
     sample = Subset(batches.test_set, range(0, images, stride)[: recipe.profile_images])
     model_is = {"name": recipe.model, "args": dict(recipe.model_args)}
-    graphs: GraphCache = WeakKeyDictionary()  # training changes weights, not the graph
+    preparation = Preparation()  # training changes weights, not how the model runs
 
     def measure(model: nn.Module, epoch: int) -> Mapping[str, float]:
         facts = {"model": model_is, "data": {"name": recipe.data, "split": "test"}, "epoch": epoch}
-        profile = profile_together(model, sample, PROFILE_BATCH, classes=batches.classes, graphs=graphs)
+        profile = profile_together(model, sample, PROFILE_BATCH, classes=batches.classes, preparation=preparation)
         profile = replace(profile, provenance=Provenance.of(facts).with_measured(profile.provenance))
         if rank() == 0:
             profile.save(folder / f"epoch-{epoch:04d}.profile.json")

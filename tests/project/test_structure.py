@@ -20,12 +20,13 @@ STREET = {
     "recording": {"errors", "meta_tensors", "profiles"},
     "dense": {"errors", "meta_tensors", "profiles"},
     "reporting": {"errors", "profiles", "pricing"},
-    "profiler": {"errors", "profiles", "recording", "dense"},
+    "preparation": {"recording", "dense"},
+    "profiler": {"errors", "preparation", "profiles", "recording", "dense"},
     "geometry": {"errors", "profiles", "recording", "profiler"},
     "precision": {"errors", "profiles", "recording", "profiler"},
     "workflows": {"", *PLAIN, "recording", "dense", "profiler", "geometry", "precision", "msvit"},
     "commands": {"", *PLAIN, "workflows"},
-    "": {"errors", "profiles", "pricing", "profiler"},
+    "": {"errors", "preparation", "profiles", "pricing", "profiler"},
     "__main__": {"commands"},
 }
 

@@ -64,11 +64,12 @@ def channel_nonzeros(values: Tensor, spatial: tuple[int, ...]) -> Tensor:
     if not (values.is_cpu and values.is_floating_point()):
         return torch.count_nonzero(grouped, dim=2).double()
     counts = torch.empty(*grouped.shape[:2], *spatial, dtype=torch.float64)
-    scratch = torch.empty(grouped.shape[2:], dtype=values.dtype)  # one image at a time fits the cache
+    together = max(1, PART // max(1, grouped[:1, :1].numel()))  # images that fit the cache
+    scratch = torch.empty(min(together, grouped.shape[1]), *grouped.shape[2:], dtype=values.dtype)
     for run, count in zip(grouped, counts, strict=True):
-        for image, total in zip(run, count, strict=True):
-            ones = torch.sign(image, out=scratch).abs_()
-            total.copy_(ones.sum(0, dtype=torch.promote_types(values.dtype, torch.float32)))
+        for images, total in zip(run.split(together), count.split(together), strict=True):
+            ones = torch.sign(images, out=scratch[: len(images)]).abs_()
+            total.copy_(ones.sum(1, dtype=torch.promote_types(values.dtype, torch.float32)))
     return counts
 
 
@@ -132,8 +133,7 @@ def _all_whole(part: Tensor, unit: float, scratch: Tensor) -> bool:
 def _extremes(part: Tensor) -> tuple[float, float]:
     """The least and greatest value; NaN if there is one."""
     if part.dtype == torch.float32:  # in half the time: read as integers, floats from 0 on have the same order
-        bits = part.view(torch.int32)
-        low, high = bits.amin().item(), bits.amax().item()
+        low, high = (bits.item() for bits in torch.aminmax(part.view(torch.int32)))
         if low >= 0:
             return _float32(low), _float32(high)
     return part.amin().item(), part.amax().item()

@@ -106,6 +106,7 @@ class _Search:
         self._probes: dict[str, Probe | Refusal] = {}
         self._tried: dict[str, Refusal | str] = {}
         self._lengths_of: dict[str, list[frozenset[int]]] = {}
+        self._alones: dict[tuple[str, nn.Module], NeuronAlone] = {}
         self._left: list[str] = []  # ways that values do not rule out
 
     def fit(self) -> Fit:
@@ -217,7 +218,7 @@ class _Search:
     def _hides_steps(self) -> bool:
         """Whether one call with images may run over some T, as outputs are of something else than images, or neurons
         mix what they are fed with."""
-        mixed = any(self._alone("image", neuron).mixed_axes() for neuron in self._examples("image"))
+        mixed = any(self._alone("image", neuron).mixed_axes for neuron in self._examples("image"))
         return mixed or not self._images_in_front()
 
     def _may_carry_steps(self) -> bool:
@@ -324,7 +325,7 @@ class _Search:
         merged = feed not in SEQUENCES and shape[0] % images == 0 and shape[0] > images and shape[1:2] != (images,)
         lengths = {axis: shape[axis] // images if axis == 0 and merged else shape[axis] for axis in range(len(shape))}
         expected = {images, steps if feed in SEQUENCES else self._steps}
-        mixed = alone.mixed_axes()
+        mixed = alone.mixed_axes
         return frozenset(lengths[axis] for axis, causal in mixed.items() if causal or lengths[axis] in expected)
 
     def _examples(self, feed: str) -> list[nn.Module]:
@@ -336,9 +337,11 @@ class _Search:
         return [neuron for each in alike.values() for neuron in dict.fromkeys((each[0], each[-1]))]
 
     def _alone(self, feed: str, neuron: nn.Module) -> NeuronAlone:
-        seen = self._probe(feed)
-        given = Arguments((), {}) if isinstance(seen, Refusal) else seen.arguments[neuron]
-        return NeuronAlone(neuron, given, self._prober.rest)
+        if (feed, neuron) not in self._alones:
+            seen = self._probe(feed)
+            given = Arguments((), {}) if isinstance(seen, Refusal) else seen.arguments[neuron]
+            self._alones[feed, neuron] = NeuronAlone(neuron, given, self._prober.rest)
+        return self._alones[feed, neuron]
 
     def _images_mix(self, feed: str, first: Tensor, second: Tensor) -> bool:
         """Whether what is emitted for one image depends on another, or is not to be had."""

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, UntypedStorage, nn
 
+from msvit_energy.meta_tensors import ShapesOnly, with_values
 from msvit_energy.recording.feeding.input_modes import InputMode, run
 from msvit_energy.recording.feeding.refusals import Refusal, RefusalError
 from msvit_energy.recording.function_mode import FunctionObserver
@@ -108,7 +109,16 @@ class Prober:
         self.fired = False  # whether any unknown layer ever gave anything but 0
 
     def probe(self, feed: str, grid: Tensor) -> Probe | Refusal:
-        """Run the model over a grid of frames `[B, T, ...]`; "image" takes the first of each image."""
+        """Run the model over a grid of frames `[B, T, ...]`; "image" takes the first of each image. With neurons of
+        known libraries only, shapes are enough, where they go through the model."""
+        if not self.unknown:
+            with torch.inference_mode(False), ShapesOnly():
+                seen = self._run(feed, grid.to("meta"))
+            if isinstance(seen, Probe):
+                return seen
+        return self._run(feed, grid)
+
+    def _run(self, feed: str, grid: Tensor) -> Probe | Refusal:
         mode = InputMode(feed, True, grid.shape[STEPS])
         batch = grid[:, 0] if feed == "image" else grid
         seen = Probe()
@@ -124,7 +134,8 @@ class Prober:
         finally:
             for handle in handles:
                 handle.remove()
-            self.rest.restore()
+            with with_values():
+                self.rest.restore()
         return seen
 
     def _noting(self, seen: Probe) -> Any:
@@ -164,9 +175,17 @@ class Prober:
 
     def interplay(self, feed: str, axis: int, sizes: Sizes, first: Tensor, second: Tensor) -> Interplay:
         """Whether the unknown layers' outputs for one of two parts of a batch, images or steps, depend on the other.
-        Each is one of two frames `[...]`, in all four ways."""
+        Each is one of two frames `[...]`, in all four ways. Where a call has one step, two of each are enough, unless
+        the model refuses so few images."""
+        if feed == "step":
+            sizes = sizes._replace(steps=2)
+            seen = self._interplay(feed, axis, sizes._replace(images=min(2, sizes.images)), first, second)
+            if seen.depends is not None or sizes.images <= 2:
+                return seen
+        return self._interplay(feed, axis, sizes, first, second)
+
+    def _interplay(self, feed: str, axis: int, sizes: Sizes, first: Tensor, second: Tensor) -> Interplay:
         found: list[list[Call]] = []
-        sizes = sizes._replace(steps=2) if feed == "step" else sizes  # of which a single call sees nothing
         for marks in ((0, 0), (1, 1), (0, 1), (1, 0)):
             grid = first.expand(*sizes, *first.shape).clone()
             for place, mark in enumerate(marks):

@@ -1,8 +1,8 @@
 """What a forward of one image shows of the streams, from which their layouts are found."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -103,24 +103,63 @@ def probing(model: nn.Module, steps_per_call: int, neurons: Neurons) -> Iterator
         yield probe
 
 
+@dataclass(frozen=True)
+class KnownShapes:
+    """The shapes of all streams of one image over T and, where one call runs over several, over T + 1 steps; with them
+    alone the layouts of a single image are known if `enough`."""
+
+    alone: SeenStreams
+    longer: SeenStreams
+    enough: bool
+
+
 def find_layouts(
-    model: nn.Module, image: Tensor, mode: InputMode, rest: RestState, alone: SeenStreams | None = None
+    model: nn.Module,
+    image: Tensor,
+    mode: InputMode,
+    rest: RestState,
+    alone: SeenStreams | None = None,
+    kept: dict[Hashable, KnownShapes] | None = None,
 ) -> Layouts:
     """Where the tensors of a model have time and images, by one image `[1, ...]` over T and over T + 1 steps. `alone`
-    are the streams over T if they are known already.
+    are the streams over T if they are known already; `kept` has shapes of earlier calls with this model.
 
     Of T + 1 steps shapes are enough, where they go through the model and leave no order open.
     """
-    steps = mode.time_steps
+    steps, kept = mode.time_steps, {} if kept is None else kept
     alone = _streams(model, image, mode, rest) if alone is None else alone
     if mode.steps_per_call == 1:
+        kept[_place(image, mode)] = KnownShapes(_shapes(alone or {}), {}, alone is not None)
         return Layouts(1, steps, alone)
-    with torch.inference_mode(False), ShapesOnly():
-        longer = _longer_streams(model, image.to("meta"), mode, rest)
+    known = kept.get(_place(image, mode))
+    longer = _longer_shapes(model, image, mode, rest) if known is None else known.longer
     layouts = Layouts(steps, steps, alone, longer)
+    if alone is not None and longer is not None:
+        kept[_place(image, mode)] = KnownShapes(_shapes(alone), longer, not layouts.wants_values)
     if longer is None or layouts.wants_values:
         layouts = Layouts(steps, steps, alone, _longer_streams(model, image, mode, rest))
     return layouts
+
+
+def known_layouts(image: Tensor, mode: InputMode, kept: Mapping[Hashable, KnownShapes]) -> Layouts | None:
+    """The layouts of a batch of one image `[1, ...]`, if they are known from its shapes alone."""
+    known = kept.get(_place(image, mode))
+    if known is None or not known.enough:
+        return None
+    return Layouts(mode.steps_per_call, mode.time_steps, known.alone, known.longer)
+
+
+def _place(image: Tensor, mode: InputMode) -> Hashable:
+    return tuple(image.shape), image.dtype, image.device, mode
+
+
+def _shapes(streams: SeenStreams) -> SeenStreams:
+    return {key: [Seen(seen.shape, None) for seen in calls] for key, calls in streams.items()}
+
+
+def _longer_shapes(model: nn.Module, image: Tensor, mode: InputMode, rest: RestState) -> SeenStreams | None:
+    with torch.inference_mode(False), ShapesOnly():
+        return _longer_streams(model, image.to("meta"), mode, rest)
 
 
 def _longer_streams(model: nn.Module, image: Tensor, mode: InputMode, rest: RestState) -> SeenStreams | None:

@@ -1,7 +1,7 @@
 """What a forward leaves behind in a model, and how every sample starts from the same state."""
 
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Hashable, Iterable
 from contextlib import AbstractContextManager
 from types import BuiltinMethodType, FunctionType, MethodType, ModuleType
 from typing import Any
@@ -13,9 +13,11 @@ from torch.nn.parameter import is_lazy
 
 from msvit_energy.recording.neurons import NONE_NAMED, Neurons, is_neuron, reset_of
 from msvit_energy.recording.state.snapshots import attributes, putting_back
+from msvit_energy.recording.state.structure import structure_of
 from msvit_energy.recording.state.weight_writes import WeightWrites
 
 _NO_STATE = (type, ModuleType, FunctionType, BuiltinMethodType)
+_CONSTANT = {int, float, complex, bool, str, bytes, type(None), FunctionType, type, torch.dtype, torch.device}
 _FOREIGN = ("torch", "logging")  # libraries whose objects are left alone
 
 
@@ -44,22 +46,45 @@ class RestState:
         with torch.inference_mode(False), torch.no_grad():
             self._reset()
             self.weights = WeightWrites(model, [each for each in modules if not (each in neurons or is_neuron(each))])
-            kept = [value for value in _reachable(model) if value not in self.weights]
-            self._put_back = [put_back for value in kept if (put_back := putting_back(value)) is not None]
+            self._reached = _reachable(model)
+            kept = [value for value in self._reached if value not in self.weights]
+            each = {id(value): putting_back(value) for value in kept}
+            self._put_back = {key: put_back for key, put_back in each.items() if put_back is not None}
         self.tensors = [value for value in kept if isinstance(value, Tensor)]  # all but weights
         self._in_inference = any(tensor.is_inference() for tensor in self.tensors)
+        self._ran = False  # whether any forward did
 
     def restore(self) -> None:
         """Put the model back to rest."""
         with torch.inference_mode(False), torch.no_grad():
             self._reset()
-            for put_back in self._put_back:
+            for put_back in self._put_back.values():
                 put_back()
-        self.weights.check_written()
+        if self._ran:
+            self.weights.check_written()
+
+    def restoring(self, part: nn.Module) -> Callable[[], None]:
+        """What puts to rest all that can be reached from a module that is at rest now, where nothing else has run."""
+        reached = _reachable(part)
+        resets = [own for each in reached if isinstance(each, nn.Module) and (own := reset_of(each)) is not None]
+        put_back = [self._put_back[id(value)] for value in reached if id(value) in self._put_back]
+
+        def restore() -> None:
+            with torch.inference_mode(False), torch.no_grad():
+                for each in (*resets, *put_back):
+                    each()
+
+        return restore
 
     def mode(self) -> AbstractContextManager[Any]:
-        """A mode without gradients: inference mode where a state was made in it, and can be written to in it alone."""
+        """What a forward runs in, a mode without gradients: inference mode where a state was made in it, and can be
+        written to in it alone."""
+        self._ran = True
         return torch.inference_mode() if self._in_inference else torch.no_grad()
+
+    def structure(self) -> tuple[Hashable, ...]:
+        """What the model is at rest, beside the values of its tensors."""
+        return structure_of(self._reached)
 
     def _reset(self) -> None:
         for reset in self._resets:
@@ -72,7 +97,9 @@ def _reachable(model: nn.Module) -> list[Any]:
     waiting: list[Any] = [model]
     while waiting:
         value = waiting.pop()
-        if id(value) not in found and (inside := _inside(value)) is not None:
+        if type(value) in _CONSTANT or id(value) in found:
+            continue
+        if (inside := _inside(value)) is not None:
             found[id(value)] = value
             waiting += inside
     return list(found.values())

@@ -2,7 +2,8 @@
 
 import math
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from itertools import zip_longest
 from typing import Any, NamedTuple
 
@@ -36,16 +37,20 @@ class Emission(NamedTuple):
 
 
 class StateCheck:
-    """The first of some images `[B, ...]` goes through a model at rest when this object is made, and again in `check`;
-    all of them if the model refuses a single one (`alone` is False). torch's generators start from the same state both
-    times, and are left as they were; `random` says whether the model drew from them. Without neurons all layers are
-    watched.
+    """The first of some images `[B, ...]` goes through a model at rest in `run`, and again in `check`; all of them if
+    the model refuses a single one (`alone` is False). torch's generators start from the same state both times, and are
+    left as they were; `random` says whether the model drew from them. Without neurons all layers are watched.
     """
 
     def __init__(self, model: nn.Module, images: Tensor, mode: InputMode, rest: RestState) -> None:
-        self._model, self._images, self._mode, self._rest = model, images[:1].clone(), mode, rest
+        self._model, self._images, self._mode, self._rest = model, images, mode, rest
         self._random = [generator.get_state() for generator in generators(images.device)]
+        self._before: list[Emission] = []
         self.alone, self.random = True, False
+
+    def run(self) -> None:
+        """The first run."""
+        images, self._images = self._images, self._images[:1].clone()
         try:
             self._before = self._emissions()
         except Exception as error:  # perhaps for a state of another batch size
@@ -53,6 +58,13 @@ class StateCheck:
                 raise
             self.alone, self._images = False, images.clone()
             self._before = self._emissions()
+
+    @contextmanager
+    def first_run(self) -> Iterator[None]:
+        """A `with` block whose forward, of the same single image, is the first run."""
+        with self._watching() as self._before:
+            yield
+        self._note_random()
 
     def check(self) -> None:
         """EnergyError for a model that does not come back to the state of rest, or that wrote to its weights."""
@@ -68,32 +80,43 @@ class StateCheck:
                 )
 
     def _emissions(self) -> list[Emission]:
-        """What every neuron layer emits, call by call."""
+        """What is emitted in one forward from rest, call by call."""
+        device = self._images.device
+        try:
+            with self._watching() as found, random_state_kept(device), self._rest.mode(), same_kernels():
+                for generator, state in zip(generators(device), self._random, strict=True):
+                    generator.set_state(state)
+                run(self._model, self._images.clone(), self._mode)
+                self._note_random()
+        finally:
+            self._rest.restore()
+        return found
+
+    def _note_random(self) -> None:
+        now = (generator.get_state() for generator in generators(self._images.device))
+        self.random = not all(map(torch.equal, now, self._random))
+
+    @contextmanager
+    def _watching(self) -> Iterator[list[Emission]]:
+        """What every neuron layer emits in a `with` block, call by call."""
         found: list[Emission] = []
         named, neurons = list(self._model.named_modules()), self._rest.neurons
         watched = [(name, module) for name, module in named if module in neurons]
         watched = watched or [(name, module) for name, module in named if not any(True for _ in module.children())]
         handles = [module.register_forward_hook(_noting(found, name, module in neurons)) for name, module in watched]
-        device = self._images.device
         try:
-            with random_state_kept(device), self._rest.mode(), same_kernels():
-                for generator, state in zip(generators(device), self._random, strict=True):
-                    generator.set_state(state)
-                run(self._model, self._images.clone(), self._mode)
-                now = (generator.get_state() for generator in generators(device))
-                self.random = not all(map(torch.equal, now, self._random))
+            yield found
         finally:
             for handle in handles:
                 handle.remove()
-            self._rest.restore()
-        return found
 
 
 def _noting(found: list[Emission], name: str, spikes: bool) -> Callable[..., None]:
     def note(module: nn.Module, args: Any, output: Any) -> None:
         values = emitted(output)
         if isinstance(values, Tensor) and not values.is_meta:
-            found.append(Emission(name, spikes, _bits(values) if spikes else _magnitude(values)))
+            with torch._C.DisableTorchFunction():  # this is no part of the forward
+                found.append(Emission(name, spikes, _bits(values) if spikes else _magnitude(values)))
 
     return note
 

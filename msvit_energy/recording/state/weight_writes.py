@@ -3,10 +3,12 @@
 from collections.abc import Iterable
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
 from msvit_energy.errors import EnergyError
+
+WORD = 8  # bytes
 
 
 class WeightWrites:
@@ -14,7 +16,7 @@ class WeightWrites:
     them or make them binary, as every later one does again.
 
     Where their version or their place in memory is another, and at the end of a measurement in any case, a checksum
-    (the sum in float64) says whether the values are.
+    says whether the values are.
     """
 
     def __init__(self, model: nn.Module, modules: Iterable[nn.Module]) -> None:
@@ -26,7 +28,7 @@ class WeightWrites:
             if weights is not None and not is_lazy(weights) and not weights.is_meta
         }
         self._marks: dict[int, tuple[int, int]] = {}
-        self._sums: dict[int, str] = {}
+        self._sums: dict[int, int | str] = {}
 
     def __contains__(self, value: object) -> bool:
         return id(value) in self._weights
@@ -34,9 +36,9 @@ class WeightWrites:
     def check_written(self) -> None:
         """After every forward: EnergyError if torch noted a write, and the values are others."""
         if not self._sums:
-            self._marks = {key: _mark(weights) for key, (weights, _) in self._weights.items()}
-            self._sums = {key: _checksum(weights) for key, (weights, _) in self._weights.items()}
-        self._check([key for key, (weights, _) in self._weights.items() if _mark(weights) != self._marks[key]])
+            self._marks = {key: mark(weights) for key, (weights, _) in self._weights.items()}
+            self._sums = {key: checksum(weights) for key, (weights, _) in self._weights.items()}
+        self._check([key for key, (weights, _) in self._weights.items() if mark(weights) != self._marks[key]])
 
     def check(self) -> None:
         """EnergyError if the values are others, however they were written."""
@@ -45,18 +47,24 @@ class WeightWrites:
     def _check(self, keys: Iterable[int]) -> None:
         for key in keys:
             weights, name = self._weights[key]
-            if _checksum(weights) != self._sums[key]:
+            if checksum(weights) != self._sums[key]:
                 raise EnergyError(
                     f"the forward writes to the parameter {name}, so that no batch starts as the one before; keep the "
                     "state in a buffer, or pass reset=, a callable that puts it back, to msvit_energy.profile"
                 )
 
 
-def _mark(weights: nn.Parameter) -> tuple[int, int]:
+def mark(weights: Tensor) -> tuple[int, int]:
+    """Another one after every write that torch notes."""
     return 0 if weights.is_inference() else weights._version, weights.data_ptr()
 
 
-def _checksum(weights: nn.Parameter) -> str:
-    """Of the values; as text, in which NaN is equal to itself."""
-    wide = torch.float64 if weights.is_floating_point() and not weights.is_mps else None
-    return repr(weights.detach().sum(dtype=wide).item())
+def checksum(weights: Tensor) -> int | str:
+    """Of the values: the sum of their bits, read as whole numbers of 64 bits; of what has none in a row that of the
+    values, as text, in which NaN is equal to itself."""
+    if weights.layout != torch.strided or weights.is_mps:
+        return repr(weights.detach().sum().item())
+    line = weights.detach().contiguous().flatten().view(torch.uint8)
+    line = line.clone() if line.storage_offset() % WORD else line
+    whole = len(line) // WORD * WORD
+    return int(line[:whole].view(torch.int64).sum()) + int(line[whole:].sum())

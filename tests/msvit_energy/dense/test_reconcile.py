@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from types import MethodType
 from typing import Any
-from weakref import WeakKeyDictionary, ref
+from weakref import ref
 
 import pytest
 import torch
@@ -14,7 +14,8 @@ from torch.nn import functional as F
 
 import msvit
 import msvit_energy
-from msvit_energy.dense.graph import Graph, GraphCache, trace
+from msvit_energy import Preparation
+from msvit_energy.dense.graph import Graph, trace
 from msvit_energy.meta_tensors import ShapesOnly
 from tests.support import parity
 from tests.support.foreign_models import Forward, numbers
@@ -148,8 +149,8 @@ def two_layers(m: Any, x: Tensor) -> Tensor:
     return m.second(m.first(x).relu()).flatten(1)
 
 
-def macs(model: nn.Module, *shape: int, graphs: GraphCache | None = None) -> dict[str, int]:
-    profile = msvit_energy.profile(model, [numbers(*shape)], time_steps=1, feed="image", graphs=graphs)
+def macs(model: nn.Module, *shape: int, preparation: Preparation | None = None) -> dict[str, int]:
+    profile = msvit_energy.profile(model, [numbers(*shape)], time_steps=1, feed="image", preparation=preparation)
     assert (profile.coverage.unknown, profile.coverage.note) == ((), "")
     return profile.coverage.counted
 
@@ -167,16 +168,16 @@ def test_a_graph_costs_no_forward_with_values() -> None:
 
 
 def test_kept_graphs_are_made_once_for_each_model_and_size_of_images() -> None:
-    graphs: GraphCache = WeakKeyDictionary()
+    preparation = Preparation()
     model, devices = observed(two_layers, **convolutions())
-    assert macs(model, 5, 1, 6, 6, graphs=graphs) == {"first": 2 * 16 * 9, "second": 4 * 4 * 18}
-    assert macs(model, 2, 1, 6, 6, graphs=graphs) == {"first": 2 * 16 * 9, "second": 4 * 4 * 18}
+    assert macs(model, 5, 1, 6, 6, preparation=preparation) == {"first": 2 * 16 * 9, "second": 4 * 4 * 18}
+    assert macs(model, 2, 1, 6, 6, preparation=preparation) == {"first": 2 * 16 * 9, "second": 4 * 4 * 18}
     assert devices == [*MEASURED, "meta", *MEASURED]
-    assert macs(model, 5, 1, 8, 8, graphs=graphs) == {"first": 2 * 36 * 9, "second": 4 * 16 * 18}
-    assert macs(model, 5, 1, 6, 6, graphs=graphs) == {"first": 2 * 16 * 9, "second": 4 * 4 * 18}
+    assert macs(model, 5, 1, 8, 8, preparation=preparation) == {"first": 2 * 36 * 9, "second": 4 * 16 * 18}
+    assert macs(model, 5, 1, 6, 6, preparation=preparation) == {"first": 2 * 16 * 9, "second": 4 * 4 * 18}
     assert devices == [*MEASURED, "meta", *MEASURED, *MEASURED, "meta", *MEASURED]
     other = nn.Sequential(nn.Flatten(), nn.Linear(36, 2))
-    assert macs(other, 5, 1, 6, 6, graphs=graphs) == {"1": 72}
+    assert macs(other, 5, 1, 6, 6, preparation=preparation) == {"1": 72}
 
 
 def test_inference_mode_is_no_reason_to_take_values() -> None:
@@ -271,12 +272,12 @@ def test_a_graph_that_hangs_on_weights_is_made_with_values_each_time() -> None:
         x = m.first(x)
         return m.second(x) if m.gate.sum() > 0 else x
 
-    graphs: GraphCache = WeakKeyDictionary()
+    preparation = Preparation()
     model, devices = observed(gated, first=nn.Linear(4, 4), second=nn.Linear(4, 6), gate=nn.Parameter(torch.ones(2)))
-    assert macs(model, 2, 4, graphs=graphs) == {"first": 16, "second": 24}
+    assert macs(model, 2, 4, preparation=preparation) == {"first": 16, "second": 24}
     assert devices == [*MEASURED, "meta", "cpu"]
     model.gate.data.neg_()
-    assert macs(model, 2, 4, graphs=graphs) == {"first": 16}
+    assert macs(model, 2, 4, preparation=preparation) == {"first": 16}
 
 
 def test_an_unknown_is_not_believed_without_values() -> None:
@@ -331,11 +332,11 @@ def test_hooks_weights_and_buffers_stay_the_models_own(kind: type[Adjustable]) -
 
 
 def test_a_model_is_not_kept_alive_by_its_graph() -> None:
-    graphs: GraphCache = WeakKeyDictionary()
+    preparation = Preparation()
     model = Adjustable()
     model.pool = MethodType(lambda self, x: x, model)  # holds the model
-    macs(model, 2, 1, 6, 6, graphs=graphs)
-    assert len(graphs) == 1
+    macs(model, 2, 1, 6, 6, preparation=preparation)
+    assert len(preparation) == 1
     gone = [ref(model), ref(model.second)]
     del model
     gc.collect()

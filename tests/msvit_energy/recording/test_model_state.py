@@ -369,7 +369,9 @@ def test_a_random_encoder_of_torchs_generator_is_measured_as_if_nothing_checked_
 def test_the_check_leaves_torchs_generator_as_it_was() -> None:
     model = Poisson()
     before = torch.get_rng_state()
-    StateCheck(model, torch.full((1, 4), 0.375), InputMode("step", False, 3), RestState(model)).check()
+    check = StateCheck(model, torch.full((1, 4), 0.375), InputMode("step", False, 3), RestState(model))
+    check.run()
+    check.check()
     assert torch.equal(torch.get_rng_state(), before)
 
 
