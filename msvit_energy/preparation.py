@@ -43,7 +43,7 @@ class Preparation:
 
     def of(self, model: nn.Module, rest: RestState, neurons: Collection[Named] = ()) -> Prepared:
         """What is known of a model at rest, some of whose modules were named as neurons, to be added to."""
-        structure: tuple[Hashable, ...] = (*rest.structure(), *neurons)
+        structure: tuple[Hashable, ...] = (*rest.structure(), frozenset(neurons))
         known = self._models.get(model)
         if known is None or known.structure != structure:
             known = self._models[model] = Prepared(structure)

@@ -56,7 +56,11 @@ def measured(model: nn.Module, neurons: Any = ()) -> Profile:
     return msvit_energy.profile(model, [numbers(3, 1, 6, 6), numbers(2, 1, 6, 6)], time_steps=4, neurons=neurons)
 
 
-@pytest.mark.parametrize("neurons", [Fire, [Fire], "Fire", "F?re", "[14]", {"1", "4"}, ("1", Fire)], ids=str)
+@pytest.mark.parametrize(
+    "neurons",
+    [Fire, [Fire], "Fire", "F?re", "[14]", {"1", "4"}, ("1", Fire)],
+    ids=["class", "classes", "name", "pattern", "modules", "set", "both"],
+)
 def test_named_neurons_give_what_the_same_of_a_library_give(neurons: Any) -> None:
     named, known = measured(network(), neurons), measured(network(neuron.IFNode))
     assert [layer.neuron for layer in named.neurons] == ["1", "4"]
