@@ -5,7 +5,7 @@
 "batch" is one more batch of a running measurement, against a forward of as many images. "profile" is a whole
 measurement of one image, "prepared" the same with a Preparation that an earlier one has filled, both against a forward
 of one image. Networks are SpikingJelly's own and two of this project's, T = 4, random weights, batch-norm statistics of
-8 images. Ten minutes on one core.
+8 images. A quarter of an hour on one core.
 """
 
 import sys
