@@ -17,7 +17,7 @@ def entry(request: pytest.FixtureRequest) -> Entry:
 def by_brute_force(entry: Entry) -> list[Counted]:
     """Every batch through a network that is at rest, since it is new."""
     model = entry.built()
-    brute = BruteForce(model, entry.products, entry.units)
+    brute = BruteForce(model, entry.products, entry.units())
     with torch.no_grad():
         for batch in entry.batches:
             fresh = entry.built()
@@ -46,7 +46,6 @@ def test_counts_are_those_of_brute_force_and_energy_that_of_the_twin(entry: Entr
     assert by_profile(profile) == by_brute_force(entry)
     assert any(event for counted in by_profile(profile) for event in counted.events)
     twin = twin_profiled(entry)
-    assert by_profile(twin) == by_profile(profile)
     for protocol in ("appendix-c", "exact"):
         assert price(profile, protocol).total_mj == pytest.approx(price(twin, protocol).total_mj, rel=1e-12), protocol
     assert price(profile).total_mj > 0

@@ -1,6 +1,13 @@
 """Networks as the field writes them, each with a twin of SpikingJelly modules over `[T, B, ...]`."""
 
-from tests.support.gallery import home_made, norse_networks, snntorch_networks, spikingjelly_networks
+from tests.support.gallery import (
+    attention,
+    convolutions,
+    home_made,
+    norse_networks,
+    snntorch_networks,
+    spikingjelly_networks,
+)
 from tests.support.gallery.entry import Entry
 
 ENTRIES: tuple[Entry, ...] = (
@@ -8,4 +15,6 @@ ENTRIES: tuple[Entry, ...] = (
     *spikingjelly_networks.ENTRIES,
     *snntorch_networks.ENTRIES,
     *norse_networks.ENTRIES,
+    *attention.ENTRIES,
+    *convolutions.ENTRIES,
 )

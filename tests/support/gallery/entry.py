@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 import msvit_energy
 from msvit_energy import Profile
-from tests.support.foreign_models import numbers, with_weights
+from tests.support.foreign_models import numbers
 
 STEPS = 4
 
@@ -50,13 +50,17 @@ class Entry:
     twin_batches: Sequence[Tensor] | None = None
     frames: bool = False
     products: int = 1
-    units: Mapping[str, float] = field(default_factory=dict)
+    units: Callable[[], Mapping[str, float]] = dict
     weights: bool = True
 
     def built(self) -> nn.Module:
-        """The network with weights that are multiples of 1/8."""
-        model = self.model()
-        return with_weights(model) if self.weights else model.eval()
+        """The network with weights and biases that are multiples of 1/64."""
+        model = self.model().eval()
+        for i, (name, parameter) in enumerate(model.named_parameters()):
+            if self.weights and name.endswith(("weight", "bias")):
+                generator = torch.Generator().manual_seed(i)
+                parameter.data = torch.randint(-48, 65, parameter.shape, generator=generator) / 64
+        return model
 
     def built_twin(self) -> nn.Module:
         """The twin, with the weights of the network."""

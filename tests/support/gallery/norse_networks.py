@@ -12,7 +12,7 @@ with warnings.catch_warnings():
     warnings.simplefilter("ignore", FutureWarning)  # it compiles with torch.jit.script on import
     import norse.torch as norse
 
-THRESHOLD = 0.0123  # a membrane takes in a tenth of the current per step
+THRESHOLD = 0.1234  # which no sum meets
 
 
 def parameters() -> norse.LIFParameters:
@@ -42,17 +42,18 @@ def sequences() -> nn.Module:
     )
 
 
-class CurrentNode(neuron.BaseNode):
-    """Norse's neuron for SpikingJelly: a current that decays by a fifth per step, and a membrane that is behind it by a
-    step."""
+class CurrentNode(neuron.SimpleBaseNode):
+    """Norse's neuron for SpikingJelly: a current that decays by a fifth per step, and a membrane that takes in a tenth
+    of it."""
 
     def __init__(self) -> None:
         super().__init__(v_threshold=THRESHOLD, v_reset=0.0)
         self.register_memory("current", 0.0)
 
     def neuronal_charge(self, x: Tensor) -> None:
-        self.v = self.v + 0.001 * 100.0 * ((0.0 - self.v) + self.current)
-        self.current = self.current + -0.001 * 200.0 * self.current + x
+        current = self.current + x
+        self.v = self.v + 0.001 * 100.0 * ((0.0 - self.v) + current)
+        self.current = current + -0.001 * 200.0 * current
 
 
 def twin() -> nn.Module:

@@ -12,7 +12,7 @@ THRESHOLD = 0.97  # which no sum of multiples of 1/8 meets: snnTorch fires above
 
 def leaky(**kind: bool) -> snntorch.Leaky:
     """Without the delay, a reset is that of SpikingJelly."""
-    return snntorch.Leaky(beta=0.5, threshold=THRESHOLD, reset_delay=False, **kind)
+    return snntorch.Leaky(beta=0.5, threshold=THRESHOLD, reset_mechanism="zero", reset_delay=False, **kind)
 
 
 def hidden() -> nn.Module:
@@ -66,7 +66,7 @@ class OverEvents(Tutorial):
 
 
 def fire() -> neuron.LIFNode:
-    return neuron.LIFNode(tau=2.0, decay_input=False, v_threshold=THRESHOLD, v_reset=None)
+    return neuron.LIFNode(tau=2.0, decay_input=False, v_threshold=THRESHOLD)
 
 
 def twin() -> nn.Module:

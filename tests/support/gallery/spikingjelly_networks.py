@@ -1,5 +1,6 @@
 """Networks of SpikingJelly: step modes, containers, converted, recurrent, encoders, signed and graded spikes."""
 
+from functools import cache
 from typing import Any
 
 import torch
@@ -86,9 +87,16 @@ class Scaled(neuron.IFNode):
         return super().forward(x * self.before) * self.after
 
 
+@cache
 def scales() -> list[tuple[float, float]]:
     found = [float(each.scale) for each in converted().modules() if type(each).__name__ == "VoltageScaler"]
     return list(zip(found[::2], found[1::2], strict=True))
+
+
+def units() -> dict[str, float]:
+    """Of what flows into the layers: spikes are as high as the scale behind their neuron."""
+    (_, first), (_, second) = scales()
+    return {"2.weight": first, "5.weight": second}
 
 
 def converted_twin() -> nn.Module:
@@ -209,7 +217,7 @@ ENTRIES = (
     ),
     Entry(
         "converted", "by ann2snn from ReLU; spikes times a scale", converted, converted_twin, PICTURES, stepwise,
-        passed=T_IS, weights=False,
+        passed=T_IS, weights=False, units=units,
     ),
     Entry(
         "recurrent", "LinearRecurrentContainer, called once per step", recurrent, RecurrentByHand, SMALL, stepwise,
