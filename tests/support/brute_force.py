@@ -15,7 +15,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 aten = torch.ops.aten
 PRODUCTS = {aten.mm: (0, 1), aten.bmm: (0, 1), aten.addmm: (1, 2), aten.baddbmm: (1, 2)}
-SIZES = (1, 2, 4, 8, 9, 16)  # n / size are whole numbers after average pooling, or of graded spikes
+SIZES = (1, 2, 4, 8, 16)  # n / size are whole numbers after average pooling, or of graded spikes
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from tests.support.gallery import (
     convolutions,
     home_made,
     norse_networks,
+    several_runs,
     snntorch_networks,
     spikingjelly_networks,
 )
@@ -17,4 +18,5 @@ ENTRIES: tuple[Entry, ...] = (
     *norse_networks.ENTRIES,
     *attention.ENTRIES,
     *convolutions.ENTRIES,
+    *several_runs.ENTRIES,
 )
