@@ -177,6 +177,9 @@ class _Search:
         if isinstance(seen, Refusal):
             return None
         ran = self._ran(seen)
+        own = math.gcd(*seen.weight_uses.values())
+        if not self._prober.neurons and len(ran) == 1 and own > 1 and self._steps in (None, own):
+            return _OneCall(own)  # a model without modules that uses all its weights in each step of a loop
         if self._run_over_images(ran):
             self._tried["image"] = self._tried["step"] = OVER_IMAGES
             return _OneCall(None, over_images=True)
@@ -222,12 +225,12 @@ class _Search:
         return mixed or not self._images_in_front()
 
     def _may_carry_steps(self) -> bool:
-        """Whether all outputs in one call with images may be over T, by their shape."""
+        """Whether outputs in one call with images may be over T, by their shape; a last one may be a mean over time."""
         images, steps, shapes = self._sizes.images, self._steps or 1, self._shapes()
-        in_front = all(shape[:2] == (steps, images) or shape[:1] == (steps * images,) for shape in shapes)
-        behind = all(shape[:2] == (images, steps) for shape in shapes)
-        one_more = any(len(shape) > self._frames.dim() for shape in shapes)  # axis than a batch of images
-        return steps > 1 and (in_front or (behind and one_more))
+        in_front = any(shape[:2] == (steps, images) or shape[:1] == (steps * images,) for shape in shapes)
+        one_more = self._frames.dim() + 1  # axis than a batch of images
+        behind = any(shape[:2] == (images, steps) and len(shape) >= one_more for shape in shapes)
+        return steps > 1 and (in_front or behind)
 
     def _counts_fit(self, feed: str) -> bool:
         """Whether neurons of known libraries run T steps or a multiple; those over sequences at least once just T."""
