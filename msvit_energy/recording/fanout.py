@@ -11,8 +11,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from msvit_energy.meta_tensors import with_values
+
 
 @lru_cache(maxsize=4096)
+@with_values()  # what is kept must have values, whoever asks first
 def reached_on_axis(size: int, taps: int, stride: int, dilation: int, before: int, after: int, mode: str) -> Tensor:
     """Taps that read each of `size` positions of a convolution's input along one axis, `[size]`.
 
@@ -31,6 +34,7 @@ def reached_on_axis(size: int, taps: int, stride: int, dilation: int, before: in
 
 
 @lru_cache(maxsize=4096)
+@with_values()
 def written_on_axis(size: int, taps: int, stride: int, dilation: int, padding: int, outputs: int) -> Tensor:
     """Taps through which each of `size` positions of a transposed convolution's input reaches an output, `[size]`."""
     written = torch.arange(size).unsqueeze(1) * stride - padding + torch.arange(taps) * dilation

@@ -158,7 +158,8 @@ class Prober:
 
     def _watching(self, seen: Probe) -> FunctionObserver:
         def used(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> None:
-            weights = (call.weight for call in described(func, args, kwargs))
+            with with_values():
+                weights = [call.weight for call in described(func, args, kwargs)]
             seen.weight_uses.update(int(weight.untyped_storage()._cdata) for weight in weights if weight is not None)
 
         def ran(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> None:

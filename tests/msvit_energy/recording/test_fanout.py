@@ -207,3 +207,14 @@ def test_a_spike_into_a_linear_layer_reaches_every_output(shape: tuple[int, ...]
         (stream,) = call.streams
         assert float((stream.values * stream.reached).sum()) == float(F.linear(x, torch.ones(4, 7).double()).sum())
         assert call.macs == torch_macs(module, x)
+
+
+def test_synapses_are_counted_where_only_shapes_are_worked_out() -> None:
+    reached_on_axis.cache_clear()
+    written_on_axis.cache_clear()
+    with ShapesOnly():
+        reached = reached_on_axis(5, 3, 1, 1, 1, 1, "zeros")
+        written = written_on_axis(4, 3, 2, 1, 1, 8)
+    assert reached.tolist() == [2, 3, 3, 3, 2]
+    assert written.tolist() == [2, 3, 3, 3]
+    assert reached_on_axis(5, 3, 1, 1, 1, 1, "zeros") is reached
