@@ -16,7 +16,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.modules.conv import _ConvNd
 
+from msvit_energy.meta_tensors import ShapesOnly
 from msvit_energy.recording import module_calls
+from msvit_energy.recording.fanout import reached_on_axis, written_on_axis
 from msvit_energy.recording.operator_calls import FUNCTIONS, Call
 from tests.support.operators import spikes, torch_macs
 
