@@ -86,7 +86,7 @@ def charged(kind: type[nn.Module]) -> nn.Module:
 
 
 class Shared(nn.Module):
-    """Residual blocks with one neuron for all layers, which keeps nothing between its calls, `[B, T, ...]`, as in TET."""
+    """One neuron for all layers, over `[B, T, ...]`, which keeps nothing between its calls, as in TET's ResNet."""
 
     def __init__(self) -> None:
         super().__init__()
