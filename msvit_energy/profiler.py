@@ -19,6 +19,7 @@ from msvit_energy.profiles.profile import Profile
 from msvit_energy.profiles.provenance import InputOrigin, ModelOrigin, Provenance
 from msvit_energy.recording.feeding import input_modes
 from msvit_energy.recording.feeding.batches import read_batch
+from msvit_energy.recording.feeding.calls_remembered import check_remembers
 from msvit_energy.recording.feeding.input_modes import Feed, InputMode, time_steps_set
 from msvit_energy.recording.feeding.mode_detection import FoundMode, find_mode
 from msvit_energy.recording.firing_maps import FiringMaps
@@ -154,6 +155,8 @@ def profile(
                     break
         leaks.check()
         recording = recorder.result()
+        if found.feed_from == "probes":
+            check_remembers(model, image, mode, recording.neurons, rest)
         coverage = _coverage(model, image, recording, mode, rest, prepared.graphs)
         memory = estimate(model, single, mode, rest) if single else None
     origin = replace(origin, input=_input_origin(found, random=leaks.random))

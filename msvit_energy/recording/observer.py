@@ -104,7 +104,8 @@ class Observer:
             del neurons[layer]
         for layer, count in neurons.items():
             if count % steps:
-                raise EnergyError(f"{layer} ran {count} time steps, not {steps}; is time_steps = {steps} right?")
+                early = " If the model's loop stops early, let it run all steps" if count < steps else ""
+                raise EnergyError(f"{layer} ran {count} time steps, not {steps}; is time_steps = {steps} right?{early}")
         (most, *others) = set(neurons.values()) or {steps}
         operators = {count for key, count in runs.items() if key.role != OUTPUT}
         if most > steps and not others and most in operators:

@@ -185,12 +185,19 @@ class _Search:
             return _OneCall(None, over_images=True)
         if not ran or (set(ran.values()) == {1} and (self._prober.neurons or self._images_in_front())):
             return _OneCall(1)
+        return _OneCall(self._own_loop(seen, ran))
+
+    def _own_loop(self, seen: Probe, ran: Mapping[nn.Module, int]) -> int | None:
+        """The steps of one call in which neurons run more often than once; None where that does not show."""
         uses = max(seen.weight_uses.values(), default=1)
-        least, multiple = min(ran.values(), default=1), math.gcd(*ran.values())
-        if uses > 1 and multiple % uses == 0:
-            return _OneCall(uses)
-        over_time = all(calls[0].sequence for calls in seen.calls.values()) and least > 1
-        return _OneCall(least if over_time and multiple == least else None)
+        lengths = {call.shape[0] if call.sequence else 0 for calls in seen.calls.values() for call in calls}
+        if (least := min(lengths, default=0)) > 1 and math.gcd(*lengths) == least:
+            return least  # however often its neurons run over so many
+        if uses > 1 and math.gcd(*ran.values()) % uses == 0:
+            return uses
+        more = self._steps is not None and any(steps % self._steps for steps in ran.values())
+        again = uses == 1 and lengths == {0} and not self._prober.unknown and (more or seen.charged)
+        return 1 if again else None
 
     def _run_over_images(self, ran: Mapping[nn.Module, int]) -> bool:
         """Whether layers ran more steps in a call the more images it had; a probe of one image says it, where T does
@@ -216,7 +223,10 @@ class _Search:
         return [] if isinstance(seen, Refusal) else [call.shape for each in seen.calls.values() for call in each]
 
     def _images_in_front(self) -> bool:
-        return all(shape[:1] == (self._sizes.images,) for shape in self._shapes())
+        """Whether all outputs are of images, or of several windows of each, which are not as many as steps."""
+        images = self._sizes.images
+        windows = [divmod(shape[0], images) if shape else (0, 1) for shape in self._shapes()]
+        return all(not rest and (n == 1 or (self._steps is not None and n % self._steps)) for n, rest in windows)
 
     def _hides_steps(self) -> bool:
         """Whether one call with images may run over some T, as outputs are of something else than images, or neurons

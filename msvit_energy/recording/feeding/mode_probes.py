@@ -39,13 +39,14 @@ class Sizes(NamedTuple):
 
 class Call(NamedTuple):
     """One call of a layer: the shape of what it emitted, whether it ran over a sequence (None: unknown) and of how many
-    steps, the memory that it was fed with (None: no tensor), how many operators had run before, and where values are
-    compared their sum, the one weighted by their places, and that of magnitudes."""
+    steps, the memory that it was fed with (None: no tensor) and where in it, how many operators had run before, and
+    where values are compared their sum, the one weighted by their places, and that of magnitudes."""
 
     shape: tuple[int, ...]
     sequence: bool | None
     steps: int
     fed_from: UntypedStorage | None  # kept, so that no other has its address
+    offset: int
     operators: int
     total: float = 0.0
     digest: float = 0.0
@@ -79,6 +80,15 @@ class Probe:
     def outputs(self) -> list[list[tuple[tuple[int, ...], float]]]:
         """Shapes of what each layer gave, and digests where values are compared."""
         return [[(call.shape, call.digest) for call in calls] for calls in self.calls.values()]
+
+    @property
+    def charged(self) -> bool:
+        """Whether there are several layers that all run again and again with the same tensor, which their outputs
+        before cannot be steps of."""
+        inputs = (
+            {(call.fed_from and call.fed_from._cdata, call.offset) for call in calls} for calls in self.calls.values()
+        )
+        return len(self.calls) > 1 and all(len(each) == 1 for each in inputs)
 
     def once(self, calls: list[Call]) -> bool:
         """Whether a layer ran once, or once for each of several operators, which use each weight once and feed it from
@@ -144,11 +154,13 @@ class Prober:
             values = emitted(output)
             if not isinstance(values, Tensor):
                 return
-            fed_from = args[0].untyped_storage() if args and isinstance(args[0], Tensor) else None
+            given = args[0] if args and isinstance(args[0], Tensor) else None
+            fed_from, offset = (None, 0) if given is None else (given.untyped_storage(), int(given.storage_offset()))
             sequence = None if module in self.unknown else takes_sequences(module)
             sums = _sums(values) if module in self.unknown else ()
             steps = steps_run(module, values) if sequence else 1
-            call = Call(tuple(values.shape), sequence, steps, fed_from, seen.weight_uses.total(), *sums)
+            uses = seen.weight_uses.total()
+            call = Call(tuple(values.shape), sequence, steps, fed_from, offset, uses, *sums)
             self.fired = self.fired or call.magnitude > 0
             seen.calls.setdefault(module, []).append(call)
             if module in self.unknown and self.neurons:

@@ -3,6 +3,7 @@
 from tests.support.gallery import (
     attention,
     convolutions,
+    data,
     home_made,
     norse_networks,
     several_runs,
@@ -18,5 +19,6 @@ ENTRIES: tuple[Entry, ...] = (
     *norse_networks.ENTRIES,
     *attention.ENTRIES,
     *convolutions.ENTRIES,
+    *data.ENTRIES,
     *several_runs.ENTRIES,
 )
