@@ -24,7 +24,7 @@ def check_remembers(
     Only where neurons of known libraries gave the same in all steps is the model run again.
     """
     alike = all(len(set(layer.sums)) == 1 for layer in neurons)
-    known = any(library_of(module) for module in model.modules())
+    known = any(library_of(module) for module in nn.Module.modules(model))
     if mode.feed != "step" or mode.frames or mode.time_steps == 1 or not alike or not known:
         return
     responds = False
@@ -48,7 +48,7 @@ def _emissions(model: nn.Module, steps: Sequence[Tensor], rest: RestState) -> li
     def note(module: nn.Module, args: Any, output: Any) -> None:
         found[-1].append(emitted(output).clone())
 
-    handles = [module.register_forward_hook(note) for module in model.modules() if library_of(module)]
+    handles = [module.register_forward_hook(note) for module in nn.Module.modules(model) if library_of(module)]
     handles.append(model.register_forward_pre_hook(lambda module, args: found.append([])))
     try:
         with torch.no_grad(), rest.mode(), repeatable(steps[0].device):

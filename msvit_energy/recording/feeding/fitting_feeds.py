@@ -190,7 +190,7 @@ class _Search:
     def _own_loop(self, seen: Probe, ran: Mapping[nn.Module, int]) -> int | None:
         """The steps of one call in which neurons run more often than once; None where that does not show."""
         uses = max(seen.weight_uses.values(), default=1)
-        lengths = {call.shape[0] if call.sequence else 0 for calls in seen.calls.values() for call in calls}
+        lengths = {call.steps if call.sequence else 0 for calls in seen.calls.values() for call in calls}
         if (least := min(lengths, default=0)) > 1 and math.gcd(*lengths) == least:
             return least  # however often its neurons run over so many
         if uses > 1 and math.gcd(*ran.values()) % uses == 0:
