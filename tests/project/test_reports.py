@@ -2,6 +2,7 @@
 
 import json
 import re
+import runpy
 from pathlib import Path
 
 import pandas as pd
@@ -33,6 +34,14 @@ def test_report_is_current(table: str, tmp_path: Path, monkeypatch: pytest.Monke
     assert written == [f"{table}.{suffix}" for suffix in ("csv", "json", "md", "tex")]
     for name in written:
         assert (tmp_path / "new" / name).read_text() == (REPORTS / table / name).read_text()
+
+
+@pytest.mark.slow
+def test_the_gallery_is_current(tmp_path: Path) -> None:
+    script = runpy.run_path(str(REPORTS / "gallery" / "write_gallery.py"))
+    script["main"](tmp_path)
+    for name in ("README.md", "gallery.csv"):
+        assert (tmp_path / name).read_text() == (REPORTS / "gallery" / name).read_text()
 
 
 def test_table2_counts_are_those_of_the_official_models() -> None:

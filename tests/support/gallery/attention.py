@@ -77,7 +77,8 @@ class AttentionInside(nn.Module):
         self.time_step = STEPS
         self.embed, self.embed_lif = nn.Linear(7, FEATURES), MarkedLIF()
         self.q, self.k, self.v = (nn.Linear(FEATURES, FEATURES) for _ in range(3))
-        self.q_lif, self.k_lif, self.v_lif, self.attn_lif = (MarkedLIF() for _ in range(4))
+        self.q_lif, self.k_lif, self.v_lif = (MarkedLIF(0.5) for _ in range(3))
+        self.attn_lif = MarkedLIF(0.25)
         self.proj, self.head = nn.Linear(FEATURES, FEATURES), nn.Linear(FEATURES, 3)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -85,22 +86,20 @@ class AttentionInside(nn.Module):
         x = self.embed_lif(self.embed(x))
         parts = (self.q_lif(self.q(x)), self.k_lif(self.k(x)), self.v_lif(self.v(x)))
         q, k, v = (part.unflatten(-1, (HEADS, -1)).transpose(-2, -3) for part in parts)
-        x = 2 * (q @ (k.transpose(-2, -1) @ v))
+        x = q @ (k.transpose(-2, -1) @ v)
         return self.head(self.proj(self.attn_lif(x.transpose(-2, -3).flatten(-2))).mean((1, 2)))
 
 
 class AttentionTwin(LinearSSA):
     def __init__(self) -> None:
         super().__init__()
-        for name in ("q_lif", "k_lif", "v_lif", "attn_lif"):
-            setattr(self, name, neuron.LIFNode())
         functional.set_step_mode(self, "m")
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.embed_lif(self.embed(x))
         parts = (self.q_lif(self.q(x)), self.k_lif(self.k(x)), self.v_lif(self.v(x)))
         q, k, v = (part.unflatten(-1, (HEADS, -1)).transpose(-2, -3) for part in parts)
-        x = 2 * (q @ (k.transpose(-2, -1) @ v))
+        x = q @ (k.transpose(-2, -1) @ v)
         return self.head(self.proj(self.attn_lif(x.transpose(-2, -3).flatten(-2))).mean((0, 2)))
 
 

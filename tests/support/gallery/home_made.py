@@ -136,12 +136,16 @@ def closure_twin() -> nn.Module:
 class LoopLIF(nn.Module):
     """Over `[B, T, ...]`, as in TET and its successors."""
 
+    def __init__(self, threshold: float = 1.0) -> None:
+        super().__init__()
+        self.threshold = threshold
+
     def forward(self, x: Tensor) -> Tensor:
         v: Tensor | float = 0.0
         spikes = []
         for t in range(x.shape[1]):
             v = v + (x[:, t] - v) / 2
-            spikes.append(Fire.apply(v - 1.0))
+            spikes.append(Fire.apply(v - self.threshold))
             v = v * (1 - spikes[-1])
         return torch.stack(spikes, dim=1)
 

@@ -268,6 +268,7 @@ ENTRIES = (
         "marked shared neuron", "the same, marked", MarkedShared, SharedTwin, PICTURES, once,
     ),
     Entry(
-        "early exit", "the loop stops at once when confident", lambda: EarlyExit(100.0), early_exit_twin, SMALL, once,
+        "early exit", "a loop that may stop early, set so that it runs all steps", lambda: EarlyExit(100.0),
+        early_exit_twin, SMALL, once,
     ),
 )  # fmt: skip
