@@ -13,7 +13,7 @@ from msvit_energy.recording.module_calls import has_own_weight, is_operator
 from msvit_energy.recording.neurons import Neurons, emitted
 from msvit_energy.recording.overheads import overhead_name
 from msvit_energy.recording.spiking_functions import Site, reporting
-from msvit_energy.recording.vmap import refuse_vmap
+from msvit_energy.recording.vmap import with_hidden_axes
 
 
 class ForwardListener(Protocol):
@@ -98,8 +98,9 @@ def _unobserved(hook: Hook) -> Callable[..., None]:
     """The hook as torch calls it; the torch functions that it calls are no part of the forward."""
 
     def run(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> None:
-        refuse_vmap()
+        given = [value for value in (*args, *kwargs.values()) if isinstance(value, Tensor)]
+        given, output = with_hidden_axes(given), with_hidden_axes(output)
         with torch._C.DisableTorchFunction():
-            hook(module, [value for value in (*args, *kwargs.values()) if isinstance(value, Tensor)], output)
+            hook(module, given, output)
 
     return run

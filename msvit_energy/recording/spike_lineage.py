@@ -26,6 +26,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.weak import WeakTensorKeyDictionary
 
+from msvit_energy.recording.vmap import whole
+
 
 @dataclass(frozen=True)
 class Origin:
@@ -169,12 +171,14 @@ class Origins:
         return OTHER if found == CONSTANT else found
 
     def _origin(self, value: Any) -> Origin:
-        return WEIGHT if isinstance(value, nn.Parameter) else self._known.get(value, OTHER)
+        if isinstance(value, nn.Parameter):
+            return WEIGHT
+        return self._known.get(whole(value), OTHER) if isinstance(value, Tensor) else OTHER
 
     def mark(self, tensors: Any, origin: Origin) -> None:
         """Note where a tensor, or every tensor in a tuple, comes from."""
         for tensor in tensors_in((tensors,)):
-            self._known[tensor] = origin
+            self._known[whole(tensor)] = origin
 
     def note_factors(self, tensors: Iterable[Tensor]) -> None:
         """Note the vectors among constants, which may scale spikes."""

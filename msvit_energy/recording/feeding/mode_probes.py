@@ -22,7 +22,7 @@ from msvit_energy.recording.spiking_functions import makes_spikes, reporting
 from msvit_energy.recording.state.model_state import RestState
 from msvit_energy.recording.state.repeatable import repeatable
 from msvit_energy.recording.torch_functions import FUNCTIONS, described
-from msvit_energy.recording.vmap import refuse_vmap
+from msvit_energy.recording.vmap import inside_vmap, with_hidden_axes
 
 IMAGES, STEPS = 0, 1  # axes of a grid of frames, `[B, T, ...]`
 ROUNDING = 1e-10  # of sums in float64, relative
@@ -150,8 +150,7 @@ class Prober:
 
     def _noting(self, seen: Probe) -> Any:
         def note(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> None:
-            refuse_vmap()
-            values = emitted(output)
+            values = with_hidden_axes(emitted(output))
             if not isinstance(values, Tensor):
                 return
             given = args[0] if args and isinstance(args[0], Tensor) else None
@@ -170,6 +169,8 @@ class Prober:
 
     def _watching(self, seen: Probe) -> FunctionObserver:
         def used(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> None:
+            if inside_vmap():
+                return
             with with_values():
                 weights = [call.weight for call in described(func, args, kwargs)]
             seen.weight_uses.update(int(weight.untyped_storage()._cdata) for weight in weights if weight is not None)

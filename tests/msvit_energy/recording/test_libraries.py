@@ -332,3 +332,30 @@ def test_the_library_of_a_neuron() -> None:
     assert found.name == "snnTorch"
     assert library_of(neuron.NonSpikingIFNode()) is None
     assert library_of(nn.ReLU()) is None
+
+
+def test_containers_that_want_time_last_and_call_layers_under_vmap_are_their_twin() -> None:
+    over, fires = layer.TLastSeqToANNContainer, layer.TLastMultiStepContainer
+    a, b, c = with_weights(nn.Sequential(nn.Linear(6, 8), nn.Linear(8, 5), nn.Linear(5, 2))).children()
+    first, second = (fires(neuron.IFNode(v_reset=None)) for _ in range(2))
+    profile, same = measured(nn.Sequential(over(a), first, over(b), second, over(c))), twin()
+    assert profile.provenance.input
+    assert profile.provenance.input.feed == "time-last"
+    assert [layer.sums for layer in profile.neurons] == [layer.sums for layer in same.neurons]
+    for mine, plain in zip(profile.operators, same.operators, strict=True):
+        assert (mine.role, mine.macs_per_image) == (plain.role, plain.macs_per_image)
+        assert (mine.driver.origin, mine.driver.sums) == (plain.driver.origin, plain.driver.sums)
+        assert mine.driver.events == plain.driver.events
+    for protocol in ("appendix-c", "exact"):
+        assert msvit_energy.price(profile, protocol).total_pj == msvit_energy.price(same, protocol).total_pj
+
+
+def test_a_layer_under_vmap_over_images_is_the_layer() -> None:
+    def net(call: Callable[[nn.Module, Tensor], Tensor]) -> Profile:
+        a, b = with_weights(nn.Sequential(nn.Linear(6, 8), nn.Linear(8, 2))).children()
+        model = Forward(lambda s, x: s.b(s.fire(call(s.a, x))), a=a, fire=neuron.IFNode(v_reset=None), b=b)
+        return measured(model.eval(), feed="step")
+
+    mapped, plain = net(lambda module, x: torch.vmap(module)(x)), net(lambda module, x: module(x))
+    assert mapped.operators == plain.operators
+    assert mapped.neurons == plain.neurons

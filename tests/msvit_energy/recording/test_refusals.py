@@ -98,23 +98,11 @@ CASES: dict[str, tuple[Callable[[], nn.Module], list[Tensor], dict[str, Any], st
         {"time_steps": 4, "feed": "step"},
         r"ValueError: not enough values to unpack \(expected 5, got 4\); pass another feed=, or frames= and",
     ),
-    "vmap of a module": (
-        lambda: fires(lambda model, x: torch.vmap(model.fc)(x), fc=nn.Linear(8, 8)),
-        [numbers(4, 8)],
-        {"time_steps": 4},
-        r"^the model calls layers inside of torch\.vmap, where no tensor shows its images; call them on the whole",
-    ),
     "vmap of a function": (
         lambda: fires(lambda m, x: torch.vmap(lambda y: F.linear(y, m.w))(x), w=nn.Parameter(numbers(8, 8))),
         [numbers(4, 8)],
         {"time_steps": 4},
-        r"^the model calls layers inside of torch\.vmap",
-    ),
-    "vmap of a layer, no neuron": (
-        lambda: Forward(lambda model, x: torch.vmap(model.fc)(x), fc=nn.Linear(8, 8)),
-        [numbers(4, 8)],
-        {},
-        r"^the model calls layers inside of torch\.vmap",
+        r"^the model calls functions inside of torch\.vmap",
     ),
     "no spikes": (
         lambda: Forward(lambda model, x: (model.fire(x), x)[1], fire=Silent()),
