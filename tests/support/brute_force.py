@@ -40,10 +40,10 @@ class _Call:
 
 
 class BruteForce(TorchDispatchMode):
-    """Counts what runs inside of it. `products` are the products without weights of a period, `units` the constants of
-    inputs by the name of the weights."""
+    """Counts what runs inside of it, with the parameters of `model`. `products` are the products without weights of a
+    period, `units` the constants of inputs by the name of the weights. ValueError for inputs that are no multiples."""
 
-    def __init__(self, model: nn.Module, products: int = 1, units: Mapping[str, float | Tensor] | None = None) -> None:
+    def __init__(self, model: nn.Module, products: int = 1, units: Mapping[str, float] | None = None) -> None:
         super().__init__()
         self._weights = {each.untyped_storage()._cdata: name for name, each in model.named_parameters()}
         self._products, self._units, self._seen = products, units or {}, 0
@@ -74,9 +74,9 @@ class BruteForce(TorchDispatchMode):
 
     def _product(self, left: Tensor, right: Tensor) -> None:
         macs, rows, columns = left.numel() * right.shape[-1], left.shape[-2], right.shape[-1]
-        sides = {False: (left, columns), True: (right, rows)}
+        sides = (left, columns), (right, rows)
         named = self._name(right), self._name(left)
-        kept = [side for side, name in zip(sides.values(), named, strict=True) if not any(named) or name]
+        kept = [side for side, other in zip(sides, named, strict=True) if other or not any(named)]  # all but weights
         inputs = tuple(values.clone() for values, _ in kept)
         reached = tuple(lambda values, reach=reach: values.sum() * reach for _, reach in kept)
         if not any(named):
@@ -112,7 +112,7 @@ def _total(reached: list[Callable[[Tensor], Tensor]], values: list[Tensor]) -> i
     return sum(round(float(reach(each))) for reach, each in zip(reached, values, strict=True))
 
 
-def _whole(values: list[Tensor], unit: float | Tensor | None) -> list[Tensor] | None:
+def _whole(values: list[Tensor], unit: float | None) -> list[Tensor] | None:
     """Magnitudes as whole numbers, if all are multiples of the unit, or of one part of 1."""
     for size in [1 / unit] if unit is not None else SIZES:
         scaled = [(each * size).abs() for each in values]

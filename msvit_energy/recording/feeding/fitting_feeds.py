@@ -8,7 +8,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from itertools import count
+from itertools import count, islice
 
 import torch
 from torch import Tensor, nn
@@ -127,7 +127,7 @@ class _Search:
         single = once if call is not None and call.steps == 1 and not call.over_images else []
         found = self._by_values(single) if self._prober.unknown else self._by_counts(single)
         if not found.feeds and loops:
-            return Fit(("image",))
+            return Fit(("image", "step") if self._may_be_called_stepwise() else ("image",))
         return found if found.feeds or loops or not self._prober.unknown else self._without_memory(single)
 
     def _feeds_behind(self) -> list[str]:
@@ -185,6 +185,9 @@ class _Search:
             return _OneCall(None, over_images=True)
         if not ran or (set(ran.values()) == {1} and (self._prober.neurons or self._images_in_front())):
             return _OneCall(1)
+        numbers = (*ran.values(), *seen.weight_uses.values())
+        if not self._prober.neurons and self._images_in_front() and all(n % (self._steps or 1) for n in numbers):
+            return _OneCall(1)  # in which nothing happens T times
         return _OneCall(self._own_loop(seen, ran))
 
     def _own_loop(self, seen: Probe, ran: Mapping[nn.Module, int]) -> int | None:
@@ -300,6 +303,16 @@ class _Search:
         if single == ["step"] and "image" in self._feeds and self._may_carry_steps():
             return Fit(("image", "step"))
         return Fit(tuple(self._left[:1]), 1, keeps_state=remembers)
+
+    def _may_be_called_stepwise(self) -> bool:
+        """Whether a model without known neurons, which may run over T by itself, has layers that run once in a call,
+        and remembers one call in the next."""
+        seen = self._probe("image")
+        if self._prober.neurons or self._steps is None or "step" not in self._feeds or isinstance(seen, Refusal):
+            return False
+        pairs = islice(self._stimuli(), ENOUGH)
+        once = any(uses % self._steps for uses in seen.weight_uses.values())
+        return once and any(self._prober.interplay("step", STEPS, self._sizes, *pair).depends for pair in pairs)
 
     def _shows_steps(self, feed: str) -> bool | None:
         """Whether neurons show T steps in time and none over images; None if they show nothing."""

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 import msvit_energy
 from msvit_energy import EnergyError
 from tests.support.foreign_models import Forward, numbers, with_weights
-from tests.support.gallery.home_made import ClosureNet, LoopLIF
+from tests.support.gallery.home_made import LIF, ClosureNet, LoopLIF
 
 
 class Charged(nn.Module):
@@ -117,3 +117,41 @@ def test_a_model_that_may_repeat_images_for_unmarked_neurons_is_asked_about() ->
         msvit_energy.profile(model, tokens, time_steps=4)
     profile = msvit_energy.profile(model, tokens, time_steps=4, feed="image")
     assert profile.operators[0].macs_per_image == 4 * 5 * 42
+
+
+class Twice(nn.Module):
+    """One layer for both halves of an input, with unmarked neurons; nothing in it happens four times."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.shared, self.lif1, self.lif2 = nn.Linear(4, 6), LIF(), LIF()
+        self.both, self.lif3, self.head = nn.Linear(12, 5), LIF(), nn.Linear(5, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = torch.cat([self.lif1(self.shared(x[:, :4])), self.lif2(self.shared(x[:, 3:]))], dim=1)
+        return self.head(self.lif3(self.both(x)))
+
+
+def test_a_layer_that_runs_twice_in_a_call_is_no_loop_over_four_steps() -> None:
+    profile = msvit_energy.profile(with_weights(Twice()), images(), time_steps=4)
+    assert [operator.macs_per_image for operator in profile.operators] == [4 * 48, 4 * 60, 4 * 15]
+
+
+class Four(nn.Module):
+    """As many windows of an image as steps, with unmarked neurons that remember."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.local, self.lif, self.head = nn.Linear(7, 6), LIF(), nn.Linear(24, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        windows = self.lif(self.local(x.flatten(0, 1)))
+        return self.head(windows.unflatten(0, (-1, 4)).flatten(1))
+
+
+def test_as_many_windows_as_steps_are_asked_about() -> None:
+    model, windows = with_weights(Four()), [numbers(2, 4, 7).abs()]
+    with pytest.raises(EnergyError, match="feed='image' and feed='step' both fit"):
+        msvit_energy.profile(model, windows, time_steps=4, frames=False)
+    profile = msvit_energy.profile(model, windows, time_steps=4, frames=False, feed="step")
+    assert [operator.macs_per_image for operator in profile.operators] == [4 * 4 * 42, 4 * 72]

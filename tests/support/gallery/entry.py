@@ -35,8 +35,8 @@ class Entry:
 
     `run` calls the network as its author does, with a batch at rest; `twin` is the same network of SpikingJelly modules
     over `[T, B, ...]`, with its parameters in the same order and shapes; it gets `twin_batches` where the batches are
-    not images or `[B, T, ...]`. `products` and `units` are those of BruteForce. `neurons` says whether there are
-    modules that are known as neurons.
+    not images or `[B, T, ...]`. `products` and `units` are those of BruteForce. Without `weights` the network keeps
+    those that it comes with.
     """
 
     name: str
