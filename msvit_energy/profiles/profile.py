@@ -51,6 +51,11 @@ class Profile:
         return (*self.operators, *self.overheads)
 
     @property
+    def known_images(self) -> int | None:
+        """Number of images that were measured, or whose rates were given; None for rates without images."""
+        return self.images if self.provenance.is_measured or self.moments.keys else None
+
+    @property
     def accuracy(self) -> float | None:
         """Share of the labelled images that were classified correctly; None without labels."""
         return self.correct / self.labelled if self.labelled else None

@@ -71,11 +71,12 @@ def measured(profile: Profile, report: EnergyReport, name: str) -> Entry:
     """What a priced profile says."""
     data = profile.provenance.data or DataOrigin()
     split = f" {data.split}" if data.split else ""
-    images = f"{profile.images} images" if profile.provenance.is_measured else "given rates"
+    of_images = "" if profile.known_images is None else f"{profile.images} images"
+    given = " of ".join(filter(None, ("given rates", of_images)))
     return Entry(
         name=name,
         data=f"{data.name or 'unknown'}{split}",
-        source=f"measured, {images}" if images != "given rates" else images,
+        source=f"measured, {of_images}" if profile.provenance.is_measured else given,
         params_m=None if profile.parameters is None else profile.parameters / 1e6,
         time_steps=profile.time_steps,
         gmacs_per_step=profile.macs_per_step / 1e9,

@@ -116,7 +116,7 @@ def summary(profile: Profile, report: EnergyReport) -> list[tuple[str, str]]:
         ("ANN-equivalent", f"{millijoule(report.ann_mj)} (E_MAC x {count(report.macs_per_step)} MACs, one pass)"
          + (f", {report.ann_mj / report.total_mj:.2f} times this" if report.total_mj else "")),
     ]  # fmt: skip
-    if profile.provenance.is_measured:
+    if profile.known_images is not None:
         lines.append(("images", f"{profile.images}, T = {profile.time_steps}" + _accuracy(profile)))
     if fed := _found_feed(profile):
         lines.append(("fed", fed))

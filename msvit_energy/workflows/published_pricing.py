@@ -106,7 +106,8 @@ def price_by(profile: Profile, names: Sequence[str], technology: Technology) -> 
 
 
 def totals(profile: Profile, report: EnergyReport) -> dict[str, Any]:
-    """A report's totals for a program; `images` are those that were measured, 0 where rates were given."""
+    """A report's totals for a program; `images` are those that were measured or whose rates were given, 0 for rates
+    without images."""
     return {
         "protocol": report.protocol,
         "technology": report.technology.name,
@@ -116,7 +117,7 @@ def totals(profile: Profile, report: EnergyReport) -> dict[str, Any]:
         "ci95_mj": report.interval_mj,
         "macs": report.macs,
         "acs": report.acs,
-        "images": profile.images if profile.provenance.is_measured else 0,
+        "images": profile.known_images or 0,
         "time_steps": profile.time_steps,
         "warnings": profile.warnings(),
     }

@@ -244,6 +244,20 @@ def test_a_table_is_priced_and_what_was_understood_is_printed(
     assert Profile.load("t.json").time_steps == 4
 
 
+def test_rates_of_images_are_counted(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    Path("t.csv").write_text("layer,macs,rate,runs\na,1000,0.2,4\n")
+    Path("r.csv").write_text("image,a\nx,0.1\ny,0.2\nz,0.3\n")
+    arguments = ("--table", "t.csv", "--per-image", "r.csv")
+    assert run(monkeypatch, "energy", *arguments, "--json") == 0
+    (totals,) = json.loads(capsys.readouterr().out)
+    assert (totals["images"], totals["acs"]) == (3, 800)
+    assert totals["ci95_mj"] is not None
+    assert run(monkeypatch, "energy", *arguments, "--layers", "--save", "p.json") == 0
+    assert "images: 3, T = 4" in capsys.readouterr().out
+    assert run(monkeypatch, "compare", "p.json") == 0
+    assert "given rates of 3 images" in capsys.readouterr().out
+
+
 def test_a_log_gives_what_its_tool_printed(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     arguments = ("--model", "spikingformer_8_512", "--log", str(LOG), "--protocol", "spikingformer-tool", "--json")
     assert run(monkeypatch, "energy", *arguments) == 0
