@@ -108,15 +108,19 @@ def test_a_loop_inside_of_a_model_without_modules_is_no_step() -> None:
 
 def test_a_model_that_may_repeat_images_for_unmarked_neurons_is_asked_about() -> None:
     def run(s: Any, x: Tensor) -> Tensor:
-        x = s.fire(s.a(x.unsqueeze(1).repeat(1, 4, 1, 1)))
+        x = s.fire(s.a(x.unsqueeze(1).repeat(1, getattr(s, "time_steps", 4), 1, 1)))
         return s.head(x.mean((1, 2)))
 
     model = with_weights(Forward(run, a=nn.Linear(7, 6), fire=LoopLIF(), head=nn.Linear(6, 3)))
     tokens = [numbers(2, 5, 7).abs()]
     with pytest.raises(EnergyError, match="feed='image' and feed='step' both fit"):
         msvit_energy.profile(model, tokens, time_steps=4)
-    profile = msvit_energy.profile(model, tokens, time_steps=4, feed="image")
-    assert profile.operators[0].macs_per_image == 4 * 5 * 42
+    with pytest.raises(EnergyError, match="axis 1 may be time steps, and may be something else of size 4"):
+        msvit_energy.profile(model, tokens, time_steps=4, feed="image")
+    model.time_steps = 4
+    profile = msvit_energy.profile(model, tokens)
+    assert [operator.macs_per_image for operator in profile.operators] == [4 * 5 * 42, 18]
+    assert [operator.runs_per_image for operator in profile.operators] == [4, 1]
 
 
 class Twice(nn.Module):
