@@ -53,7 +53,7 @@ class Profile:
     @property
     def known_images(self) -> int | None:
         """Number of images that were measured, or whose rates were given; None for rates without images."""
-        return self.images if self.provenance.is_measured or self.moments.keys else None
+        return self.images if self.provenance.is_measured or self.images > 1 else None
 
     @property
     def accuracy(self) -> float | None:

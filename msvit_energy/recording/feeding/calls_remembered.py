@@ -1,7 +1,7 @@
 """Whether a model that is called once per time step remembers the call before."""
 
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -11,10 +11,10 @@ from msvit_energy.profiles.operators import NeuronLayer
 from msvit_energy.recording.feeding.input_modes import InputMode, run
 from msvit_energy.recording.feeding.neuron_alone import random_pairs
 from msvit_energy.recording.neurons import emitted, library_of
+from msvit_energy.recording.spike_lineage import tensors_in
 from msvit_energy.recording.state.model_state import RestState
 from msvit_energy.recording.state.repeatable import repeatable
-
-SIZES = (1.0, 1.4, 2.0, 2.8)  # up to the next that are drawn; leaky neurons rise by half in the second step
+from msvit_energy.recording.state.snapshots import attributes
 
 
 def check_remembers(
@@ -30,13 +30,12 @@ def check_remembers(
     if mode.feed != "step" or mode.frames or mode.time_steps == 1 or not alike or not known:
         return
     responds = False
-    for first, second in (pair for drawn in random_pairs(image) for pair in _between(*drawn)):
-        nothing = torch.zeros_like(first)
-        (before, after), (other, then), (_, last) = (
-            _emissions(model, (earlier, first), rest) for earlier in (first, second, nothing)
+    for first, second in random_pairs(image):
+        one, other, nothing = (
+            _calls(model, (earlier, first), rest) for earlier in (first, second, torch.zeros_like(first))
         )
-        responds = responds or not _same(before, other)
-        if not (_same(after, then) and _same(after, last)):
+        responds = responds or not _same(one[0].spikes, other[0].spikes)
+        if not all(_same(one[1].left, each[1].left) for each in (other, nothing)):
             return
     if responds:
         raise EnergyError(
@@ -46,20 +45,26 @@ def check_remembers(
         )
 
 
-def _between(first: Tensor, second: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
-    """Both at several sizes, so that a neuron which fires at the second step and not at the first is not missed."""
-    yield from ((first * size, second * size) for size in SIZES)
+class _Call(NamedTuple):
+    """What neurons of known libraries emitted in a call, and all tensors that they gave and hold after it."""
+
+    spikes: list[Tensor]
+    left: list[Tensor]
 
 
-def _emissions(model: nn.Module, steps: Sequence[Tensor], rest: RestState) -> list[list[Tensor]]:
-    """What neurons of known libraries emit in each of two calls, from rest."""
-    found: list[list[Tensor]] = []
+def _calls(model: nn.Module, steps: Sequence[Tensor], rest: RestState) -> list[_Call]:
+    """What two calls leave, from rest."""
+    found: list[_Call] = []
 
     def note(module: nn.Module, args: Any, output: Any) -> None:
-        found[-1].append(emitted(output).clone())
+        found[-1].spikes.append(emitted(output).clone())
+        held = [*attributes(module).values(), output]
+        held += [inner for value in held if isinstance(value, dict) for inner in value.values()]
+        found[-1].left.extend(tensor.clone() for tensor in tensors_in(held))
 
-    handles = [module.register_forward_hook(note) for module in nn.Module.modules(model) if library_of(module)]
-    handles.append(model.register_forward_pre_hook(lambda module, args: found.append([])))
+    neurons = [module for module in nn.Module.modules(model) if library_of(module)]
+    handles = [module.register_forward_hook(note) for module in neurons]
+    handles.append(model.register_forward_pre_hook(lambda module, args: found.append(_Call([], []))))
     try:
         with torch.no_grad(), rest.mode(), repeatable(steps[0].device):
             run(model, torch.stack(list(steps), 1), InputMode("step", True, len(steps)))
