@@ -26,13 +26,14 @@ def diff(
 ) -> None:
     """Layers that differ in MACs, input, rate or energy, the largest difference first. Exit code 1 if the totals differ
     by more than --tolerance."""
-    from msvit_energy.workflows.difference import compared, differ, opened
+    from msvit_energy.workflows.difference import compared, opened
     from msvit_energy.workflows.share import parse_share
 
     choice, prices = str(get_protocol(protocol)), with_prices(get_technology(technology), e_mac, e_ac)
     allowed = parse_share(tolerance, "--tolerance", zero=True)
     output = TableOutput("diff", out, formats, force)
     first, second = (opened(path, model, time_steps) for path in (a, b))
-    output.show(compared(first, second, (str(a), str(b)), choice, prices))
-    if differ(first, second, choice, prices, allowed):
+    table, differ = compared(first, second, (str(a), str(b)), choice, prices, allowed)
+    output.show(table)
+    if differ:
         raise typer.Exit(1)

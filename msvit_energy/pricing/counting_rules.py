@@ -250,7 +250,7 @@ def estimated(profile: Profile) -> Spread:
 
 def as_given(profile: Profile) -> LayerOperations:
     """A table's own convention: every row at the price that its authors applied."""
-    prices = (profile.provenance.rates and profile.provenance.rates.priced_as) or {}
+    prices = profile.provenance.priced_as
     missing = [operator.layer for operator in profile.operators if operator.layer not in prices]
     if missing:
         raise EnergyError(

@@ -50,11 +50,6 @@ class ToolLog:
         ]
 
 
-def is_log(text: str) -> bool:
-    """Whether a file may be such a log."""
-    return bool(COUNTS.search(text))
-
-
 def read_log(path: Path) -> ToolLog:
     """The log in a file; EnergyError where it has no tree of modules, or fewer rates of products than blocks."""
     try:

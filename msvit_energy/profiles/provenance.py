@@ -156,6 +156,11 @@ class Provenance:
         """Whether images were run; else rates were given."""
         return not self.rates
 
+    @property
+    def priced_as(self) -> Mapping[str, str]:
+        """What the authors of a table priced each layer at, AC or MAC; empty where nothing says it."""
+        return (self.rates and self.rates.priced_as) or {}
+
     def with_measured(self, measured: "Provenance") -> "Provenance":
         """With the hash of the weights, what named neurons, and the way the model was fed, as another provenance states
         them."""

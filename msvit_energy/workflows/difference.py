@@ -25,12 +25,10 @@ def opened(path: Path, model: str | None, time_steps: int | None) -> Profile:
     return from_rates(PublishedRates(model=model, log=path))
 
 
-def compared(a: Profile, b: Profile, names: tuple[str, str], protocol: str, technology: Technology) -> Table:
-    """The table of layers that differ."""
-    return difference_table((a, price(a, protocol, technology)), (b, price(b, protocol, technology)), names)
-
-
-def differ(a: Profile, b: Profile, protocol: str, technology: Technology, tolerance: float) -> bool:
-    """Whether the totals differ by more than `tolerance` of the first."""
-    one, other = (price(profile, protocol, technology).total_mj for profile in (a, b))
-    return abs(other - one) > tolerance * one
+def compared(
+    a: Profile, b: Profile, names: tuple[str, str], protocol: str, technology: Technology, tolerance: float
+) -> tuple[Table, bool]:
+    """The table of layers that differ, and whether the totals differ by more than `tolerance` of the first."""
+    first, second = (price(profile, protocol, technology) for profile in (a, b))
+    differ = abs(second.total_mj - first.total_mj) > tolerance * first.total_mj
+    return difference_table((a, first), (b, second), names), differ

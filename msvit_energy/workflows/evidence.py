@@ -7,12 +7,14 @@ from pathlib import Path
 from typing import Any
 
 from msvit_energy import EnergyReport, Profile, price, read_table
+from msvit_energy.pricing.energy import PJ_PER_MJ
 from msvit_energy.pricing.technology import get_technology
 from msvit_energy.profiles.operators import Operator
 from msvit_energy.reporting.table import Column, Table
 from msvit_energy.workflows.published_pricing import PublishedRates, from_rates
 
 FOLDER = Path(str(resources.files("msvit_energy.reporting"))) / "data" / "rates"
+TECHNOLOGY = "45nm-fp32"  # whose prices all sources have
 NEAR = 1e-6  # by so much do operation counts differ that were meant to be the same
 COLUMNS = {
     "name": Column("network"),
@@ -32,7 +34,7 @@ def write_page(path: Path) -> None:
     from msvit_energy.reporting.page import page
 
     profiles = {row["name"]: published_profile(row) for row in sources() if row["file"]}
-    path.write_text(page(profiles, "appendix-c", get_technology("45nm-fp32")), encoding="utf-8", errors="replace")
+    path.write_text(page(profiles, "appendix-c", get_technology(TECHNOLOGY)), encoding="utf-8", errors="replace")
 
 
 def sources() -> list[dict[str, str]]:
@@ -81,7 +83,9 @@ def _record(row: Mapping[str, str]) -> dict[str, Any]:
 def explained(profile: Profile, before: EnergyReport, after: EnergyReport) -> str:
     """The difference of two totals of one profile by kind of layer, the largest first, in words."""
     groups: dict[str, float] = {}
-    energies = [{row.layer: row.energy_pj / 1e9 for row in report.rows if row.counted} for report in (before, after)]
+    energies = [
+        {row.layer: row.energy_pj / PJ_PER_MJ for row in report.rows if row.counted} for report in (before, after)
+    ]
     for operator in profile.operators:
         change = energies[1].get(operator.layer, 0.0) - energies[0].get(operator.layer, 0.0)
         groups[_group(operator)] = groups.get(_group(operator), 0.0) + change
@@ -101,20 +105,20 @@ def _seen(profile: Profile, row: Mapping[str, str]) -> Iterator[str]:
     """What the source itself shows that a reader should know."""
     yield from (warning for warning in profile.warnings() if "the tool was given" in warning)
     if row["protocol"] == "as-given":
-        yield from _dense_accumulates(profile.operators, profile)
+        yield from _dense_accumulates(profile)
         yield from _typing_errors(profile.operators)
 
 
-def _dense_accumulates(operators: Sequence[Operator], profile: Profile) -> Iterator[str]:
+def _dense_accumulates(profile: Profile) -> Iterator[str]:
     """Layers whose input is taken for dense and priced as accumulates."""
-    prices = (profile.provenance.rates and profile.provenance.rates.priced_as) or {}
+    prices, technology = profile.provenance.priced_as, get_technology(TECHNOLOGY)
     found = [
         (line, operator)
-        for line, operator in enumerate(operators, 2)  # below the header
+        for line, operator in enumerate(profile.operators, 2)  # below the header
         if operator.op == "layer" and operator.driver.rate == 1 and prices.get(operator.layer) == "AC"
     ]
     if found:
-        more = sum(operator.macs_per_image for _, operator in found) * (4.6 - 0.9) / 1e9
+        more = sum(operator.macs_per_image for _, operator in found) * (technology.e_mac - technology.e_ac) / PJ_PER_MJ
         line, first = found[0]
         yield (
             f"{len(found)} layers with a rate of 1 are priced as accumulates, {first.layer} (line {line}) the first; "

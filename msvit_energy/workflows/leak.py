@@ -6,6 +6,7 @@ from torch import nn
 
 from msvit_energy import price
 from msvit_energy.errors import EnergyError
+from msvit_energy.pricing.energy import PJ_PER_MJ
 from msvit_energy.pricing.technology import Technology
 from msvit_energy.reporting.table import Column, Table
 from msvit_energy.workflows.measurement import DataOptions, measure
@@ -68,7 +69,7 @@ def _measured(
         "images": profile.images,
         "top1": None if profile.accuracy is None else 100 * profile.accuracy,
         "energy_mj": report.total_mj,
-        "energy_mj_half": report.spread.half_width / 1e9 if report.spread else None,
+        "energy_mj_half": report.spread.half_width / PJ_PER_MJ if report.spread else None,
         "firing_rate": profile.firing_rate,
         "warnings": profile.warnings(),
     }

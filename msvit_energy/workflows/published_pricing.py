@@ -33,7 +33,7 @@ def profile_to_price(path: Path | None, layers: Path | None, published: Publishe
     the three is given."""
     if [path, layers, published.model].count(None) != 2:
         raise EnergyError("give one of a profile.json, --table FILE, or --model with --rates, --log or --rate")
-    if published.model is not None:
+    if published.model is not None and published.per_image is None:
         return from_rates(published)
     of_table = {"time_steps": None, "per_image": None} if layers else {}
     if replace(published, **of_table) != PublishedRates():
@@ -89,7 +89,7 @@ def from_rates(published: PublishedRates) -> Profile:
 
 def price_by(profile: Profile, names: Sequence[str], technology: Technology) -> tuple[list[EnergyReport], list[str]]:
     """One report for each protocol; of "all", those that the profile has the counts for, and why not the others."""
-    every = all_choices(tables=bool(profile.provenance.rates and profile.provenance.rates.priced_as))
+    every = all_choices(tables=bool(profile.provenance.priced_as))
     reports: dict[str, EnergyReport] = {}
     unavailable = []
     for name in names:

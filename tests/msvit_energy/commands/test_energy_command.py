@@ -208,6 +208,7 @@ def test_protocols_are_listed_with_their_answers(
         (["gone.json"], "cannot read profile gone.json"),
         (["old.json"], "old.json has profile version 1, this program reads 2 (measure again)"),
         (["gone.json", "--rate", "1"], "--rates, --log, --rate, --input-size and --model-args go with --model"),
+        (["--model", "msvit_cifar", "--rate", "1", "--per-image", "r.csv"], "--per-image with --table"),
         (["--model", "msvit_cifar"], "--model needs one of --rates FILE, --log FILE and --rate R"),
         (["--model", "msvit_cifar", "--rate", "-1"], "a rate must be a finite number, 0 or more, not -1.0"),
         (["--model", "msvit_cifa", "--rate", "1"], "unknown model 'msvit_cifa'; did you mean msvit_cifar?"),

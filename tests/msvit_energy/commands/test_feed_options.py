@@ -1,4 +1,4 @@
-"""How a network of somebody else is fed, on the command line: found out, said by hand, refused."""
+"""How a network of somebody else is fed, on the command line: found out, given, refused."""
 
 from pathlib import Path
 
