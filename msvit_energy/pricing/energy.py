@@ -120,11 +120,13 @@ def price(profile: Profile, protocol: str = "appendix-c", technology: str | Tech
 
 
 def price_counts(counts: OperationCounts, technology: Technology) -> EnergyReport:
-    """Energy per image of counted operations, each entry with its uncertainty."""
+    """Energy per image of counted operations, each entry with its uncertainty; at the prices that the protocol is
+    defined with, where it has its own."""
+    technology = get_technology(counts.own_prices) if counts.own_prices else technology
     rows, total = [], Amount()
     for entry in counts.entries:
         operations = entry.operations
-        energy = operations.energy_pj(technology.e_mac, technology.e_ac)
+        energy = operations.energy_pj(technology)
         total = total + energy
         row = EnergyRow(
             layer=entry.layer,

@@ -77,7 +77,8 @@ def convolution(
     reached = _reached(tuple(spatial), tuple(taps), stride, dilation, padding, mode, weight.shape[0] // groups)
     places = x.shape[0] * math.prod(outputs)
     stream = Stream(x, reached, rank=len(taps) + 2)
-    shape = LayerShape(places * weight.shape[0], weight.numel(), weight.shape[0] // groups, tuple(taps), tuple(stride))
+    outs = weight.shape[0]
+    shape = LayerShape(places * outs, weight.numel(), outs // groups, tuple(taps), tuple(stride), groups)
     return Call(f"conv{len(taps)}d", places * weight.numel(), (stream,), weight=weight, shape=shape)
 
 
@@ -118,7 +119,7 @@ def transposed_convolution(
     stream = Stream(x, reach(axes, weight.shape[1]), rank=len(taps) + 2)
     channels = weight.shape[1]
     written = x.shape[0] * channels * groups * math.prod(outputs)
-    shape = LayerShape(written, weight.numel(), channels, tuple(taps), tuple(stride))
+    shape = LayerShape(written, weight.numel(), channels, tuple(taps), tuple(stride), groups)
     return Call(f"conv_transpose{len(taps)}d", macs, (stream,), weight=weight, shape=shape)
 
 
