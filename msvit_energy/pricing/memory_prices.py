@@ -24,15 +24,12 @@ class Sram:
         return self._at(size) * bits / self.access_bits
 
     def _at(self, size: float) -> float:
-        (low, least), *_, (high, most) = self.points
-        if size <= low:
-            return least
-        if size >= high and not self.rising:
-            return most
-        for (a, here), (b, there) in pairwise(self.points):
-            if size <= b or (b == high and self.rising):
-                return here + (there - here) * (size - a) / (b - a)
-        return most
+        (low, least), (high, most) = self.points[0], self.points[-1]
+        if size <= low or (size >= high and not self.rising):
+            return least if size <= low else most
+        lines = list(pairwise(self.points))
+        (a, here), (b, there) = next((line for line in lines if size <= line[1][0]), lines[-1])
+        return here + (there - here) * (size - a) / (b - a)
 
 
 @dataclass(frozen=True)

@@ -117,7 +117,7 @@ def get_technology(text: str) -> Technology:
             f"unknown technology {name!r}; technologies: {', '.join(sorted(TECHNOLOGIES))}, or a .toml file with "
             "e_mac, e_ac and source"
         )
-    readings = {}
+    readings: dict[str, Any] = {}
     for part in filter(None, chosen.split(",")):
         kind, _, reading = part.partition("=")
         if kind not in MEMORIES or reading not in MEMORIES[kind]:

@@ -30,8 +30,8 @@ class Steps(nn.Module):
 
 
 class Residual(nn.Module):
-    """Two branches of spikes whose sum feeds a convolution: values 0, 1 and 2 at every step of each of the images. (Where
-    a single call happens to see 0 and 1 only, the estimator takes that call for spikes; a profile has one kind.)"""
+    """Two branches of spikes whose sum feeds a convolution: values 0, 1 and 2 at every step of each of the images.
+    (Where a single call happens to see 0 and 1 only, the estimator takes that call for spikes.)"""
 
     def __init__(self) -> None:
         super().__init__()
