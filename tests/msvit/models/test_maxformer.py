@@ -142,12 +142,13 @@ def test_query_key_attention_by_plain_formulas() -> None:
 
 def test_a_block_of_max_resnet_pools_real_numbers_and_has_a_real_shortcut() -> None:
     block = max_resnet.Block(4, 6, pool=True)
-    x = drawn(block, 1, 2, 4, 6, 6)
-    f = block.bn1(block.conv1((x[0] >= 2).double()))
+    x = drawn(block, 3, 2, 4, 6, 6)  # several steps: at the first one, spikes pooled are the pooled numbers' spikes
+    f = torch.stack([block.bn1(block.conv1(spikes)) for spikes in block.spike1(x)])
     pooled = torch.stack(  # windows of 3 x 3 around every second pixel
-        [f[..., max(i - 1, 0) : i + 2, max(j - 1, 0) : j + 2].amax((2, 3)) for i in (0, 2, 4) for j in (0, 2, 4)], -1
+        [f[..., max(i - 1, 0) : i + 2, max(j - 1, 0) : j + 2].amax((3, 4)) for i in (0, 2, 4) for j in (0, 2, 4)], -1
     ).unflatten(-1, (3, 3))
-    branch = block.bn2(block.conv2((pooled >= 2).double()))
-    shortcut = block.downsample[2](block.downsample[1](x[0]))
-    torch.testing.assert_close(block(x)[0], branch + shortcut, rtol=0, atol=1e-12)
-    assert shortcut.shape == (2, 6, 3, 3)
+    branch = torch.stack([block.bn2(block.conv2(spikes)) for spikes in block.spike2(pooled)])
+    _, conv, norm = block.downsample
+    shortcut = torch.stack([norm(conv(step)) for step in x])
+    torch.testing.assert_close(block(x), branch + shortcut, rtol=0, atol=1e-12)
+    assert shortcut.shape == (3, 2, 6, 3, 3)
