@@ -50,7 +50,7 @@ class Embedding(SpikingUnits):
         for name, module in (*stem, *main, *shortcut):
             owner, _, leaf = name.rpartition(".")
             if owner and owner not in self._modules:
-                self.add_module(owner, nn.Module())
+                self.add_module(owner, SpikingUnits())
             self.get_submodule(owner).add_module(leaf, module)
 
     def forward(self, x: Tensor) -> Tensor:
