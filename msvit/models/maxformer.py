@@ -31,7 +31,7 @@ def unit(names: tuple[str, str, str, str], width_in: int, width: int, kernel: in
     """LIF, convolution, batch norm, max pool under their official names; an empty name leaves a part out."""
     conv = nn.Conv2d(width_in, width, kernel, stride, padding=kernel // 2, bias=False)
     parts: tuple[nn.Module, ...] = (LIF(), conv, nn.BatchNorm2d(width), max_pool())
-    return [(name, part) for name, part in zip(names, parts, strict=True) if name]
+    return [(name, module) for name, module in zip(names, parts, strict=True) if name]
 
 
 def part(name: str, width_in: int, width: int, kernel: int = 3, stride: int = 1) -> list[Step]:
