@@ -1,6 +1,9 @@
 """Model families; importing this package registers them."""
 
 from msvit.models import ann as ann
+from msvit.models import max_resnet as max_resnet
+from msvit.models import maxformer as maxformer
+from msvit.models import ms_qkformer as ms_qkformer
 from msvit.models import msvit as msvit
 from msvit.models import qkformer as qkformer
 from msvit.models import sdt as sdt
