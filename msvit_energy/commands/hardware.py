@@ -30,9 +30,10 @@ def hardware(
     if as_json:
         print(found.as_json())
         return
-    also = {} if out is None else {**found.figures(), **output.writers(found.rival_table, "break_even")}
+    rival = found.rival_table
+    also = {} if out is None else {**found.figures(), **(output.writers(rival, "break_even") if rival else {})}
     output.show(found.table, also)
-    if layers:
-        show(found.rival_table)
+    if layers and rival:
+        show(rival)
     else:
         print(found.summary)

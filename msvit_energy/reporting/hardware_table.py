@@ -1,7 +1,6 @@
 """One profile under every reading of hardware: operations alone, memory, chips, and published simulations."""
 
 import csv
-import math
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from importlib import resources
@@ -42,11 +41,12 @@ TECHNOLOGIES = ("45nm-fp32", "45nm-int8")
 
 @dataclass(frozen=True)
 class HardwareRow:
-    """One reading: energy in mJ per image, its 95 % interval where the images give one, and what it counts."""
+    """One reading: energy in mJ per image (None where the profile lacks what it takes), its 95 % interval where the
+    images give one, and what it counts."""
 
     group: str
     name: str
-    energy_mj: float
+    energy_mj: float | None
     low_mj: float | None
     high_mj: float | None
     what: str
@@ -67,7 +67,7 @@ def _priced(profile: Profile, technologies: Sequence[str]) -> Iterator[HardwareR
                 except EnergyError as error:
                     if group == OPERATIONS:
                         raise
-                    yield HardwareRow(group, choice, math.nan, None, None, f"not available: {error}")
+                    yield HardwareRow(group, choice, None, None, None, f"not available: {error}")
                     break
                 if report.total_pj not in seen:  # some protocols have prices of their own
                     seen.add(report.total_pj)
@@ -107,7 +107,7 @@ def simulations() -> list[dict[str, str]]:
 
 def hardware_table(profile: Profile, rows: Sequence[HardwareRow]) -> Table:
     """The readings, one under the other, with their ratio to the first."""
-    first = rows[0].energy_mj
+    first = rows[0].energy_mj or 0.0
     columns = {
         "name": Column("reading"),
         "energy_mj": Column("mJ", ".4g"),
@@ -123,5 +123,8 @@ def hardware_table(profile: Profile, rows: Sequence[HardwareRow]) -> Table:
 
 
 def _derived(row: HardwareRow, first: float) -> dict[str, Any]:
-    margin = (row.high_mj - row.low_mj) / 2 / row.energy_mj if row.high_mj is not None and row.low_mj is not None else 0
+    if not row.energy_mj:
+        return {}
+    known = row.high_mj is not None and row.low_mj is not None
+    margin = (row.high_mj - row.low_mj) / 2 / row.energy_mj if known else None  # type: ignore[operator]
     return {"margin": margin or None, "ratio": row.energy_mj / first if first else None}

@@ -29,19 +29,27 @@ class Hardware:
         self.profile, self.counting = Profile.load(path), counting
         self.technology = technology or TECHNOLOGIES[-1]
         self.rows: list[HardwareRow] = hardware_rows(self.profile, [technology] if technology else TECHNOLOGIES)
-        self.rival: tuple[list[BreakEven], BreakEven] = break_even(self.profile, self.technology, counting)
+        self.rival: tuple[list[BreakEven], BreakEven] | None = None
+        self.why = ""  # there is no rival
+        try:
+            self.rival = break_even(self.profile, self.technology, counting)
+        except EnergyError as error:
+            self.why = str(error)
 
     @property
     def table(self) -> Table:
         return hardware_table(self.profile, self.rows)
 
     @property
-    def rival_table(self) -> Table:
-        return break_even_table(self.profile, *self.rival, self.technology, self.counting)
+    def rival_table(self) -> Table | None:
+        """The rival layer by layer; None where the profile lacks what it takes."""
+        return self.rival and break_even_table(self.profile, *self.rival, self.technology, self.counting)
 
     @property
     def summary(self) -> str:
-        """The rival in one line."""
+        """The rival in one line, or why there is none."""
+        if self.rival is None:
+            return f"no break-even by {self.counting}: {self.why}"
         rows, total = self.rival
         at = "no rate" if total.break_even is None else f"{total.break_even:.1%}"
         better = "the spiking network" if total.wins else "the rival"
@@ -57,18 +65,18 @@ class Hardware:
         from msvit_energy.reporting.figures.hardware import hardware_figure
         from msvit_energy.reporting.figures.style import save
 
-        drawn = {
-            "hardware": hardware_figure(self.profile, self.rows),
-            "break_even": break_even_figure(self.profile, *self.rival, self.technology, self.counting),
-        }
-        return {name: lambda path: save(drawn[path.stem], path) for name in FIGURES}
+        drawn = {"hardware": hardware_figure(self.profile, self.rows)}
+        if self.rival is not None and any(row.break_even is not None for row in self.rival[0]):
+            drawn["break_even"] = break_even_figure(self.profile, *self.rival, self.technology, self.counting)
+        return {name: lambda path: save(drawn[path.stem], path) for name in FIGURES if Path(name).stem in drawn}
 
     def as_json(self) -> str:
         """Both tables for a program, with the profile's warnings."""
-        layers, total = self.rival
+        rows = [*self.rival[0], self.rival[1]] if self.rival else []
         content = {
             "readings": [asdict(row) for row in self.rows],
-            "break_even": [record(row) for row in (*layers, total)],
+            "break_even": [record(row) for row in rows],
+            "no_break_even": self.why or None,
             "technology": self.technology,
             "counting": self.counting,
             "warnings": self.profile.warnings(),

@@ -95,3 +95,23 @@ def test_technologies_are_listed_with_sources(
     assert table3.items() <= prices.items()
     assert run(monkeypatch, "technologies") == 0
     assert "Akopyan et al. 2015" in " ".join(capsys.readouterr().out.split())
+
+
+def test_rates_without_shares_of_non_zero_inputs_have_all_readings_but_those_of_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Spikformer-4-384 at Prosperity's density: 0.50 mJ of operations where simulations have 3.4 to 71 mJ."""
+    saved = str(tmp_path / "p.json")
+    rated = ("energy", "--model", "spikformer_cifar", "--rate", "0.149", "--save", saved)
+    assert run(monkeypatch, *rated) == 0
+    capsys.readouterr()
+    assert run(monkeypatch, "hardware", saved, "--out", str(tmp_path / "out")) == 0
+    printed = capsys.readouterr().out
+    assert "no break-even by memory: block.0.attn.q_linear: the share of non-zero inputs is unknown" in printed
+    assert not list((tmp_path / "out").glob("break_even*"))
+    rows = list(csv.DictReader((tmp_path / "out" / "hardware.csv").read_text().splitlines()))
+    energies = {row["name"]: float(row["energy_mj"]) for row in rows if row["energy_mj"] and row["what"] != "45nm-int8"}
+    assert energies["appendix-c"] == pytest.approx(0.50, abs=0.01)
+    assert energies["spikformer_cifar10 on Eyeriss"] / energies["appendix-c"] > 100
+    assert run(monkeypatch, "hardware", saved, "--counting", "operations", "--layers") == 0
+    assert "break-even" in capsys.readouterr().out
