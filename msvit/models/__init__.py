@@ -1,10 +1,13 @@
 """Model families; importing this package registers them."""
 
 from msvit.models import ann as ann
+from msvit.models import cml as cml
 from msvit.models import msvit as msvit
 from msvit.models import qkformer as qkformer
+from msvit.models import resnet19 as resnet19
 from msvit.models import sdt as sdt
 from msvit.models import sdtv2 as sdtv2
 from msvit.models import spikformer as spikformer
 from msvit.models import spikingformer as spikingformer
 from msvit.models import spikingresformer as spikingresformer
+from msvit.models import statten as statten
