@@ -1,9 +1,10 @@
 """ResNet-19 (Zheng et al., AAAI 2021, tdBN) as TET trains it (Deng et al., ICLR 2022).
 
 Basic blocks of widths 128, 256, 512 whose sum goes through a neuron, so that all convolutions but the first get spikes.
-Read from TET's repository (Gus-Lab/temporal_efficient_training, commit f9bde41; tdBN's own code was not read): batch norm
-is the usual one there, without tdBN's factor. Each convolution and batch norm has several official names, all in the
-state dict and with one storage. The official class has T = 1 until a script sets it; here 4.
+
+Source: Gus-Lab/temporal_efficient_training, commit f9bde41; tdBN's own code was not read. Its quirks: batch norm is the
+usual one, without tdBN's factor. Each convolution and batch norm has several names, all in the state dict and with one
+storage. The batch is in front of time. T is 1 until a script sets it; here 4. Other neurons than elsewhere: StrictLIF.
 """
 
 from typing import Any
@@ -173,6 +174,8 @@ def resnet19_cifar(**kwargs: Any) -> ResNet19:
 
 @register("this project")
 def resnet19_cifar_ann(**kwargs: Any) -> ResNet19:
-    """The artificial network of the same layers: ReLU in place of neurons, T = 1; 12,630,858 parameters. MSViT's Table 2
-    has an artificial ResNet-19 of 12.63 M, whose code is not public."""
+    """The artificial network of the same layers: ReLU in place of neurons, T = 1; 12,630,858 parameters.
+
+    MSViT's Table 2 has an artificial ResNet-19 of 12.63 M, whose code is not public.
+    """
     return ResNet19(**{"spiking": False, "time_steps": 1} | kwargs)

@@ -2,9 +2,12 @@
 
 Embedding, MLP, head, parameters and keys are SDT's; the attention multiplies matrices. T is cut into chunks, and inside
 a chunk the tokens of all its steps are one axis: each step sees keys and values of the others, later ones too, so that
-the network answers a chunk at a time. Read from the authors' repository (Intelligent-Computing-Lab-Yale/STAtten, commit
-e9048a1). Its test.py evaluates with chunks of 2 what was trained with 4 or 5: another network under the same keys, here
-`chunk=2`. `talking_heads` is an official parameter that nothing reads. Weights of all models fit SDT's, too.
+the network answers a chunk at a time.
+
+Source: Intelligent-Computing-Lab-Yale/STAtten, commit e9048a1. Its quirks: the factor of the attention depends on the
+size of the image. test.py evaluates with chunks of 2 what was trained with 4 or 5, another network under the same keys
+(here `chunk=2`). `--attention_mode` does not reach the model. `talking_heads` is a parameter that nothing reads. Weights
+of all models fit SDT's, too.
 """
 
 from functools import partial
@@ -25,10 +28,10 @@ PAPER = "Lee et al., CVPR 2025"
 class Attention(SpikingUnits):
     """q (k^T v) over the tokens of `chunk` steps at a time, times 1 / H: `[T, B, C, H, W]` -> real numbers, same shape.
 
-    `pooled` is the official event mode: a 3x3 max pool of stride 1 on the spikes of the input, p, and of q, k and v; the
-    projection gets a p + p (0, 1, 2) for the attention's spikes a; the factor is 1 / (H H chunk). ModelError if T is no
-    multiple of `chunk`. The official code multiplies all tokens of a chunk at once; here k^T v is made step by step and
-    added up, the same whole numbers by the same work.
+    `pooled` is the official event mode: a 3x3 max pool of stride 1 on the spikes of the input (p), and of q, k and v;
+    the projection gets a p + p (0, 1, 2) for the attention's spikes a; the factor is 1 / (H H chunk). ModelError if T is
+    no multiple of `chunk`. The official code multiplies all tokens of a chunk at once; here k^T v is made step by step
+    and added up: the same whole numbers by the same MACs.
     """
 
     def __init__(self, dim: int, heads: int, *, pooled: bool, chunk: int) -> None:
@@ -112,8 +115,10 @@ def statten_cifar_2_256(**kwargs: Any) -> STAtten:
 
 @register(PAPER)
 def statten_dvs(**kwargs: Any) -> STAtten:
-    """CIFAR10-DVS 2-256: event frames `[B, T, 2, 64, 64]`, event mode, T = 10 in chunks of 5 (officially also 16 in chunks
-    of 4); 2,566,794 parameters."""
+    """CIFAR10-DVS 2-256: event frames `[B, T, 2, 64, 64]`, event mode, T = 10 in chunks of 5; 2,566,794 parameters.
+
+    Officially also T = 16 in chunks of 4 (`time_steps=16, chunk=4`).
+    """
     return STAtten(**event_args() | kwargs)
 
 
