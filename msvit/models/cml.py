@@ -5,8 +5,8 @@ has conv-BN-LIF-pool, Spikingformer LIF-pool-conv-BN. No parameter is added.
 
 Source: zhouchenlin2096/Spikingformer-CML, commit 8e51213, which has code for Spikingformer on all data sets and for
 Spikformer on CIFAR only. Its quirks: tau 1.75 in every neuron of the event models (Spikingformer: 1.5), and 8 heads on
-CIFAR100 where CIFAR10 has 12, which changes numbers and no shape. CIFAR models have other key names than the plain ones;
-weights of the ImageNet and event models fit Spikingformer's, too.
+CIFAR100 where CIFAR10 has 12, which changes numbers and no shape. CIFAR models have keys of their own; weights of
+the ImageNet and event models fit Spikingformer's, too.
 """
 
 from collections.abc import Sequence

@@ -6,8 +6,8 @@ the network answers a chunk at a time.
 
 Source: Intelligent-Computing-Lab-Yale/STAtten, commit e9048a1. Its quirks: the factor of the attention depends on the
 size of the image. test.py evaluates with chunks of 2 what was trained with 4 or 5, another network under the same keys
-(here `chunk=2`). `--attention_mode` does not reach the model. `talking_heads` is a parameter that nothing reads. Weights
-of all models fit SDT's, too.
+(here `chunk=2`). `--attention_mode` does not reach the model. `talking_heads` is a parameter that nothing reads.
+Weights of all models fit SDT's, too.
 """
 
 from functools import partial
@@ -29,8 +29,8 @@ class Attention(SpikingUnits):
     """q (k^T v) over the tokens of `chunk` steps at a time, times 1 / H: `[T, B, C, H, W]` -> real numbers, same shape.
 
     `pooled` is the official event mode: a 3x3 max pool of stride 1 on the spikes of the input (p), and of q, k and v;
-    the projection gets a p + p (0, 1, 2) for the attention's spikes a; the factor is 1 / (H H chunk). ModelError if T is
-    no multiple of `chunk`. The official code multiplies all tokens of a chunk at once; here k^T v is made step by step
+    the projection gets a p + p (0, 1, 2) for the attention's spikes a; the factor is 1 / (H H chunk). ModelError if T
+    is no multiple of `chunk`. The official code multiplies all tokens of a chunk at once; here k^T v is made step by step
     and added up: the same whole numbers by the same MACs.
     """
 

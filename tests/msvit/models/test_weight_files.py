@@ -84,6 +84,31 @@ def test_architecture_classes_and_channels_are_read_off_the_shapes(
     assert (model.spec.name, model.spec.args) == (name, args)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "args", "candidates"),
+    [
+        ("sdt_cifar_2_256", {"num_classes": 100}, ["sdt_cifar_2_256", "statten_cifar_2_256"]),
+        ("statten_dvs", {}, ["sdt_dvs", "statten_dvs"]),
+        ("sdt_gesture", {}, ["sdt_gesture", "statten_caltech", "statten_dvs"]),
+        ("spikingformer_dvs", {}, ["cml_spikingformer_dvs", "spikingformer_dvs"]),
+        # the defaults of one, but as likely the other
+        ("spikingformer_dvs", {"num_classes": 11}, ["cml_spikingformer_gesture", "spikingformer_dvs"]),
+    ],
+)
+def test_two_networks_with_the_same_keys_are_told_apart_by_name_or_sidecar_alone(
+    tmp_path: Path, name: str, args: dict[str, int], candidates: list[str]
+) -> None:
+    built = msvit.create_model(name, **args)
+    torch.save(built.state_dict(), tmp_path / "w.pth")
+    with pytest.raises(msvit.ModelError, match=rf"fit several models: {', '.join(candidates)}; name one \(--model\)"):
+        msvit.load_checkpoint(tmp_path / "w.pth")
+    model = msvit.load_checkpoint(tmp_path / "w.pth", model=name)
+    assert (model.spec.name, model.spec.args) == (name, args)
+    own = msvit.load_checkpoint(msvit.save_checkpoint(tmp_path / "own.safetensors", built))
+    assert own.spec.name == name
+
+
 def test_training_file_with_optimizer_and_namespace_opens_and_its_arguments_win(
     tmp_path: Path, weights: dict[str, Tensor]
 ) -> None:
