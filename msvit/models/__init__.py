@@ -3,6 +3,7 @@
 from msvit.models import ann as ann
 from msvit.models import cml as cml
 from msvit.models import msvit as msvit
+from msvit.models import msvit_upload as msvit_upload
 from msvit.models import qkformer as qkformer
 from msvit.models import resnet19 as resnet19
 from msvit.models import sdt as sdt

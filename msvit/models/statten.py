@@ -30,8 +30,8 @@ class Attention(SpikingUnits):
 
     `pooled` is the official event mode: a 3x3 max pool of stride 1 on the spikes of the input (p), and of q, k and v;
     the projection gets a p + p (0, 1, 2) for the attention's spikes a; the factor is 1 / (H H chunk). ModelError if T
-    is no multiple of `chunk`. The official code multiplies all tokens of a chunk at once; here k^T v is made step by step
-    and added up: the same whole numbers by the same MACs.
+    is no multiple of `chunk`. The official code multiplies all tokens of a chunk at once; here k^T v is made step by
+    step and added up: the same whole numbers by the same MACs.
     """
 
     def __init__(self, dim: int, heads: int, *, pooled: bool, chunk: int) -> None:
