@@ -37,8 +37,8 @@ class QKFormerEvent(SpikingClassifier):
     """The event-camera models: an embedding of stride 8, one QK block, one of stride 2, one SSA block, head.
 
     Event frames `[B, T, 2, H, W]`; `dim` is the last width. `widths` are those of the first embedding, whose last is
-    that of the first stage, by default dim / 16 to dim / 2. `mssa` makes the first stage's attention, from its width and
-    heads.
+    that of the first stage, by default dim / 16 to dim / 2. `mssa` makes the attention of the first stage, from its
+    width and heads.
     """
 
     total_stride = 16
@@ -64,10 +64,8 @@ class QKFormerEvent(SpikingClassifier):
         first += [(f"proj{n}", widths[n - 1], widths[n], True) for n in (1, 2, 3)]
         self.patch_embed1 = SPEMSF(first, stride=4, stem=2)
         ssa = SSA(dim, num_heads, merge_time_and_batch=merge_time_and_batch, attn_threshold=ATTN_THRESHOLD)
-        names = ("mlp1", "mlp2")
-        self.stage1 = nn.ModuleList(
-            [ResidualBlock(mssa(half, num_heads), SpikingMLP(half, mlp_ratio, names), name="tssa")]
-        )
+        names, first_attention = ("mlp1", "mlp2"), mssa(half, num_heads)
+        self.stage1 = nn.ModuleList([ResidualBlock(first_attention, SpikingMLP(half, mlp_ratio, names), name="tssa")])
         self.patch_embed2 = SPEMSF([("proj", half, dim, False), ("proj4", dim, dim, True)], stride=2)
         self.stage2 = nn.ModuleList([ResidualBlock(ssa, SpikingMLP(dim, mlp_ratio, names), name="ssa")])
         self.head = linear_head(dim, num_classes)
