@@ -63,9 +63,10 @@ class QKFormerEvent(SpikingClassifier):
         first = [("proj", in_chans, widths[0], False)]
         first += [(f"proj{n}", widths[n - 1], widths[n], True) for n in (1, 2, 3)]
         self.patch_embed1 = SPEMSF(first, stride=4, stem=2)
+        qk = mssa(half, num_heads)
         ssa = SSA(dim, num_heads, merge_time_and_batch=merge_time_and_batch, attn_threshold=ATTN_THRESHOLD)
-        names, first_attention = ("mlp1", "mlp2"), mssa(half, num_heads)
-        self.stage1 = nn.ModuleList([ResidualBlock(first_attention, SpikingMLP(half, mlp_ratio, names), name="tssa")])
+        names = ("mlp1", "mlp2")
+        self.stage1 = nn.ModuleList([ResidualBlock(qk, SpikingMLP(half, mlp_ratio, names), name="tssa")])
         self.patch_embed2 = SPEMSF([("proj", half, dim, False), ("proj4", dim, dim, True)], stride=2)
         self.stage2 = nn.ModuleList([ResidualBlock(ssa, SpikingMLP(dim, mlp_ratio, names), name="ssa")])
         self.head = linear_head(dim, num_classes)
