@@ -15,8 +15,8 @@ CLASSES = {"CIFAR10": 10, "CIFAR100": 100, "DVS128 Gesture": 11, "CIFAR10-DVS": 
 @dataclass(frozen=True)
 class Reading:
     """A model that may be behind a printed number, and what is special about it; `used_only` leaves out parameters that
-    the forward does not use. The note on a row names those beside the official one where that misses the printed number,
-    and those with `always`, in any case."""
+    the forward does not use. The note on a row names other readings where the official one misses the printed number,
+    and those with `always` in any case."""
 
     model: str
     args: Mapping[str, Any] = field(default_factory=dict)
@@ -88,25 +88,23 @@ MODELS: dict[tuple[str, str], tuple[Reading, ...]] = {
         for data in SMALL
     },
 }
-NO_PUBLIC_CODE = "an artificial network without public code"
-COUNT_ALONE = "the count alone does not say which norms, activations and attention it has"
+ARTIFICIAL = {
+    "ResNet-19": "the model is TET's ResNet-19 with ReLU, of which no result is known",
+    "Transformer (4-384)": (
+        "Spikformer without LayerNorms fits, but the count does not say which norms, activations and attention it has"
+    ),
+}
 REMARKS = {  # what a count does not say
     ("CML", "CIFAR10"): "the result is that of CML + Spikingformer-4-384, that on CIFAR100 of another model",
     ("CML", "CIFAR100"): "the result is that of CML + Spikformer-4-384 after 400 epochs",
     ("CML", "DVS128 Gesture"): "both CML + Spikingformer-2-256 and CML + Spikformer-2-256 have this count and result",
     ("CML", "CIFAR10-DVS"): (
-        "the result is that of CML + Spikformer-2-256, which has no public code; CML adds no parameter, so the count does "
-        "not tell them apart"
+        "the result is that of CML + Spikformer-2-256, which has no public code; CML adds no parameter, so the count "
+        "does not tell them apart"
     ),
     **{
-        (
-            "ResNet-19",
-            data,
-        ): f"{NO_PUBLIC_CODE}; TET's ResNet-19 with ReLU in place of neurons, of which no result is known"
-        for data in SMALL
-    },
-    **{
-        ("Transformer (4-384)", data): f"{NO_PUBLIC_CODE}; Spikformer without LayerNorms fits, but {COUNT_ALONE}"
+        (method, data): f"an artificial network without public code; {remark}"
+        for method, remark in ARTIFICIAL.items()
         for data in SMALL
     },
     **{("MSViT", data): "built from the paper" for data in EVENTS},
