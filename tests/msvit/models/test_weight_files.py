@@ -96,7 +96,7 @@ def test_architecture_classes_and_channels_are_read_off_the_shapes(
         ("spikingformer_dvs", {"num_classes": 11}, ["cml_spikingformer_gesture", "spikingformer_dvs"]),
     ],
 )
-def test_two_networks_with_the_same_keys_are_told_apart_by_name_or_sidecar_alone(
+def test_two_networks_with_the_same_keys_need_a_name_or_a_sidecar(
     tmp_path: Path, name: str, args: dict[str, int], candidates: list[str]
 ) -> None:
     built = msvit.create_model(name, **args)
