@@ -116,15 +116,17 @@ class MSSA(SpikingUnits):
         self.add_unit("proj", nn.Conv1d(dim, dim, 1))
 
     def forward(self, x: Tensor) -> Tensor:
-        size = x.shape[3:]  # H, W
-        tokens = x.flatten(3)  # [T, B, C, N], row-major
+        y = self.attended(x.flatten(3))  # tokens row-major
+        return self.spikes("proj", y).unflatten(3, x.shape[3:])  # [T, B, C, H, W]
+
+    def attended(self, tokens: Tensor) -> Tensor:
+        """What the mask lets pass of k: `[T, B, C, N]` -> spikes of the same shape."""
         spikes = {
             name: self.spikes(name, tokens).unflatten(2, (self.heads, self.head_dim)) for name in self.units
         }  # each [T, B, heads, d, N]
         scores = self.scores(spikes)
         attend = self.attn_lif(sum(scores[1:], scores[0]))
-        y = self.mask(attend, spikes["k"]).flatten(2, 3)  # [T, B, C, N]
-        return self.spikes("proj", y).unflatten(3, size)  # [T, B, C, H, W]
+        return self.mask(attend, spikes["k"]).flatten(2, 3)
 
     def scores(self, spikes: Mapping[str, Tensor]) -> list[Tensor]:
         """The parts of the attention score, each `[T, B, heads, 1, N]`, from the spikes of all units."""

@@ -2,6 +2,9 @@
 
 from msvit.models import ann as ann
 from msvit.models import cml as cml
+from msvit.models import max_resnet as max_resnet
+from msvit.models import maxformer as maxformer
+from msvit.models import ms_qkformer as ms_qkformer
 from msvit.models import msvit as msvit
 from msvit.models import msvit_upload as msvit_upload
 from msvit.models import qkformer as qkformer

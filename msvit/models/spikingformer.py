@@ -45,16 +45,18 @@ class Embedding(SpikingUnits):
 class Attention(SpikingUnits):
     """SSA on spikes of the membranes: `[T, B, C, H, W]` -> real numbers of the same shape, no neuron at the end.
 
-    `proj_lif` is the neuron that stands first, under its official name.
+    `first` is the official name of the neuron that stands first.
     """
 
     scale = 0.125
 
-    def __init__(self, dim: int, heads: int, *, qk_first: bool, tau: float) -> None:
+    def __init__(
+        self, dim: int, heads: int, *, qk_first: bool = False, tau: float = 2.0, first: str = "proj_lif"
+    ) -> None:
         super().__init__()
         head_dim(dim, heads)
-        self.heads = heads
-        self.proj_lif = LIF(tau=tau)
+        self.heads, self.first = heads, first
+        self.add_module(first, LIF(tau=tau))
         for name in "qkv":
             self.add_module(f"{name}_conv", nn.Conv1d(dim, dim, 1, bias=False))
             self.add_module(f"{name}_bn", nn.BatchNorm1d(dim))
@@ -65,7 +67,7 @@ class Attention(SpikingUnits):
         self.proj_bn = nn.BatchNorm1d(dim)
 
     def forward(self, x: Tensor) -> Tensor:
-        spikes = self.proj_lif(x).flatten(3)  # [T, B, C, N]
+        spikes = self.through(x, self.first).flatten(3)  # [T, B, C, N]
         q, k, v = (tokens_by_head(self.spikes(name, spikes), self.heads) for name in "qkv")
         y = self.attn_lif(channels_first(self.product(q, k, v) * self.scale))
         return self.through(y, "proj_conv", "proj_bn").unflatten(3, x.shape[3:])

@@ -231,7 +231,7 @@ def spikingresformer(profile: Profile, *, scaled: str = "accumulates") -> LayerO
     return counted
 
 
-def lemaire(profile: Profile) -> LayerOperations:
+def lemaire_estimate(profile: Profile) -> LayerOperations:
     """Lemaire et al. 2022 by SpikingJelly's estimator: operations, addressing and memory; prices are its own."""
     memory = profile.memory
     if memory is None:

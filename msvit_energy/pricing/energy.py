@@ -20,6 +20,7 @@ PJ_PER_MJ = 1e9
 @dataclass(frozen=True)
 class EnergyRow:
     """One entry's operations and energy per image; `counted` is False for what the protocol leaves out by rule.
+    `beside_pj` is the part of the energy that is not operations: memory, and what a protocol prices itself.
 
     `spread` is the uncertainty of `energy_pj` over images, None where it is not known.
     """
@@ -31,6 +32,7 @@ class EnergyRow:
     energy_pj: float
     counted: bool = True
     spread: Uncertainty | None = None
+    beside_pj: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -120,11 +122,13 @@ def price(profile: Profile, protocol: str = "appendix-c", technology: str | Tech
 
 
 def price_counts(counts: OperationCounts, technology: Technology) -> EnergyReport:
-    """Energy per image of counted operations, each entry with its uncertainty."""
+    """Energy per image of counted operations, each entry with its uncertainty; at the prices that the protocol is
+    defined with, where it has its own."""
+    technology = get_technology(counts.own_prices) if counts.own_prices else technology
     rows, total = [], Amount()
     for entry in counts.entries:
         operations = entry.operations
-        energy = operations.energy_pj(technology.e_mac, technology.e_ac)
+        energy = operations.energy_pj(technology)
         total = total + energy
         row = EnergyRow(
             layer=entry.layer,
@@ -134,6 +138,7 @@ def price_counts(counts: OperationCounts, technology: Technology) -> EnergyRepor
             energy_pj=float(energy),
             counted=entry.counted,
             spread=counts.spread.of(energy) if entry.counted and counts.spread else None,
+            beside_pj=float(operations.beside_pj(technology)),
         )
         rows.append(row)
     report = EnergyReport(counts.protocol, technology, tuple(rows), counts.macs_per_step)
@@ -158,6 +163,6 @@ def as_accumulates_mj(
 
 
 def _otherwise_mj(report: EnergyReport, energies: Mapping[str, float]) -> float:
-    """The total with other energies of some entries, those that are counted, in pJ."""
+    """The total with other energies of some entries' operations, those that are counted, in pJ."""
     rows = (energies.get(row.layer, row.energy_pj) if row.counted else row.energy_pj for row in report.rows)
     return sum(rows) / PJ_PER_MJ

@@ -25,13 +25,15 @@ class OperationCounts:
 
     The first entries are the profile's operators, in its order; others that a protocol counts follow. `macs_per_step`
     are the dense MACs of all operators at one time step, counted or not. `spread` gives the uncertainty of amounts over
-    images, None where it is not known. `+` joins the entries of two parts, counted by the same protocol.
+    images, None where it is not known. `own_prices` is the technology that the protocol is defined with, empty where
+    any will do. `+` joins the entries of two parts, counted by the same protocol.
     """
 
     protocol: str
     entries: tuple[CountedEntry, ...]
     macs_per_step: float
     spread: Spread | None = None
+    own_prices: str = ""
 
     @property
     def total(self) -> Operations:
@@ -46,6 +48,7 @@ class OperationCounts:
             self.entries + other.entries,
             self.macs_per_step + other.macs_per_step,
             self.spread if self.spread is other.spread else None,  # how two profiles vary together is not known
+            self.own_prices,
         )
 
 
@@ -66,4 +69,5 @@ def count(profile: Profile, protocol: str = "appendix-c") -> OperationCounts:
         )
         for layer in dict.fromkeys([*(operator.layer for operator in profile.operators), *counted])
     )
-    return OperationCounts(str(choice), entries, profile.macs_per_step, choice.protocol.spread(profile))
+    spread = choice.protocol.spread(profile)
+    return OperationCounts(str(choice), entries, profile.macs_per_step, spread, choice.own_prices)

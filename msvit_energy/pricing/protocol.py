@@ -2,27 +2,51 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
+from msvit_energy.pricing.technology import Technology
 from msvit_energy.profiles.amounts import Amount, Spread
 from msvit_energy.profiles.profile import Profile
 
 NOTHING = Amount()
 
 
+class Memory(NamedTuple):
+    """An on-chip memory of so many words, None for off-chip memory; words of so many bits, 0 for those of the
+    technology's numbers."""
+
+    words: int | None
+    bits: int = 0
+
+    def access_pj(self, prices: Technology) -> float:
+        """Price of reading or writing one word, in pJ."""
+        bits = self.bits or prices.bits
+        return prices.dram_pj(bits) if self.words is None else prices.access_pj(self.words * bits / 8, bits)
+
+
 @dataclass(frozen=True)
 class Operations:
-    """Multiply-accumulates and accumulates per image; `other_pj` is energy that a protocol prices itself. They add."""
+    """Multiply-accumulates, accumulates and words read from or written to memories, per image; `other_pj` is energy
+    that a protocol prices itself. They add."""
 
     macs: Amount = NOTHING
     acs: Amount = NOTHING
+    accesses: Mapping[Memory, Amount] = field(default_factory=dict)
     other_pj: Amount = NOTHING
 
     def __add__(self, other: "Operations") -> "Operations":
-        return Operations(self.macs + other.macs, self.acs + other.acs, self.other_pj + other.other_pj)
+        accesses = dict(self.accesses)
+        for memory, words in other.accesses.items():
+            accesses[memory] = accesses.get(memory, NOTHING) + words
+        return Operations(self.macs + other.macs, self.acs + other.acs, accesses, self.other_pj + other.other_pj)
 
-    def energy_pj(self, e_mac: float, e_ac: float) -> Amount:
-        """Energy per image at the prices of a multiply-accumulate and of an accumulate, in pJ."""
-        return self.macs * e_mac + self.acs * e_ac + self.other_pj
+    def beside_pj(self, prices: Technology) -> Amount:
+        """Energy per image beside the operations, in pJ; EnergyError where `prices` lack a memory that is used."""
+        return sum((words * memory.access_pj(prices) for memory, words in self.accesses.items()), self.other_pj)
+
+    def energy_pj(self, prices: Technology) -> Amount:
+        """Energy per image, in pJ."""
+        return self.macs * prices.e_mac + self.acs * prices.e_ac + self.beside_pj(prices)
 
 
 LayerOperations = dict[str, Operations]  # by the name of an operator, column sum or mask; what is left out is absent
@@ -58,7 +82,8 @@ class ProtocolAnswers:
 @dataclass(frozen=True)
 class Protocol:
     """A named, cited way of counting; `options` are the values of each option, the first one the default. `of_tables`:
-    only a table of layers has what it needs."""
+    only a table of layers has what it needs. `own_prices` names the technology that goes with an option's value, where
+    it is not the user's."""
 
     name: str
     source: str
@@ -67,6 +92,7 @@ class Protocol:
     options: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     spread: Callable[[Profile], Spread] = Profile.spread
     of_tables: bool = False
+    own_prices: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -79,6 +105,13 @@ class ProtocolChoice:
     def __str__(self) -> str:
         chosen = ",".join(f"{option}={value}" for option, value in self.options.items())
         return f"{self.protocol.name}:{chosen}" if chosen else self.protocol.name
+
+    @property
+    def own_prices(self) -> str:
+        """The technology at whose prices this is defined; empty where any will do."""
+        prices = self.protocol.own_prices
+        default = next(iter(self.protocol.options.get("prices", ())), "")
+        return prices.get(self.options.get("prices", default), "") if prices else ""
 
     def count(self, profile: Profile) -> LayerOperations:
         """The operations of `profile` under this choice."""

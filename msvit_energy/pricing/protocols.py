@@ -1,7 +1,7 @@
 """Accounting protocols: conventions that turn a profile into counted operations.
 
-Each has a function of counting_rules.py, its source, and its answers to the questions that matter, which
-`msvit-energy protocols` prints. To add one, write the function and enter it in PROTOCOLS.
+Each has a function of counting_rules.py or memory_rules.py, its source, and its answers to the questions that matter,
+which `msvit-energy protocols` prints. To add one, write the function and enter it in PROTOCOLS.
 """
 
 from msvit_energy.errors import EnergyError
@@ -10,15 +10,14 @@ from msvit_energy.pricing.counting_rules import (
     appendix_c,
     appendix_c_mean,
     as_given,
-    estimated,
     exact,
-    lemaire,
     sdt,
     spikformer,
     spikingformer_tool,
     spikingresformer,
     syops,
 )
+from msvit_energy.pricing.memory_protocols import MEMORY_PROTOCOLS
 from msvit_energy.pricing.protocol import Protocol, ProtocolAnswers, ProtocolChoice
 from msvit_energy.pricing.scaled_inputs import SCALED
 
@@ -226,26 +225,7 @@ PROTOCOLS = {
             ),
             SCALED,
         ),
-        Protocol(
-            "lemaire",
-            "Lemaire et al. 2022, arXiv 2210.13107, by SpikingJelly's op_counter.estimate_lemaire_energy",
-            lemaire,
-            ProtocolAnswers(
-                operators="convolutions, linear layers and neurons, as the estimator counts them at batch size 1.",
-                rate="none; events are counted.",
-                integer_inputs="multiply-accumulates.",
-                first_layer="a dense layer, at every time step that is executed.",
-                products=(
-                    "none; the estimator sees layers with weights only, and its warnings, kept in the profile, say so."
-                ),
-                beside_macs=(
-                    "neuron updates, addresses, and memory accesses whose price grows with the buffer; a layer that "
-                    "runs all time steps in one call is taken as one with T times the output."
-                ),
-                head="counted as any other layer.",
-            ),
-            spread=estimated,
-        ),
+        *MEMORY_PROTOCOLS,
         Protocol(
             "as-given",
             "the table that is priced, by its column priced_as",

@@ -26,6 +26,9 @@ def inconsistencies(profile: Profile) -> Iterator[tuple[str, str]]:
         for j, length in enumerate(lengths):
             if length not in (1, operator.runs_per_image, profile.time_steps):
                 yield f"$.operators[{i}].operands[{j}].sums", f"{length} sums of {operator.runs_per_image} runs"
+        if operator.shape is not None and len(operator.shape.taps) != len(operator.shape.stride):
+            taps, strides = operator.shape.taps, operator.shape.stride
+            yield f"$.operators[{i}].shape.stride", f"{len(strides)} strides of {len(taps)} axes"
     for i, entry in enumerate(profile.entries):
         operators = len(profile.operators)
         path = f"$.operators[{i}]" if i < operators else f"$.overheads[{i - operators}]"

@@ -8,6 +8,7 @@ from msgspec import Meta
 from msvit_energy.errors import EnergyError
 from msvit_energy.profiles.amounts import Amount
 from msvit_energy.profiles.field_types import Count, Exact, Positive
+from msvit_energy.profiles.layer_shape import LayerShape
 from msvit_energy.profiles.operand import Operand, Signed, Step, StepVaries
 
 Role = Literal["entrance", "head", ""]
@@ -31,6 +32,9 @@ class Operator:
     pairs: Annotated[
         Count | None,
         Meta(description="of a product: sum of value x value where non-zero elements meet, over all images; else null"),
+    ] = None
+    shape: Annotated[
+        LayerShape | None, Meta(description="sizes that memory depends on; absent where they are unknown")
     ] = None
 
     @property
@@ -88,6 +92,9 @@ class NeuronLayer:
     step: Step = 1
     step_by: StepVaries = ""
     signed: Signed = False
+    leaky: Annotated[
+        bool | None, Meta(description="whether a leak multiplies the potential at each step; absent where unknown")
+    ] = None
 
     @property
     def firing_rate(self) -> float:

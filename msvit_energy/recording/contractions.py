@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from msvit_energy.profiles.layer_shape import LayerShape
 from msvit_energy.recording.operator_calls import Call, Stream, einsum, linear
 
 Axes = Sequence[int]
@@ -31,14 +32,17 @@ def _contraction(a: Tensor, b: Tensor, of_a: Axes, of_b: Axes) -> Call | None:
     left, right = list(letters[: a.dim()]), list(letters[a.dim() : a.dim() + b.dim()])
     for i, j in zip(of_a, of_b, strict=True):
         right[j] = left[i]
-    return einsum(f"{''.join(left)},{''.join(right)}->", a, b)
+    kept = [letter for letter in (*left, *right) if (letter in left) != (letter in right)]
+    return einsum(f"{''.join(left)},{''.join(right)}->{''.join(kept)}", a, b)
 
 
 def _bilinear(input1: Tensor, input2: Tensor, weight: Tensor, bias: Tensor | None = None) -> tuple[Call, ...]:
     """x1 W x2 with weight `[out, in1, in2]`: a linear layer of the second input, and a product of what it gives, which
     stays inside, with the first."""
     outputs = weight.shape[0]
-    rows = Call("bilinear_product", input1.numel() * outputs, (Stream(input1, outputs),))
+    places = input1.numel() // max(1, input1.shape[-1])
+    stream = Stream(input1, outputs)
+    rows = Call("bilinear_product", input1.numel() * outputs, (stream,), shape=LayerShape(places * outputs))
     return linear(input2, weight.flatten(0, 1)), rows
 
 

@@ -63,6 +63,7 @@ def _of_convolution(module: _ConvNd, x: Tensor, output: Tensor | None) -> Call:
             padding=module.padding,  # type: ignore[arg-type]  # torch allows strings only where not transposed
             output_padding=module.output_padding,
             dilation=module.dilation,
+            groups=module.groups,
             outputs=None if output is None else tuple(output.shape[2 - rank :]),
         )
     else:
@@ -78,4 +79,4 @@ def _of_convolution(module: _ConvNd, x: Tensor, output: Tensor | None) -> Call:
             mode=module.padding_mode,
         )
     (stream,) = call.streams
-    return Call(call.op, call.macs, (Stream(x, stream.reached, stream.rank),))
+    return Call(call.op, call.macs, (Stream(x, stream.reached, stream.rank),), shape=call.shape)

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from msvit_energy.profiles.layer_shape import LayerShape
 from msvit_energy.recording.counts.tensor_stats import whole_sums
 from msvit_energy.recording.fanout import reach, reached_on_axis, written_on_axis
 
@@ -43,13 +44,15 @@ class Pairs:
 
 @dataclass(frozen=True)
 class Call:
-    """`macs` are those of the whole call; `pairs` is there for a product of two activations."""
+    """`macs` and the outputs of `shape` are those of the whole call; `pairs` is there for a product of two
+    activations."""
 
     op: str
     macs: int
     streams: tuple[Stream, ...]
     pairs: "Pairs | None" = None
     weight: Tensor | None = None  # of a convolution or linear layer
+    shape: LayerShape | None = None
 
     @property
     def tensors(self) -> list[Tensor]:
@@ -72,9 +75,11 @@ def convolution(
     padded = [size + sum(pad) for size, pad in zip(spatial, padding, strict=True)]
     outputs = [(p - d * (k - 1) - 1) // s + 1 for p, d, k, s in zip(padded, dilation, taps, stride, strict=True)]
     reached = _reached(tuple(spatial), tuple(taps), stride, dilation, padding, mode, weight.shape[0] // groups)
-    macs = x.shape[0] * math.prod(outputs) * weight.numel()
+    places = x.shape[0] * math.prod(outputs)
     stream = Stream(x, reached, rank=len(taps) + 2)
-    return Call(f"conv{len(taps)}d", macs, (stream,), weight=weight)
+    outs = weight.shape[0]
+    shape = LayerShape(places * outs, weight.numel(), outs // groups, tuple(taps), tuple(stride), groups)
+    return Call(f"conv{len(taps)}d", places * weight.numel(), (stream,), weight=weight, shape=shape)
 
 
 @lru_cache(maxsize=4096)
@@ -100,6 +105,7 @@ def transposed_convolution(
     padding: tuple[int, ...],
     output_padding: tuple[int, ...],
     dilation: tuple[int, ...],
+    groups: int = 1,
     outputs: tuple[int, ...] | None = None,
 ) -> Call:
     """`[B, C, *S]`, weight `[C, O / groups, *taps]`; `outputs` is the output's size, if not that of the padding."""
@@ -111,12 +117,17 @@ def transposed_convolution(
     axes = [written_on_axis(*along) for along in geometry]
     macs = x.shape[0] * math.prod(spatial) * weight.numel()
     stream = Stream(x, reach(axes, weight.shape[1]), rank=len(taps) + 2)
-    return Call(f"conv_transpose{len(taps)}d", macs, (stream,), weight=weight)
+    channels = weight.shape[1]
+    written = x.shape[0] * channels * groups * math.prod(outputs)
+    shape = LayerShape(written, weight.numel(), channels, tuple(taps), tuple(stride), groups)
+    return Call(f"conv_transpose{len(taps)}d", macs, (stream,), weight=weight, shape=shape)
 
 
 def linear(x: Tensor, weight: Tensor) -> Call:
     """`[..., in]`, weight `[out, in]`."""
-    return Call("linear", x.numel() * weight.shape[0], (Stream(x, weight.shape[0]),), weight=weight)
+    features = weight.shape[0]
+    shape = LayerShape(x.numel() // weight.shape[1] * features if x.numel() else 0, weight.numel(), features)
+    return Call("linear", x.numel() * features, (Stream(x, features),), weight=weight, shape=shape)
 
 
 def product(left: Tensor, right: Tensor) -> Call:
@@ -138,7 +149,8 @@ def product(left: Tensor, right: Tensor) -> Call:
     leading = [[last - axes + axis for axis in range(axes)] for axes in (a.dim() - 2, b.dim() - 2)]
     of_left = (*leading[0], None, last) if left.dim() > 1 else (last,)
     of_right = (*leading[1], last, None) if right.dim() > 1 else (last,)
-    return Call("matmul", batch * n * k * m, streams, Pairs(pairs, (of_left, of_right)))
+    shape = LayerShape(batch * n * m)
+    return Call("matmul", batch * n * k * m, streams, Pairs(pairs, (of_left, of_right)), shape=shape)
 
 
 def einsum(equation: str, *operands: Tensor) -> Call | None:
@@ -153,6 +165,7 @@ def einsum(equation: str, *operands: Tensor) -> Call | None:
     macs = math.prod(size.values())
     streams = tuple(Stream(x, macs // x.numel() if x.numel() else 0) for x in operands)
     shared = "".join(letter for letter in a if letter in b)
+    outputs = math.prod(size[letter] for letter in _kept(equation, names, operands))
 
     def pairs(left: Tensor, right: Tensor, highest: float) -> Tensor:
         here = (x.cpu() if x.is_mps else x for x in (left, right))
@@ -160,7 +173,16 @@ def einsum(equation: str, *operands: Tensor) -> Call | None:
         return rows * columns
 
     places = [tuple(shared.index(letter) if letter in shared else None for letter in name) for name in names]
-    return Call("einsum", macs, streams, Pairs(pairs, (places[0], places[1])))
+    return Call("einsum", macs, streams, Pairs(pairs, (places[0], places[1])), shape=LayerShape(outputs))
+
+
+def _kept(equation: str, names: Sequence[str], operands: Sequence[Tensor]) -> str:
+    """The letters of an einsum's output: those behind the arrow, or all that stand once, and every ellipsis."""
+    inputs, arrow, given = equation.replace(" ", "").partition("->")
+    hidden = "".join(sorted({letter for name in names for letter in name if letter not in inputs}))
+    if arrow:
+        return given.replace("...", hidden)
+    return hidden + "".join(letter for letter in {*inputs} - {*",."} if inputs.count(letter) == 1)
 
 
 def _spelled(names: list[str], operands: Sequence[Tensor]) -> list[str]:
@@ -216,6 +238,7 @@ def _transposed_function(
         padding=many(padding, rank),
         output_padding=many(output_padding, rank),
         dilation=many(dilation, rank),
+        groups=groups,
     )
     return _passed(input, call)
 
@@ -270,7 +293,8 @@ def _attention_function(
     of_query, of_key = scores.streams
     streams = (of_query, Stream(key, of_key.reached * shared))
     macs = scores.macs // query.shape[-1] * value.shape[-1]
-    weighted = Call("attention_values", macs, (Stream(value, query.shape[-2] * shared),))
+    outputs = LayerShape(macs // key.shape[-2] if macs else 0)
+    weighted = Call("attention_values", macs, (Stream(value, query.shape[-2] * shared),), shape=outputs)
     return replace(scores, op="attention_scores", streams=streams, pairs=met), weighted
 
 

@@ -22,7 +22,7 @@ def quantized_call(module: nn.Module, x: Tensor) -> Call:
     weight = torch.empty(module.weight().shape, device="meta")  # type: ignore[operator]
     call = linear(plain, weight) if weight.dim() == 2 else _convolution(module, plain, weight)
     (stream,) = call.streams
-    return Call(call.op, call.macs, (Stream(plain, stream.reached, stream.rank),))
+    return Call(call.op, call.macs, (Stream(plain, stream.reached, stream.rank),), shape=call.shape)
 
 
 def _is_recurrent(module: nn.Module) -> bool:
@@ -34,7 +34,8 @@ def _convolution(module: nn.Module, x: Tensor, weight: Tensor) -> Call:
     geometry = {name: many(getattr(module, name), rank) for name in ("stride", "padding", "dilation")}
     if module.transposed:
         extra = many(module.output_padding, rank)  # type: ignore[arg-type]
-        return transposed_convolution(x, weight, output_padding=extra, **geometry)
+        groups = int(module.groups)  # type: ignore[arg-type]
+        return transposed_convolution(x, weight, output_padding=extra, groups=groups, **geometry)
     pads = tuple((pad, pad) for pad in geometry.pop("padding"))
     mode = str(module.padding_mode)
     return convolution(x, weight, padding=pads, mode=mode, groups=int(module.groups), **geometry)  # type: ignore[arg-type]

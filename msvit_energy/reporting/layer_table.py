@@ -85,8 +85,12 @@ def protocol_table(profile: Profile, reports: Sequence[EnergyReport]) -> Table:
         }
         for report in reports
     ]
-    prices = reports[0].technology if reports else None
-    notes = [f"{prices.name}: E_MAC {prices.e_mac} pJ, E_AC {prices.e_ac} pJ"] if prices else []
+    priced_by: dict[str, list[str]] = {}
+    for report in reports:
+        prices = report.technology
+        note = f"{prices.name}: E_MAC {prices.e_mac} pJ, E_AC {prices.e_ac} pJ"
+        priced_by.setdefault(note, []).append(report.protocol)
+    notes = [note + (f" ({', '.join(by)})" if i else "") for i, (note, by) in enumerate(priced_by.items())]
     return Table(title(profile), records, columns, notes, profile.warnings(), missing="-")
 
 
@@ -141,7 +145,8 @@ def _counting(profile: Profile, report: EnergyReport) -> list[tuple[str, str]]:
         events, sops = (sum(column) for column in zip(*known, strict=True))
         off = f", {percent_off(events / sops - 1)} of rate x MACs" if sops else ""
         lines.append(("counted one by one", f"{count(events)} events{off}"))
-    if profile.integer_share:
+    others = any(row.beside_pj for row in report.rows)  # then another price of an input says little of the total
+    if profile.integer_share and not others:
         lines.append(
             (
                 "integer inputs",
@@ -149,7 +154,7 @@ def _counting(profile: Profile, report: EnergyReport) -> list[tuple[str, str]]:
                 f"{millijoule(as_macs_mj(profile, report, is_integer))}",
             )
         )
-    lines += _scaled_and_real(profile, report)
+    lines += [] if others else _scaled_and_real(profile, report)
     idle = profile.coverage.never_called
     if idle:
         lines.append(("never called", f"{', '.join(idle[:4])}{', ...' if len(idle) > 4 else ''} ({len(idle)} modules)"))

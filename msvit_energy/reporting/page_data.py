@@ -14,7 +14,7 @@ from msvit_energy.pricing.operation_counts import CountedEntry, count
 from msvit_energy.pricing.protocol import Operations
 from msvit_energy.pricing.protocols import PROTOCOLS, all_choices, get_protocol
 from msvit_energy.pricing.scaled_inputs import is_real, is_scaled, share
-from msvit_energy.pricing.technology import TECHNOLOGIES, Technology
+from msvit_energy.pricing.technology import TECHNOLOGIES, Technology, get_technology
 from msvit_energy.profiles.amounts import Amount, Spread, quantile
 from msvit_energy.profiles.operators import Operator, Overhead
 from msvit_energy.profiles.profile import Profile
@@ -25,15 +25,16 @@ def page_content(profiles: Mapping[str, Profile], protocol: str, technology: Tec
     """Everything the page computes with: profiles by label, protocols, technologies and what it starts with."""
     first = str(get_protocol(protocol))
     choices = list(dict.fromkeys([*all_choices(), first]))
+    technologies = list((TECHNOLOGIES | {technology.name: technology}).values())
     return {
         "start": {"protocol": first, "technology": technology.name},
         "protocols": [described(choice) for choice in choices],
         "technologies": [
-            {"name": each.name, "e_mac": each.e_mac, "e_ac": each.e_ac, "source": each.source}
-            for each in (TECHNOLOGIES | {technology.name: technology}).values()
+            {name: getattr(each, name) for name in ("name", "e_mac", "e_ac", "source")} | {"memory": memory_of(each)}
+            for each in technologies
         ],
         "axis": axis(profiles),
-        "profiles": [measured(label, profile, choices) for label, profile in profiles.items()],
+        "profiles": [measured(label, profile, choices, technologies) for label, profile in profiles.items()],
     }
 
 
@@ -43,14 +44,23 @@ def described(choice: str) -> dict[str, Any]:
     return {"name": choice, "source": protocol.source, "answers": protocol.answers.by_question()}
 
 
-def measured(label: str, profile: Profile, choices: Sequence[str]) -> dict[str, Any]:
+def memory_of(technology: Technology) -> str:
+    """What the prices of memory depend on; technologies that have it in common share them."""
+    return (
+        f"{technology.bits} bits, {technology.sram or 'no price'} on the chip, {technology.dram or 'no price'} off it"
+    )
+
+
+def measured(
+    label: str, profile: Profile, choices: Sequence[str], technologies: Sequence[Technology]
+) -> dict[str, Any]:
     """A profile and its operations by every choice of protocol; a choice that it cannot be priced by, with why."""
     entries = Entries(profile)
     variances: dict[Any, Variances] = {}  # by what gives the spread: not all are over the same images
     priced, unavailable = {}, {}
     for choice in choices:
         try:
-            priced[choice] = operations(profile, choice, entries, variances)
+            priced[choice] = operations(profile, choice, entries, variances, technologies)
         except EnergyError as error:
             unavailable[choice] = str(error)
     origin = profile.provenance
@@ -113,23 +123,47 @@ def _known(entry: Operator | Overhead | None, events: float | None) -> dict[str,
     return blank | {"op": entry.op} | flow
 
 
-def operations(profile: Profile, choice: str, entries: Entries, known: "dict[Any, Variances]") -> dict[str, Any]:
+def operations(
+    profile: Profile,
+    choice: str,
+    entries: Entries,
+    known: "dict[Any, Variances]",
+    technologies: Sequence[Technology],
+) -> dict[str, Any]:
     """The operations of each row, before any price: columns of equal length, and the variance of their sum.
 
-    `other` is in pJ; energy is E_MAC x macs + E_AC x acs + other. `t` is Student's quantile of the interval.
+    `other` is in pJ; energy is E_MAC x macs + E_AC x acs + other. `t` is Student's quantile of the interval. What
+    depends on prices of memory, `by_memory` has for each; a protocol with prices of its own is energy alone.
     """
     counts, spread_of = count(profile, choice), get_protocol(choice).protocol.spread
     variances = known.setdefault(spread_of, Variances(spread_of(profile)))
-    return {
+    rows = [entry.operations for entry in counts.entries]
+    if counts.own_prices:
+        prices = get_technology(counts.own_prices)
+        rows = [Operations(other_pj=each.energy_pj(prices)) for each in rows]
+    counted = [entry.counted for entry in counts.entries]
+    found = {
         "rows": [entries.place(entry) for entry in counts.entries],
-        "macs": [float(entry.operations.macs) for entry in counts.entries],
-        "acs": [float(entry.operations.acs) for entry in counts.entries],
-        "other": [float(entry.operations.other_pj) for entry in counts.entries],
-        "counted": [entry.counted for entry in counts.entries],
-        "variances": [variances.of(entry.operations) if entry.counted else None for entry in counts.entries],
-        "variance": variances.of(counts.total),
+        "macs": [float(each.macs) for each in rows],
+        "acs": [float(each.acs) for each in rows],
+        "counted": counted,
         "t": variances.t,
     }
+    if not any(each.accesses for each in rows):
+        return found | variances.columns(rows, counted)
+    by_memory = {memory_of(each): each for each in reversed(technologies)}
+    return found | {"by_memory": {name: _at(each, rows, counted, variances) for name, each in by_memory.items()}}
+
+
+def _at(
+    technology: Technology, rows: Sequence[Operations], counted: Sequence[bool], variances: "Variances"
+) -> dict[str, Any]:
+    """The columns that depend on prices of memory, or why there are none."""
+    try:
+        priced = [Operations(each.macs, each.acs, other_pj=each.beside_pj(technology)) for each in rows]
+    except EnergyError as error:
+        return {"why": str(error)}
+    return variances.columns(priced, counted)
 
 
 class Variances:
@@ -146,6 +180,14 @@ class Variances:
     def t(self) -> float | None:
         """Half of a 95 % interval in standard errors; None for fewer than two images."""
         return quantile(self._spread.images) if self._spread.images > 1 else None
+
+    def columns(self, rows: Sequence[Operations], counted: Sequence[bool]) -> dict[str, Any]:
+        """Energy beside the operations, and the variances of each row and of their sum."""
+        return {
+            "other": [float(each.other_pj) for each in rows],
+            "variances": [self.of(each) if known else None for each, known in zip(rows, counted, strict=True)],
+            "variance": self.of(sum(rows, Operations())),
+        }
 
     def of(self, priced: Operations) -> list[float] | None:
         """The coefficients of E_MAC^2, E_AC^2, 1, E_MAC x E_AC, E_MAC, E_AC; None where no interval is known."""

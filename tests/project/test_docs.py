@@ -1,7 +1,10 @@
-"""Messages that the documentation quotes are those of the program."""
+"""What the documentation quotes, messages and code, is that of the program."""
 
 import ast
 import re
+import shlex
+import subprocess
+import sys
 from functools import cache
 from pathlib import Path
 
@@ -34,3 +37,36 @@ def test_the_page_quotes_messages() -> None:
 def test_a_quoted_message_is_one_of_the_program(message: str) -> None:
     pattern = re.escape(message).replace("…", "…+")
     assert re.search(pattern, texts())
+
+
+GUIDE = (ROOT / "docs" / "adding-a-model-family.md").read_text()
+CODE = re.findall(r"```python\n# (\S+)\n(.*?)```", GUIDE, flags=re.DOTALL)
+COMMANDS = re.findall(r"^python (.+)$", GUIDE, flags=re.MULTILINE)
+
+
+def test_the_guide_says_where_its_code_is_from() -> None:
+    assert len(CODE) == GUIDE.count("```python") > 5
+
+
+@pytest.mark.parametrize(("path", "code"), CODE)
+def test_quoted_code_is_in_its_file(path: str, code: str) -> None:
+    assert code in (ROOT / path).read_text()
+
+
+def test_files_that_the_guide_names_are_there() -> None:
+    linked = {"docs/" + link for link in re.findall(r"\]\(([^)\s]+)\)", GUIDE)}
+    named = set(re.findall(r"`((?:msvit|tests)/[\w/]+\.py)`", GUIDE))
+    assert len(linked) > 3 < len(named)
+    assert not [path for path in linked | named if not (ROOT / path).is_file()]
+
+
+def test_the_model_of_the_guide_is_short() -> None:
+    assert len((ROOT / "msvit" / "models" / "max_resnet.py").read_text().splitlines()) < 150
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("command", COMMANDS)
+def test_commands_of_the_guide_find_tests(command: str) -> None:
+    collected = [sys.executable, *shlex.split(command), "--collect-only"]
+    done = subprocess.run(collected, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout  # 5 if there are none

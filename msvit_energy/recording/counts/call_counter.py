@@ -1,12 +1,13 @@
 """Calls of operators, and of column sums and masks, over all batches: MACs and streams of each layer."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
 
+from msvit_energy.profiles.layer_shape import LayerShape
 from msvit_energy.profiles.operand import Operand
 from msvit_energy.profiles.operators import Operator, stage_of
 from msvit_energy.recording.counts.streams import Observed, Streams
@@ -20,13 +21,16 @@ ENCODED = ("input", "other")  # origins of what an entrance may encode
 
 @dataclass
 class Calls:
-    """The calls of one layer: MACs over all images, its streams (all inputs that are no weights) and their origins."""
+    """The calls of one layer: MACs and outputs over all images, its streams (all inputs that are no weights) and their
+    origins. `shape` is that of one call."""
 
     op: str
     streams: tuple[StreamKey, ...]
     origins: dict[StreamKey, Origin] = field(default_factory=dict)
     varies: dict[StreamKey, bool] = field(default_factory=dict)  # of inputs that come from no neuron
     macs: int = 0
+    outputs: int = 0
+    shape: LayerShape | None = None
 
 
 class CallCounter:
@@ -54,6 +58,8 @@ class CallCounter:
             streams = tuple(key._replace(layer=layer) for key in calls.streams)
             known = self.layers.setdefault(layer, Calls(calls.op, streams))
             known.macs += calls.macs
+            known.outputs += calls.outputs
+            known.shape = calls.shape if known.shape is None else known.shape
             for key, origin in calls.origins.items():
                 own = key._replace(layer=layer)
                 known.origins[own] = merge([origin, known.origins.get(own, origin)])
@@ -87,6 +93,9 @@ class CallCounter:
             self._present[layer] = Calls(call.op, streams)
         calls = self._present[layer]
         calls.macs += call.macs
+        if call.shape is not None:
+            calls.outputs += call.shape.outputs
+            calls.shape = calls.shape or _with_weights(call, calls.streams)
         pairs = self._layout_of_pairs(call, calls)
         met: list[tuple[Observed, Tensor]] = []
         for key in calls.streams:
@@ -183,10 +192,11 @@ class CallCounter:
                 stage=stage_of(layer),
                 op=calls.op,
                 role="",
-                macs_per_image=macs_per_image(calls.macs, images),
+                macs_per_image=_of_one_image(calls.macs, images),
                 runs_per_image=len(operands[0].sums),
                 operands=operands,
                 pairs=self._streams.pairs(layer, calls.streams),
+                shape=calls.shape and replace(calls.shape, outputs=_of_one_image(calls.outputs, images)),
             )
             found.append(operator)
         return tuple(found)
@@ -200,6 +210,16 @@ def _settled(origin: Origin, *, analog: bool) -> Origin:
     return OTHER if origin == BLANK else origin
 
 
-def macs_per_image(macs: int, images: int) -> int:
-    """MACs of one image; images of several sizes have their mean, rounded."""
-    return macs // images if macs % images == 0 else round(macs / images)
+def _with_weights(call: Call, streams: Sequence[StreamKey]) -> LayerShape | None:
+    """The shape of a call; of a product one side of which is made of parameters, that is a layer with weights."""
+    others = [stream for i, stream in enumerate(call.streams) if all(key.position != i for key in streams)]
+    if call.shape is None or len(streams) != 1 or len(others) != 1:
+        return call.shape
+    own = call.streams[streams[0].position]
+    reached = own.reached if isinstance(own.reached, int | float) else 0
+    return replace(call.shape, weights=others[0].values.numel(), channels=int(reached))
+
+
+def _of_one_image(total: int, images: int) -> int:
+    """MACs or outputs of one image; images of several sizes have their mean, rounded."""
+    return total // images if total % images == 0 else round(total / images)

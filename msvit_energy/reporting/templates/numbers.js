@@ -3,9 +3,16 @@
 
 const PJ_PER_MJ = 1e9;
 
-/** Energy of every row and of their sum, in pJ per image, by a choice of protocol at prices {mac, ac} in pJ. */
+/** Why a profile cannot be priced by a choice of protocol at these prices of memory; null where it can be. */
+function whyNot(profile, choice, memory) {
+  return profile.unavailable[choice] ?? profile.choices[choice].by_memory?.[memory]?.why ?? null;
+}
+
+/** Energy of every row and of their sum, in pJ per image, by a choice of protocol at prices {mac, ac} in pJ, and of
+ * memory by name. */
 function priced(profile, choice, prices) {
-  const counts = profile.choices[choice];
+  const stored = profile.choices[choice];
+  const counts = { ...stored, ...stored.by_memory?.[prices.memory] };
   const rows = counts.rows.map((place, i) => ({
     ...profile.entries[place],
     order: i + 1,

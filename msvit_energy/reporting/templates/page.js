@@ -5,6 +5,7 @@ const content = JSON.parse(document.getElementById("content").textContent);
 const state = {
   profile: content.profiles[0],
   protocol: content.start.protocol,
+  technology: content.technologies.find(({ name }) => name === content.start.technology),
   prices: null,
   sort: { column: "order", descending: false },
   search: "",
@@ -45,6 +46,7 @@ function cards() {
   const ann = prices.mac * profile.macs_per_step;
   const ratio = total.energy ? `${(ann / total.energy).toFixed(2)} times this; ` : "";
   const counted = total.accumulates || total.multiplies;
+  const only = counted && !total.rows.some((row) => row.other); // what another price of an input would change
   return [
     energyCard(total),
     counted
@@ -64,10 +66,10 @@ function cards() {
       ? wide(
           "Integer inputs",
           `${percent(profile.integer_share)} of the MACs`,
-          counted ? otherwise("multiply-accumulates", asMultiplies(total.rows, integerDriven, prices)) : null,
+          only ? otherwise("multiply-accumulates", asMultiplies(total.rows, integerDriven, prices)) : null,
         )
       : null,
-    ...otherInputs(counted),
+    ...otherInputs(only),
   ].filter(Boolean);
 }
 
@@ -115,7 +117,8 @@ function showProtocol() {
   const { source, answers } = content.protocols.find(({ name }) => name === state.protocol);
   byId("protocol-summary").textContent = `What ${state.protocol} counts`;
   const lines = { Source: source, ...answers };
-  const missing = Object.entries(state.profile.unavailable).map(([name, why]) => [`Not available: ${name}`, why]);
+  const reasons = content.protocols.map(({ name }) => [name, whyNot(state.profile, name, state.prices.memory)]);
+  const missing = reasons.filter(([, why]) => why).map(([name, why]) => [`Not available: ${name}`, why]);
   const all = [...Object.entries(lines), ...missing];
   byId("answers").replaceChildren(...all.flatMap(([name, text]) => [make("dt", {}, name), make("dd", {}, text)]));
 }
@@ -180,7 +183,7 @@ function rateRow({ layer, stage, rates, mean }) {
 /** Every profile at the same protocol and prices; null where it cannot be priced by that protocol. */
 function compared() {
   return content.profiles.map((profile) =>
-    state.protocol in profile.choices ? priced(profile, state.protocol, state.prices) : null,
+    whyNot(profile, state.protocol, state.prices.memory) ? null : priced(profile, state.protocol, state.prices),
   );
 }
 
@@ -217,7 +220,7 @@ function showLines(lines) {
 function comparisonRow(profile, total, first) {
   const choose = make("button", { type: "button", "aria-pressed": String(profile === state.profile) }, profile.label);
   choose.addEventListener("click", () => chooseProfile(profile, true));
-  const missing = profile.unavailable[state.protocol];
+  const missing = whyNot(profile, state.protocol, state.prices.memory);
   const amounts = total
     ? [
         measure(total.accumulates || null, count),
@@ -265,24 +268,25 @@ function curves(totals) {
 function chooseProfile(profile, keepFocus = false) {
   state.profile = profile;
   byId("profile").value = String(content.profiles.indexOf(profile));
-  const wanted = state.protocol;
-  fillProtocols();
-  byId("message").textContent =
-    wanted === state.protocol ? "" : `${wanted} is not available for ${profile.label}; ${state.protocol} is shown.`;
+  fillProtocols(`for ${profile.label}`);
   show();
   showRates();
   if (keepFocus) byId("profiles").tBodies[0].rows[content.profiles.indexOf(profile)].querySelector("button").focus();
 }
 
 /** The protocols of the profile shown; one that it cannot be priced by stays visible, with the reason. */
-function fillProtocols() {
-  const { choices, unavailable } = state.profile;
-  if (!(state.protocol in choices)) {
-    state.protocol = content.start.protocol in choices ? content.start.protocol : Object.keys(choices)[0];
+function fillProtocols(where) {
+  const reason = (name) => whyNot(state.profile, name, state.prices.memory);
+  const wanted = state.protocol;
+  if (reason(wanted)) {
+    const names = [content.start.protocol, ...content.protocols.map(({ name }) => name)];
+    state.protocol = names.find((name) => !reason(name));
   }
+  byId("message").textContent =
+    wanted === state.protocol ? "" : `${wanted} is not available ${where}; ${state.protocol} is shown.`;
   byId("protocol").replaceChildren(
     ...content.protocols.map(({ name }) => {
-      const why = unavailable[name];
+      const why = reason(name);
       return make(
         "option",
         { value: name, disabled: Boolean(why), title: why ?? null },
@@ -302,13 +306,15 @@ function fillTechnologies() {
 }
 
 function chooseTechnology(index) {
-  const { e_mac: mac, e_ac: ac } = content.technologies[index];
+  state.technology = content.technologies[index];
+  const { e_mac: mac, e_ac: ac } = state.technology;
   byId("e-mac").value = String(mac);
   byId("e-ac").value = String(ac);
   readPrices();
 }
 
-/** Take the prices as typed; what is no price leaves the numbers as they are, and says so. */
+/** Take the prices as typed, and those of memory of the technology last chosen; what is no price leaves the numbers as
+ * they are, and says so. */
 function readPrices() {
   const fields = [byId("e-mac"), byId("e-ac")];
   const wrong = fields.map((field) => !field.validity.valid || !Number.isFinite(field.valueAsNumber));
@@ -316,8 +322,10 @@ function readPrices() {
   byId("price-error").textContent = wrong.includes(true) ? "A price is a number in pJ, 0 or more." : "";
   if (wrong.includes(true)) return false;
   const [mac, ac] = fields.map((field) => field.valueAsNumber);
-  state.prices = { mac, ac };
-  const same = content.technologies.findIndex((each) => each.e_mac === mac && each.e_ac === ac);
+  state.prices = { mac, ac, memory: state.technology.memory };
+  const ordered = [state.technology, ...content.technologies];
+  const same = content.technologies.indexOf(ordered.find((each) => each.e_mac === mac && each.e_ac === ac));
+  if (same >= 0) state.prices.memory = (state.technology = content.technologies[same]).memory;
   byId("technology").value = same < 0 ? "" : String(same);
   return true;
 }
@@ -348,9 +356,16 @@ function listen() {
   });
   byId("technology").addEventListener("change", ({ target }) => {
     chooseTechnology(Number(target.value));
+    fillProtocols(`at the prices of ${state.technology.name}`);
     show();
   });
-  for (const id of ["e-mac", "e-ac"]) byId(id).addEventListener("input", () => readPrices() && show());
+  for (const id of ["e-mac", "e-ac"]) {
+    byId(id).addEventListener("input", () => {
+      if (!readPrices()) return;
+      fillProtocols(`at the prices of ${state.technology.name}`);
+      show();
+    });
+  }
   byId("search").addEventListener("input", ({ target }) => {
     state.search = target.value.trim();
     showLayers(state);

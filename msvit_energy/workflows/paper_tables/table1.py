@@ -9,6 +9,7 @@ from msvit_energy.errors import EnergyError
 from msvit_energy.geometry import geometry
 from msvit_energy.pricing.energy import PJ_PER_MJ
 from msvit_energy.pricing.implied_rate import REPRODUCED, line
+from msvit_energy.pricing.memory_protocols import MEMORY_PROTOCOLS
 from msvit_energy.pricing.protocols import PROTOCOLS, get_protocol
 from msvit_energy.pricing.technology import Technology
 from msvit_energy.reporting.published import published_table
@@ -24,12 +25,14 @@ NOT_MEASURED = "not what was measured"
 
 
 def linear_protocols(text: str) -> list[str]:
-    """The protocols to price by; EnergyError for unknown ones, and for those that need more than a rate."""
-    linear = [name for name in PROTOCOLS if name not in ("exact", "lemaire", "spikingresformer", "as-given")]
+    """The protocols to price by; EnergyError for unknown ones, and for those that need more than a rate or count
+    more than operations."""
+    others = {"exact", "spikingresformer", "as-given", *(protocol.name for protocol in MEMORY_PROTOCOLS)}
+    linear = [name for name in PROTOCOLS if name not in others]
     if text == "all":
         return linear
     if get_protocol(text).protocol.name not in linear:
-        raise EnergyError(f"protocol {text!r} needs more than rates; for Table 1: {', '.join(linear)}, all")
+        raise EnergyError(f"protocol {text!r} is not of operations at a rate; for Table 1: {', '.join(linear)}, all")
     return [text]
 
 

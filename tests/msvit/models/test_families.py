@@ -66,6 +66,20 @@ OFFICIAL = [
     Official("spikingresformer/imagenet_s", "spikingresformer_s", {}),
     Official("spikingresformer/imagenet_m", "spikingresformer_m", {}),
     Official("spikingresformer/imagenet_l", "spikingresformer_l", {}),
+    Official("maxformer/maxformer_imagenet_10_384", "maxformer_10_384", {}),
+    Official("maxformer/maxformer_imagenet_10_512", "maxformer_10_512", {}),
+    Official("maxformer/maxformer_imagenet_10_768", "maxformer_10_768", {}),
+    Official("maxformer/maxformer_cifar10", "maxformer_cifar", {}),
+    Official("maxformer/maxformer_cifar100", "maxformer_cifar", {"num_classes": 100}),
+    Official("maxformer/maxformer_cifar10dvs", "maxformer_dvs", {}),
+    Official("maxformer/maxformer_dvsgesture", "maxformer_gesture", {}),
+    Official("maxformer/ms_qkformer_imagenet_10_384", "ms_qkformer_10_384", {}),
+    Official("maxformer/ms_qkformer_imagenet_10_512", "ms_qkformer_10_512", {}),
+    Official("maxformer/ms_qkformer_imagenet_10_768", "ms_qkformer_10_768", {}),
+    Official("maxformer/ms_qkformer_cifar10", "ms_qkformer_cifar", {}),
+    Official("maxformer/ms_qkformer_cifar100", "ms_qkformer_cifar", {"num_classes": 100}),
+    Official("maxformer/max_resnet18_cifar10", "max_resnet18_cifar", {}),
+    Official("maxformer/max_resnet18_cifar100", "max_resnet18_cifar", {"num_classes": 100}),
 ]
 OFFICIAL += [
     Official("cml/spikingformer_imagenet_8_384", "cml_spikingformer_8_384", {}),
@@ -105,6 +119,7 @@ VECTORS = [
     Official("spikingformer/cifar10_4_384", "spikingformer_cifar", {}),
     Official("sdt/cifar10_2_512", "sdt_cifar", {}),
     Official("sdtv2/imagenet_15m", "sdtv2_15m", {}),
+    Official("maxformer/maxformer_cifar10", "maxformer_cifar", {}),
 ]
 VECTORS += [
     Official("cml/spikingformer_cifar10_4_384", "cml_spikingformer_cifar", {}),
@@ -191,7 +206,7 @@ class Run(NamedTuple):
     logits: Tensor
 
 
-QUICK = ("spikformer/", "spikingformer/", "sdt/")  # vectors that take two seconds; the others up to ten
+QUICK = ("spikformer/", "spikingformer/", "sdt/", "maxformer/")  # vectors that take two seconds; the others up to ten
 
 
 def unless_quick(official: Official) -> Any:
@@ -248,6 +263,10 @@ FAMILIES = [
     "spikformer_cifar",
     "spikingformer_cifar",
     "sdt_cifar_2_256",
+    "maxformer_cifar",
+    "maxformer_dvs",
+    "ms_qkformer_cifar",
+    "max_resnet18_cifar",
 ]
 FAMILIES += ["cml_spikingformer_cifar", "cml_spikformer_cifar", "statten_cifar_2_256", "resnet19_cifar"]
 

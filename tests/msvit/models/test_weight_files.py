@@ -73,6 +73,13 @@ def test_wrappers_and_prefixes_are_removed(
         ("resnet19_cifar_ann", {}),
         ("sdtv2_15m", {}),
         ("spikingresformer_ti", {}),
+        ("maxformer_10_384", {}),
+        ("maxformer_cifar", {"num_classes": 100}),
+        ("maxformer_dvs", {}),
+        ("maxformer_gesture", {}),
+        ("ms_qkformer_10_384", {}),
+        ("ms_qkformer_cifar", {}),
+        ("max_resnet18_cifar", {"num_classes": 100}),
     ],
 )
 def test_architecture_classes_and_channels_are_read_off_the_shapes(

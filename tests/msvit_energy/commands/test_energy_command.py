@@ -105,8 +105,8 @@ def test_what_cannot_be_priced_is_said(
     assert run(monkeypatch, "energy", str(file), "--protocol", "all", "--json") == 0
     printed = capsys.readouterr()
     assert len(json.loads(printed.out)) == len(all_choices()) - 1
-    assert printed.err.startswith("lemaire: the profile has no estimate after Lemaire et al.")
-    assert run(monkeypatch, "energy", str(file), "--protocol", "lemaire") == 2
+    assert printed.err.startswith("lemaire-estimate: the profile has no estimate after Lemaire et al.")
+    assert run(monkeypatch, "energy", str(file), "--protocol", "lemaire-estimate") == 2
 
 
 def test_merged_halves_are_the_whole(profiles: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -280,12 +280,12 @@ def test_the_mean_rate_weights_inputs_by_their_elements() -> None:
 
 def test_lemaire_is_priced_from_the_estimate_alone() -> None:
     estimate = MemoryEstimate("model", {"ops": (1e9, 3e9), "params": (4e9, 4e9)})
-    priced = price(Profile(5, 4, (BINARY,), memory=estimate), "lemaire", "45nm-int8")
+    priced = price(Profile(5, 4, (BINARY,), memory=estimate), "lemaire-estimate", "45nm-int8")
     assert priced.total_mj == 6.0
     assert priced.spread is not None
     assert priced.spread.standard_error == pytest.approx(1e9)  # of 1 and 3: s = sqrt 2, by sqrt 2
     with pytest.raises(EnergyError, match=r"measure again with `profile --lemaire N`"):
-        price(Profile(1, 4, (BINARY,)), "lemaire")
+        price(Profile(1, 4, (BINARY,)), "lemaire-estimate")
 
 
 def test_every_protocol_answers_every_question() -> None:
@@ -308,8 +308,8 @@ def test_answers_are_there_when_python_drops_docstrings() -> None:
 
 
 def test_every_choice_of_options_is_priced() -> None:
-    assert len(all_choices()) == 26
-    assert len(set(all_choices())) == 26
+    assert len(all_choices()) == 35
+    assert len(set(all_choices())) == 35
 
 
 def test_unknown_names_are_answered_with_the_right_ones() -> None:

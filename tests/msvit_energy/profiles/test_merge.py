@@ -56,7 +56,7 @@ def test_an_input_that_is_binary_in_one_part_and_integer_in_the_other_is_integer
     assert any(a.driver.kind != b.driver.kind for a, b in zip(blank.operators, rest.operators, strict=True))
     for joined in (merge([blank, rest]), merge([rest, blank])):
         assert counts_of(joined) == counts_of(whole)
-        for choice in set(all_choices()) - {"lemaire"}:
+        for choice in set(all_choices()) - {"lemaire-estimate"}:
             assert price(joined, choice).spread == price(whole, choice).spread
 
 
@@ -107,7 +107,7 @@ def test_parts_whose_elements_reach_different_numbers_of_synapses_join_to_the_wh
     assert [part.operators[0].operands[0].fan_out for part in (*parts, whole)] == [4, 2, None]
     for joined in (merge(parts, disjoint=True), merge(parts[::-1], disjoint=True)):
         assert counts_of(joined) == counts_of(whole)
-        for choice in set(all_choices()) - {"lemaire"}:
+        for choice in set(all_choices()) - {"lemaire-estimate"}:
             assert price(joined, choice).spread == price(whole, choice).spread
     events = [4 * image.sum().item() for image in square] + [2 * image.sum().item() for image in wide]
     spread = merge(parts, disjoint=True).spread().of(whole.operators[0].operands[0].reached(10))

@@ -544,7 +544,7 @@ def test_a_failure_while_drawing_leaves_nothing(here: Path, monkeypatch: pytest.
         (["a.json", "--kind", "energy", "--against", "b.json"], "it goes with --kind rates, not energy"),
         (["a.json", "--protocol", "ann"], "--protocol and --technology go with --kind energy, bubble or all"),
         (["a.json", "--kind", "energy", "--protocol", "mine"], "unknown protocol 'mine'"),
-        (["a.json", "--kind", "energy", "--protocol", "lemaire"], "the profile has no estimate after Lemaire"),
+        (["a.json", "--kind", "energy", "--protocol", "lemaire-estimate"], "the profile has no estimate after Lemaire"),
         (["gone.json"], "cannot read profile gone.json"),
         (["a.json", "--against", "gone.json"], "cannot read profile gone.json"),
     ],

@@ -18,12 +18,12 @@ import pytest
 from msvit_energy import EnergyError, price
 from msvit_energy.pricing.protocol import Operations
 from msvit_energy.pricing.protocols import all_choices
-from msvit_energy.pricing.technology import TECHNOLOGIES, Technology
+from msvit_energy.pricing.technology import TECHNOLOGIES
 from msvit_energy.profiles.amounts import Amount, Spread, Uncertainty
 from msvit_energy.profiles.provenance import ModelOrigin, Provenance, RatesOrigin
 from msvit_energy.reporting.comparison import labels
 from msvit_energy.reporting.page import as_script, page
-from msvit_energy.reporting.page_data import Variances, axis, page_content, warnings
+from msvit_energy.reporting.page_data import Variances, axis, memory_of, page_content, warnings
 from tests.support.command_line import run
 from tests.support.reported_profiles import LAYER, NEURON, ODD_PRICES, profiles, renamed, saved
 
@@ -87,8 +87,9 @@ def test_embedded_data_give_what_price_gives(name: str, prices: tuple[float, flo
     (stored,) = (each for each in parsed.content()["profiles"] if each["label"] == name)
     e_mac, e_ac = prices
     assert stored["choices"].keys() | stored["unavailable"].keys() == set(all_choices())
-    for choice, counts in stored["choices"].items():
-        report = price(profile, choice, Technology("odd", e_mac, e_ac, ""))
+    for choice, columns in stored["choices"].items():
+        report = price(profile, choice, replace(FP32, name="odd", e_mac=e_mac, e_ac=e_ac))
+        counts = columns | columns.get("by_memory", {}).get(memory_of(FP32), {})
         total = 0.0
         for place, macs, acs, other, counted, form, row in zip(
             *(counts[key] for key in ("rows", "macs", "acs", "other", "counted", "variances")), report.rows, strict=True
@@ -132,10 +133,10 @@ def test_facts_of_a_profile_are_the_profiles() -> None:
 def test_a_protocol_without_counts_is_listed_with_the_reason(parsed: Parsed) -> None:
     four, two, _ = parsed.content()["profiles"]
     assert four["unavailable"] == {}
-    assert list(two["unavailable"]) == ["lemaire"]
-    assert two["unavailable"]["lemaire"].startswith("the profile has no estimate after Lemaire et al.")
+    assert list(two["unavailable"]) == ["lemaire-estimate"]
+    assert two["unavailable"]["lemaire-estimate"].startswith("the profile has no estimate after Lemaire et al.")
     with pytest.raises(EnergyError, match=r"^two: the profile has no estimate after Lemaire et al\."):
-        page({"two": profiles()["two"]}, "lemaire", FP32)
+        page({"two": profiles()["two"]}, "lemaire-estimate", FP32)
 
 
 def test_policy_allows_what_is_in_the_page_by_its_hash_and_nothing_else(parsed: Parsed) -> None:
@@ -289,7 +290,10 @@ def test_a_page_that_cannot_be_written_leaves_the_old_one(
         ),
         (["runs/two/profile.json", "runs/two/profile.json", "--html", "r.html"], "profile.json is given twice"),
         (["runs/two/profile.json", "--html", "r.html", "--protocol", "mine"], "unknown protocol 'mine'"),
-        (["runs/two/profile.json", "--html", "r.html", "--protocol", "lemaire"], "two: the profile has no estimate"),
+        (
+            ["runs/two/profile.json", "--html", "r.html", "--protocol", "lemaire-estimate"],
+            "two: the profile has",
+        ),
         (["runs/two/profile.json", "--html", "r.html", "--e-ac", "-1"], "e_ac must be a price in pJ, 0 or more"),
     ],
 )

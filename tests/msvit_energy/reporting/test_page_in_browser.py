@@ -301,12 +301,12 @@ def test_profiles_are_compared_and_switched(opened: Opened) -> None:
         assert cells[8] == f"{report.total_mj:.5g}"
         assert cells[10] == f"{report.total_mj / reports[0].total_mj:.3f}"
     assert page.locator("#curves .chart").count() == 3
-    page.select_option("#protocol", "lemaire")
+    page.select_option("#protocol", "lemaire-estimate")
     assert rows.nth(1).locator("td").last.text_content().startswith("not available: the profile has no estimate")
     page.get_by_role("button", name="two", exact=True).click()
     assert page.text_content("#result") == total(reports[1])
-    assert page.text_content("#message") == "lemaire is not available for two; appendix-c is shown."
-    option = page.locator("#protocol option[value=lemaire]")
+    assert page.text_content("#message") == "lemaire-estimate is not available for two; appendix-c is shown."
+    option = page.locator("#protocol option[value=lemaire-estimate]")
     assert option.is_disabled()
     assert option.get_attribute("title").startswith("the profile has no estimate")
     page.select_option("#profile", label="single")

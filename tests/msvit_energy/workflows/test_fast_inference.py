@@ -18,7 +18,16 @@ from msvit_energy import EnergyError, Profile
 from msvit_energy.precision import excite_, fired, flips
 from tests.support.command_line import run
 
-FAMILIES = ("msvit_cifar", "msvit_digits_dvs", "spikformer_cifar", "sdt_cifar", "qkformer_cifar", "spikingformer_cifar")
+FAMILIES = (
+    "msvit_cifar",
+    "msvit_digits_dvs",
+    "spikformer_cifar",
+    "sdt_cifar",
+    "qkformer_cifar",
+    "spikingformer_cifar",
+    "maxformer_cifar",
+    "ms_qkformer_cifar",
+)
 
 
 @pytest.mark.slow
