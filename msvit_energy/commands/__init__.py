@@ -8,6 +8,7 @@ from msvit_energy.commands.compare import compare
 from msvit_energy.commands.diff import diff
 from msvit_energy.commands.energy import energy
 from msvit_energy.commands.evidence import evidence
+from msvit_energy.commands.hardware import hardware
 from msvit_energy.commands.heatmap import heatmap
 from msvit_energy.commands.leak import leak
 from msvit_energy.commands.merge import merge
@@ -20,6 +21,7 @@ from msvit_energy.commands.report import report
 from msvit_energy.commands.table1 import table1
 from msvit_energy.commands.table2 import table2
 from msvit_energy.commands.table3 import table3
+from msvit_energy.commands.technologies import technologies
 from msvit_energy.commands.train import train
 from msvit_energy.workflows.processes import processes
 from msvit_energy.workflows.user_errors import USER_ERRORS
@@ -37,7 +39,9 @@ app.command()(energy)
 app.command()(compare)
 app.command()(diff)
 app.command()(heatmap)
+app.command()(hardware)
 app.command()(protocols)
+app.command()(technologies)
 app.command()(merge)
 app.command()(train)
 app.command()(recipes)

@@ -3,11 +3,12 @@
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from msvit_energy.reporting.output_folder import check_free, written_together
-from msvit_energy.reporting.table import Table, files, parse_formats, write
+from msvit_energy.reporting.table import FORMATS, Table, files, parse_formats, write
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -67,6 +68,10 @@ class TableOutput:
         self.names = [*files(name), *also]
         if out is not None:
             check_free(out, self.names, force)
+
+    def writers(self, table: Table, name: str) -> dict[str, Callable[[Path], object]]:
+        """Writers of one more table, by file name."""
+        return {f"{name}.{suffix}": partial(FORMATS[suffix], table) for suffix in self.formats}
 
     def show(self, table: Table, also: Mapping[str, Callable[[Path], object]] | None = None) -> None:
         """Print the table; write it in every format, and the files `also`, all or none."""

@@ -164,10 +164,10 @@ def _with_bias(operator: Operator, profile: Profile, bias: int) -> Memory:
 
 def qnn(profile: Profile, *, memory: str = "none") -> LayerOperations:
     """A dense network of the same shape, without time, in numbers of b = ceil(log2(T + 1)) bits, which tell apart as
-    many values as T spikes (arXiv 2409.08290): every MAC once, at the price of an integer MAC of that width. By the
-    option also D weights read, I inputs of b bits read, O results written and read, as `memory` does of a dense
-    schedule, and streamed weights from off-chip memory. Weights and results are as wide as those of the technology,
-    since T says nothing of them."""
+    many values as T spikes (arXiv 2409.08290; `rival_bits`): every MAC once, at the price of an integer MAC of that
+    width. By the option also D weights read, I inputs of b bits read, O results written and read, as `memory` does of a
+    dense schedule, and streamed weights from off-chip memory. Weights and results are as wide as those of the
+    technology, since T says nothing of them."""
     bits = rival_bits(profile)
     price = integer_mac_pj(bits)
     counted = {}
@@ -187,8 +187,11 @@ def qnn(profile: Profile, *, memory: str = "none") -> LayerOperations:
 
 
 def rival_bits(profile: Profile) -> int:
-    """Bits that tell apart as many values as T spikes: ceil(log2(T + 1))."""
-    return ceil(log2(profile.time_steps + 1))
+    """Bits that tell apart as many values as T outputs of a neuron: ceil(log2(T + 1)) for spikes, ceil(log2(D T + 1))
+    where a neuron gives up to D of them at once."""
+    outputs = (operand for operator in profile.operators for operand in operator.operands if operand.origin == "spikes")
+    most = max((operand.maximum for operand in outputs if operand.kind != "analog"), default=1.0)
+    return ceil(log2(max(1.0, most) * profile.time_steps + 1))
 
 
 def integer_mac_pj(bits: int) -> float:

@@ -72,17 +72,18 @@ def _rate(text: str, operator: Operator, what: str) -> Fraction:
 def _with_rates(operator: Operator, rates: Sequence[Fraction] | None, images: int) -> Operator:
     """An operator of so many images; where it has no rates of its own, all have the one that it has."""
     runs, operand = operator.runs_per_image, operator.driver
+    inputs = operand.elements // runs  # of one run, of a table with sizes; else 1
     if rates is None:
         total, macs = operand.sums[0] * images, operator.macs_per_image
     elif operator.op == "counted":
         dense = max(1, math.ceil(max(rates)))
         total, macs = sum(rates, Fraction()) / dense, dense * runs
     else:
-        total, macs = sum(rates, Fraction()), operator.macs_per_image
+        total, macs = sum(rates, Fraction()) * inputs, operator.macs_per_image
     counts = (total,) * runs
     nonzeros = counts if operand.kind == "binary" else ()
     maximum = max([operand.maximum, *map(float, rates or ())]) if operand.kind != "binary" else operand.maximum
-    operand = replace(operand, elements=images * runs, sums=counts, nonzeros=nonzeros, maximum=maximum)
+    operand = replace(operand, elements=images * runs * inputs, sums=counts, nonzeros=nonzeros, maximum=maximum)
     return replace(operator, macs_per_image=macs, operands=(operand,))
 
 
@@ -92,9 +93,10 @@ def _moments(profile: Profile, rates: Mapping[str, Sequence[Fraction]]) -> Momen
     for operator in profile.operators:
         runs, operand = operator.runs_per_image, operator.driver
         unit = Fraction(operator.macs_per_image, runs) if operator.op == "counted" else Fraction(1)
-        same = Fraction(operand.sums[0]) * unit / profile.images
+        inputs = operand.elements // (runs * profile.images)
+        same = Fraction(operand.sums[0]) * unit / profile.images / inputs
         own = rates.get(operator.layer, [same] * profile.images)
-        counts |= {key: [rate / unit * runs for rate in own] for key in operand.count_keys()}
+        counts |= {key: [rate / unit * runs * inputs for rate in own] for key in operand.count_keys()}
     scale = math.lcm(1, *(value.denominator for values in counts.values() for value in values))
     whole = [[int(value * scale) for value in values] for values in counts.values()]
     products = tuple(

@@ -15,12 +15,14 @@ from typing import cast, get_args
 from msgspec import UNSET
 
 from msvit_energy.errors import EnergyError
+from msvit_energy.profiles.layer_shape import LayerShape
 from msvit_energy.profiles.operand import KINDS, Kind, Operand
 from msvit_energy.profiles.operators import Operator, Role, stage_of
 from msvit_energy.profiles.per_image_rates import with_rates_per_image
 from msvit_energy.profiles.profile import Profile
 from msvit_energy.profiles.provenance import ModelOrigin, Provenance, RatesOrigin, sha256
 from msvit_energy.profiles.table_cells import fitted, number, read_cells
+from msvit_energy.profiles.table_shapes import COLUMNS, OF_CONVOLUTIONS, shape_of_row
 
 NAMES = {  # of each column
     "layer": ("layer", "name", "module"),
@@ -32,8 +34,11 @@ NAMES = {  # of each column
     "role": ("role",),
     "accumulates": ("accumulates",),
     "priced_as": ("priced_as",),
+    **COLUMNS,
+    **OF_CONVOLUTIONS,
 }
 RATES = ("input_rate", "nonzero_rate")
+SIZES = (*COLUMNS, *OF_CONVOLUTIONS)
 PERCENT = re.compile(r"[(\[]?\s*(%|percent)\s*[)\]]?|_(percent|pct)$")
 SUFFIXES = {"k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12}
 PRICES = ("AC", "MAC")
@@ -60,7 +65,9 @@ def read_table(path: str | Path, time_steps: int | None = None, per_image: str |
     Columns: `layer`; `macs_per_step`, dense operations of one run (also flops, macs, ops; 1.2e9 and 1.2G are numbers);
     `input_rate`, the mean of the layer's input (also rate, firing_rate, fr); `runs` per image, or one T for all in
     `time_steps`. Perhaps `kind` (binary, integer, analog), `role` (entrance, head), `nonzero_rate`; `accumulates`
-    of one run, counted in place of operations and rate; `priced_as` (AC, MAC), for the protocol `as-given`.
+    of one run, counted in place of operations and rate; `priced_as` (AC, MAC), for the protocol `as-given`. For
+    protocols that count memory: `inputs`, `outputs` and `weights` of one run, and of convolutions `kernel` (3x3),
+    `stride` and `groups`.
 
     `per_image` is a CSV file with the rates of each image, from which totals have intervals: its name in the first
     column (`image` or `sequence`), layers in the others.
@@ -104,6 +111,8 @@ def _columns(header: Sequence[str], path: Path) -> dict[str, _Column]:
         if name in found:
             raise EnergyError(f"{path}: both {found[name].header!r} and {text!r} are {name}; rename one")
         found[name] = _Column(place, text, percent)
+    if not COLUMNS.keys() <= found.keys():  # a number of parameters alone says nothing of memory
+        return {name: column for name, column in found.items() if name not in SIZES}
     return found
 
 
@@ -131,6 +140,10 @@ class _Line:
         if not self.layer:
             raise EnergyError(f"{where}: no name in column {columns['layer'].header}")
         self.where = f"{where} ({self.layer})"
+
+    def text(self, name: str) -> str:
+        """A cell as it is, empty where there is no column."""
+        return self._text.get(name, "")
 
     def whole(self, name: str) -> int | None:
         """A whole number; None from an empty cell or no column."""
@@ -188,6 +201,8 @@ class _Row:
     accumulates: Fraction | None
     priced_as: str
     kind_given: bool
+    shape: LayerShape | None
+    inputs: int
 
     @classmethod
     def of(cls, line: _Line, steps: int | None) -> "_Row":
@@ -206,7 +221,9 @@ class _Row:
         kind = given or ("binary" if rate <= 1 else "integer")
         _check_rates(rate, nonzero, kind, line.where)
         role, price = cast(Role, line.choice("role", ROLES)), line.choice("priced_as", PRICES)
-        return cls(line.layer, macs, rate, nonzero, runs, kind, role, accumulates, price, given is not None)
+        shape, inputs = shape_of_row(line.whole, line.text, macs, runs, line.where)
+        stated = given is not None
+        return cls(line.layer, macs, rate, nonzero, runs, kind, role, accumulates, price, stated, shape, inputs)
 
     def operator(self) -> Operator:
         """As an operator of one image."""
@@ -218,13 +235,14 @@ class _Row:
             kind=self.kind,
             origin=origin,
             neurons=(),
-            elements=self.runs,
-            sums=(self.rate,) * self.runs,
-            nonzeros=() if share is None else (share,) * self.runs,
+            elements=self.inputs * self.runs,
+            sums=(self.rate * self.inputs,) * self.runs,
+            nonzeros=() if share is None else (share * self.inputs,) * self.runs,
             maximum=float(self.rate if self.kind == "analog" else -(-self.rate // 1)),
         )
         op = "layer" if self.accumulates is None else "counted"
-        return Operator(self.layer, stage_of(self.layer), op, self.role, macs * self.runs, self.runs, (operand,))
+        dense = macs * self.runs
+        return Operator(self.layer, stage_of(self.layer), op, self.role, dense, self.runs, (operand,), shape=self.shape)
 
 
 def _check_rates(rate: Fraction, nonzero: Fraction | None, kind: Kind, where: str) -> None:

@@ -38,6 +38,11 @@ def ratio(value: float) -> str:
     return f"{value:.2f}" if value >= 0.1 else f"{value:.2g}"
 
 
+def times(value: float) -> str:
+    """How many times as much: three digits, whole numbers from 1000 on."""
+    return f"{value:,.0f}" if value >= 1000 else f"{value:.3g}"
+
+
 def with_margin(value: float, half: float) -> str:
     """A number and half of its interval, rounded to the interval's second significant digit: 0.004505 ± 0.000057."""
     exponent = int(f"{half:.1e}".partition("e")[2])

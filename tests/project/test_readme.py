@@ -1,5 +1,6 @@
 """The README's commands and Python, executed in an empty folder."""
 
+import csv
 import re
 import shlex
 import subprocess
@@ -11,14 +12,17 @@ from pathlib import Path
 import pytest
 
 from msvit_energy import Profile, price
+from msvit_energy.pricing.break_even import break_even
 from msvit_energy.pricing.protocols import PROTOCOLS
+from msvit_energy.reporting.hardware_table import hardware_rows
 from msvit_energy.workflows.model_list import describe
 from tests.support.command_line import run
 
 pytestmark = pytest.mark.slow
 
 
-README = (Path(__file__).parents[2] / "README.md").read_text()
+ROOT = Path(__file__).parents[2]
+README = (ROOT / "README.md").read_text()
 SET_UP = ("make", "pip")  # what .ci/run executes
 SHORT = ["--epochs", "1", "--batch-size", "64", "--set", 'model_args={"time_steps": 1}']  # training takes minutes
 
@@ -34,7 +38,7 @@ def test_commands_of_the_readme_run(
     monkeypatch.chdir(tmp_path)
     lines = [line for block in blocks("bash") for line in block.splitlines()]
     commands = [shlex.split(line) for line in lines if not line.startswith(SET_UP)]
-    assert len(commands) == 22
+    assert len(commands) == 24
     for program, *arguments in commands:
         if arguments[0] == "train":
             arguments += [
@@ -98,3 +102,19 @@ def test_models_listed_in_the_readme_are_what_the_command_counts() -> None:
         size = "x".join(map(str, row["input_size"]))
         counted = [f"{row['parameters']:,}", size, str(row["time_steps"]), f"{row['macs_per_step'] / 1e9:.4f}"]
         assert cells == counted, name
+
+
+def test_hardware_report_and_what_the_readme_says_of_it_are_those_of_the_checkpoint(
+    measured: tuple[str, Profile],
+) -> None:
+    with (ROOT / "reports" / "hardware" / "hardware.csv").open(newline="") as file:
+        reported = {(row["name"], row["what"]): float(row["energy_mj"]) for row in csv.DictReader(file)}
+    found = {(row.name, row.what): row.energy_mj for row in hardware_rows(measured[1])}
+    assert found == pytest.approx(reported, rel=1e-3)
+    assert max(reported.values()) / min(reported.values()) > 1000
+    rows, total = break_even(measured[1])
+    text = " ".join(README.split())
+    assert total.break_even is not None
+    assert f"fire at a mean rate of {total.break_even:.1%}".replace("%", " %") in text
+    assert f"it does at {total.rate:.1%}".replace("%", " %") in text
+    assert f"[{sum(row.wins for row in rows)} of its {len(rows)} layers]" in text

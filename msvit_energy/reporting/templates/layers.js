@@ -44,8 +44,37 @@ const COLUMNS = [
   { key: "share", name: "Share", help: "of the total", cell: (row) => measure(row.share, percent) },
 ];
 
+const BREAK_EVEN = {
+  key: "breakEven",
+  name: "Break-even",
+  help: "input rate below which the layer costs less than a dense one in few bits, memory included",
+  cell: (row) => measure(row.breakEven, (rate) => rate.toFixed(4)),
+};
+const SPIKING = "memory";
+const RIVAL = "qnn:memory=resident";
+
+function columns(state) {
+  return state.rival ? [...COLUMNS, BREAK_EVEN] : COLUMNS;
+}
+
+/** Rate of each layer below which it costs less than the quantised dense one, at the prices shown, by name: what spikes
+ * cost is in proportion to their rate. */
+function breakEvenRates({ profile, prices }) {
+  const rivals = new Map(priced(profile, RIVAL, prices).rows.map((row) => [row.layer, row.energy]));
+  const spiking = priced(profile, SPIKING, prices).rows.filter((row) => row.rate && row.energy && rivals.has(row.layer));
+  return new Map(spiking.map((row) => [row.layer, (row.rate * rivals.get(row.layer)) / row.energy]));
+}
+
+/** Show or hide what a quantised rival costs, where the profile and the prices of memory have it. */
+function chooseRival(state, wanted) {
+  const why = [SPIKING, RIVAL].map((name) => whyNot(state.profile, name, state.prices.memory)).find(Boolean);
+  state.rival = wanted && !why;
+  const box = byId("rival");
+  [box.checked, box.disabled, box.title] = [state.rival, Boolean(why), why ?? ""];
+}
+
 function makeLayerHeader(state) {
-  const cells = COLUMNS.map(({ key, name, text, help }) => {
+  const cells = columns(state).map(({ key, name, text, help }) => {
     const button = make("button", { type: "button", title: help ?? null }, name);
     button.addEventListener("click", () => sortBy(state, key, text || key === "order"));
     return make("th", { scope: "col", "data-column": key, class: text ? null : "number" }, button);
@@ -79,7 +108,10 @@ function found(row, search) {
 }
 
 function showLayers(state) {
-  const { rows } = state.priced;
+  chooseRival(state, state.rival);
+  if (byId("layer-table").tHead.rows[0]?.cells.length !== columns(state).length) makeLayerHeader(state);
+  const rates = state.rival ? breakEvenRates(state) : new Map();
+  const rows = state.priced.rows.map((row) => ({ ...row, breakEven: rates.get(row.layer) ?? null }));
   const visible = sorted(
     rows.filter((row) => found(row, state.search)),
     state.sort,
@@ -92,10 +124,11 @@ function showLayers(state) {
   }
   table.tBodies[0].replaceChildren(
     ...visible.map((row) =>
-      make("tr", { class: row.counted ? null : "left-out" }, ...COLUMNS.map(({ cell }) => cell(row, digits))),
+      make("tr", { class: row.counted ? null : "left-out" }, ...columns(state).map(({ cell }) => cell(row, digits))),
     ),
   );
   table.tFoot.replaceChildren(sumRow(visible, state.priced, digits));
+  if (state.rival) table.tFoot.rows[0].append(numberCell(""));
   byId("shown").textContent =
     visible.length === rows.length ? `${rows.length} rows` : `${visible.length} of ${rows.length} rows`;
 }

@@ -9,6 +9,7 @@ const state = {
   prices: null,
   sort: { column: "order", descending: false },
   search: "",
+  rival: false,
   priced: null,
 };
 
@@ -370,6 +371,11 @@ function listen() {
     state.search = target.value.trim();
     showLayers(state);
   });
+  byId("rival").addEventListener("change", ({ target }) => {
+    chooseRival(state, target.checked);
+    if (!state.rival && state.sort.column === "breakEven") state.sort = { column: "order", descending: false };
+    showLayers(state);
+  });
   byId("save").addEventListener("click", () => save(state));
   let waiting = 0;
   window.addEventListener("resize", () => {
@@ -405,7 +411,6 @@ fillTechnologies();
 byId("profile").replaceChildren(
   ...content.profiles.map(({ label: text }, i) => make("option", { value: String(i) }, text)),
 );
-makeLayerHeader(state);
 listen();
 chooseTechnology(content.technologies.findIndex(({ name }) => name === content.start.technology));
 chooseProfile(state.profile);

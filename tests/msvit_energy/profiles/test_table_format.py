@@ -1,13 +1,19 @@
 """Tables of layers as people have them, read as profiles: what counts as which column, percent, and what is refused."""
 
+import re
 import subprocess
 import sys
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
 import pytest
+import torch
 from openpyxl import Workbook
+from spikingjelly.activation_based import layer, neuron
+from torch import nn
 
+import msvit_energy
 from msvit_energy import EnergyError, Profile, price, read_table
 
 PLAIN = "layer,macs_per_step,input_rate,runs\n"
@@ -170,3 +176,67 @@ def test_no_torch_is_needed(tmp_path: Path) -> None:
     )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert '"acs": 2000.0' in run.stdout, run.stderr
+
+
+def test_a_table_with_sizes_is_priced_with_memory_as_the_network_is(tmp_path: Path) -> None:
+    """A convolution and a linear layer, profiled, and typed from what is known of them."""
+    torch.manual_seed(0)
+    model = nn.Sequential(
+        neuron.IFNode(step_mode="m"), layer.Conv2d(2, 6, 3, stride=2, padding=1, groups=2, step_mode="m"),
+        neuron.IFNode(step_mode="m"), layer.Flatten(step_mode="m"), layer.Linear(54, 4, bias=False, step_mode="m"),
+    ).eval()  # fmt: skip
+    frames = (torch.rand(1, 4, 2, 6, 6) < 0.5).float()
+    profile = msvit_energy.profile(model, [frames], frames=True, feed="time-first")
+    conv, linear = profile.operators
+    shares = [Fraction(sum(operator.driver.sums), operator.driver.elements) for operator in profile.operators]
+    sized = table(
+        tmp_path,
+        "layer,macs,rate,runs,inputs,outputs,weights,kernel,stride,groups\n"
+        f"1,{6 * 9 * 9},{float(shares[0])!r},4,72,54,54,3x3,2,2\n"
+        f"4,{54 * 4},{float(shares[1])!r},4,54,4,216,,,\n",
+    )
+    read = read_table(sized)
+    assert [operator.shape for operator in read.operators] == [conv.shape, linear.shape]
+    for protocol in ("memory", "memory:schedule=dense", "lemaire", "qnn:memory=resident"):
+        found = {row.layer: row.energy_pj for row in price(read, protocol).rows}
+        wanted = {row.layer: row.energy_pj for row in price(replace(profile, overheads=()), protocol).rows}
+        assert found == pytest.approx({name: wanted[name] for name in found}, rel=1e-12)
+        assert set(found) == {"1", "4"}
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        ("1,486,0.1,4,72,54,,3x3,2,2", "inputs, outputs and weights go together; only inputs, outputs is given"),
+        ("1,486,0.1,4,72,54,50,3x3,2,2", "50 weights and 54 outputs do not make 486 operations"),
+        ("1,486,0.1,4,72,54,54,3y3,2,2", "kernel must be numbers such as 3x3, not '3y3'"),
+        ("1,486,0.1,4,72,54,54,3x3,2x2x2,2", "a stride of 3 axes and a kernel of 2"),
+        ("1,486,0.1,4,0,54,54,3x3,2,2", "operations, inputs and outputs of at least 1"),
+    ],
+)
+def test_sizes_that_do_not_fit_are_refused(tmp_path: Path, row: str, message: str) -> None:
+    sized = table(tmp_path, f"layer,macs,rate,runs,inputs,outputs,weights,kernel,stride,groups\n{row}\n")
+    with pytest.raises(EnergyError, match=re.escape(message)):
+        read_table(sized)
+
+
+def test_a_table_with_sizes_and_rates_of_images_has_an_interval_with_memory(tmp_path: Path) -> None:
+    """Two layers, three images: the standard error of energies that are in proportion to the rates."""
+    sized = table(tmp_path, "layer,macs,rate,runs,inputs,outputs,weights\na,216,0.2,4,54,4,216\nb,80,0.5,4,20,4,80\n")
+    each = table(tmp_path, "image,a\nx,0.1\ny,0.2\nz,0.6\n", "images.csv")
+    profile = read_table(sized, per_image=each)
+    report = price(profile, "memory")
+    by_layer = {row.layer: row for row in report.rows}
+    unit = by_layer["a"].energy_pj / 0.3
+    assert by_layer["a"].spread is not None
+    assert by_layer["a"].spread.standard_error == pytest.approx(unit * 0.07**0.5 / 3**0.5, rel=1e-9)
+    assert by_layer["b"].energy_pj == pytest.approx(
+        {row.layer: row.energy_pj for row in price(read_table(sized), "memory").rows}["b"], rel=1e-12
+    )
+
+
+def test_a_number_of_parameters_alone_changes_nothing(tmp_path: Path) -> None:
+    plain, more = tmp_path / "plain.csv", tmp_path / "more.csv"
+    plain.write_text("layer,macs,rate,runs\na,100,0.5,4\n")
+    more.write_text("layer,macs,rate,runs,params\na,100,0.5,4,7 thousand\n")
+    assert read_table(plain).operators == read_table(more).operators

@@ -14,6 +14,7 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from msvit_energy import EnergyReport, price
+from msvit_energy.pricing.break_even import break_even
 from msvit_energy.pricing.protocols import all_choices
 from msvit_energy.pricing.technology import TECHNOLOGIES, Technology
 from msvit_energy.profiles.provenance import Provenance
@@ -128,7 +129,7 @@ def test_every_protocol_at_any_price_gives_the_totals_of_the_command_line(opened
         page.fill("#e-ac", str(e_ac))
         for choice in all_choices():
             page.select_option("#protocol", choice)
-            report = price(profile, choice, Technology("own", e_mac, e_ac, ""))
+            report = price(profile, choice, replace(FP32, name="own", e_mac=e_mac, e_ac=e_ac))
             assert page.text_content("#result") == total(report), choice
             shown = [float(cell) for cell in opened.column(11) if cell != NOTHING]
             assert len(shown) == sum(row.counted for row in report.rows)
@@ -327,3 +328,33 @@ def test_everybody_can_use_it(opened: Opened, width: int, scheme: Literal["light
     assert page.evaluate("document.documentElement.scrollWidth") == width
     found = Axe().run(page, options={"resultTypes": ["violations"]}).response["violations"]
     assert [each["id"] for each in found if each["impact"] in ("serious", "critical")] == []
+
+
+def test_break_even_rates_are_those_of_the_command_line(opened: Opened) -> None:
+    page, profile = opened.page, profiles()["four"]
+    for technology in ("45nm-fp32", "step"):
+        page.select_option("#technology", label=technology)
+        page.check("#rival")
+        rows, _ = break_even(profile, technology)
+        wanted = {row.layer: f"{row.break_even:.4f}" for row in rows if row.break_even is not None}
+        names = page.locator("#layer-table tbody tr th").all_text_contents()
+        shown = dict(zip(names, page.locator("#layer-table tbody tr td:last-child").all_text_contents(), strict=True))
+        assert {name: rate for name, rate in shown.items() if rate[0].isdigit()} == wanted
+    page.uncheck("#rival")
+    assert page.locator("#layer-table thead th").last.text_content() == "Share"
+
+
+@pytest.mark.parametrize("technology", ["45nm-int8", "step", "lemaire"])
+def test_memory_is_priced_by_the_technology_that_is_chosen(opened: Opened, technology: str) -> None:
+    page, profile = opened.page, profiles()["four"]
+    page.select_option("#technology", label=technology)
+    for protocol in ("memory", "memory:schedule=dense", "lemaire", "lemaire:prices=technology", "qnn:memory=resident"):
+        page.select_option("#protocol", protocol)
+        assert page.text_content("#result") == total(price(profile, protocol, technology))
+    streamed = page.locator('#protocol option[value="memory:weights=streamed"]')
+    assert streamed.is_disabled() == (technology != "45nm-int8")
+    page.select_option("#technology", label="45nm-fp32")
+    page.select_option("#protocol", "memory:weights=streamed")
+    page.select_option("#technology", label="step")
+    said = "memory:weights=streamed is not available at the prices of step; appendix-c is shown."
+    assert page.text_content("#message") == said
