@@ -67,6 +67,24 @@ OFFICIAL = [
     Official("spikingresformer/imagenet_m", "spikingresformer_m", {}),
     Official("spikingresformer/imagenet_l", "spikingresformer_l", {}),
 ]
+OFFICIAL += [
+    Official("sdtv3/imagenet_t", "sdtv3_3m", {}),
+    Official("sdtv3/imagenet_s", "sdtv3_5m", {}),
+    Official("sdtv3/imagenet_m", "sdtv3_10m", {}),
+    Official("sdtv3/imagenet_l", "sdtv3_19m", {}),
+    Official("sdtv3/imagenet_12_512", "sdtv3_83m", {}),
+    Official("sdtv3/imagenet_12_512_kd", "sdtv3_83m", {"kd": True}),
+    Official("sdtv3/imagenet_12_768", "sdtv3_171m", {}),
+    Official("sdtv3/imagenet_12_768_kd", "sdtv3_171m", {"kd": True}),
+    Official("sew_resnet/imagenet_18", "sew_resnet18", {}),
+    Official("sew_resnet/imagenet_34", "sew_resnet34", {}),
+    Official("sew_resnet/imagenet_50", "sew_resnet50", {}),
+    Official("sew_resnet/imagenet_101", "sew_resnet101", {}),
+    Official("sew_resnet/imagenet_152", "sew_resnet152", {}),
+    Official("ms_resnet/imagenet_18", "ms_resnet18", {}),
+    Official("ms_resnet/imagenet_34", "ms_resnet34", {}),
+    Official("ms_resnet/imagenet_104", "ms_resnet104", {}),
+]
 VECTORS = [
     Official("msvit/cifar10", "msvit_cifar", {}),
     Official("msvit/cifar10_batch2", "msvit_cifar", {"merge_time_and_batch": True}),
@@ -77,6 +95,11 @@ VECTORS = [
     Official("spikingformer/cifar10_4_384", "spikingformer_cifar", {}),
     Official("sdt/cifar10_2_512", "sdt_cifar", {}),
     Official("sdtv2/imagenet_15m", "sdtv2_15m", {}),
+]
+VECTORS += [
+    Official("sdtv3/imagenet_s", "sdtv3_5m", {}),
+    Official("sew_resnet/imagenet_18", "sew_resnet18", {}),
+    Official("ms_resnet/imagenet_18", "ms_resnet18", {}),
 ]
 
 
