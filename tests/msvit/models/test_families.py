@@ -209,17 +209,19 @@ def test_neuron_means_equal_the_official_ones(vector: Run) -> None:
     expected = vector.facts["neurons"]
     assert {layer.neuron for layer in vector.profile.neurons} == set(expected)
     for layer in vector.profile.neurons:
-        assert layer.firing_rate == pytest.approx(expected[layer.neuron]["mean"], abs=1e-9)
+        mean = layer.firing_rate * layer.step  # of values, which are whole numbers times the step
+        assert mean == pytest.approx(expected[layer.neuron]["mean"], abs=1e-9)
 
 
 def test_layer_inputs_equal_the_official_ones(vector: Run) -> None:
     rows = vector.profile.to_frame().set_index("layer")
-    means = {operator.layer: operator.driver.rate for operator in vector.profile.operators}
+    drivers = {operator.layer: operator.driver for operator in vector.profile.operators}
     assert set(rows.index[rows.op != "matmul"]) == set(vector.facts["weighted_layers"])
     for layer, expected in vector.facts["weighted_layers"].items():
-        assert means[layer] == pytest.approx(expected["input_mean"], abs=1e-9)
+        step = drivers[layer].step
+        assert drivers[layer].rate * step == pytest.approx(expected["input_mean"], abs=1e-9)
         assert rows.nonzero_rate[layer] == pytest.approx(expected["input_nonzero"], abs=1e-9)
-        assert rows.input_max[layer] == pytest.approx(expected["input_max"], abs=1e-9)
+        assert rows.input_max[layer] * step == pytest.approx(expected["input_max"], abs=1e-9)
 
 
 def test_nothing_is_uncounted_and_rows_add_up(vector: Run) -> None:
