@@ -32,7 +32,7 @@ def over_time(module: nn.Module, x: Tensor) -> Tensor:
 
 
 class OverTime(nn.Module):
-    """Stateless modules in a row, applied by `over_time`; `module` is the official name of one, or of their sequence."""
+    """Stateless modules in a row, run by `over_time`; `module` is the official name of one, or of their sequence."""
 
     def __init__(self, *modules: nn.Module) -> None:
         super().__init__()

@@ -121,4 +121,5 @@ def ms_resnet34(**kwargs: Any) -> MSResNet:
 @register(PAPER)
 def ms_resnet104(**kwargs: Any) -> MSResNet:
     """ImageNet; 77,350,504 parameters."""
-    return MSResNet(**{"blocks": (3, 8, 32, 8), "deep": True} | kwargs)
+    defaults: dict[str, Any] = {"blocks": (3, 8, 32, 8), "deep": True}
+    return MSResNet(**defaults | kwargs)

@@ -2,11 +2,11 @@
 
 Read from BICLab/Spike-Driven-Transformer-V3, commit 00fcd1f, SDT_V3/Classification. There is no time: T = 1, and
 `MultiSpike` neurons give n / 4 with n from 0 to 4, in training and in evaluation. The paper runs n as n spikes over
-D = 4 virtual time steps; 1/4 goes into the weights, so that n costs n accumulates. The last neuron gives n itself to the
-head. Membrane shortcuts as in version 2, from which differ: a neuron and a batch norm on either side of a depth-wise
-convolution, plain 1x1 convolutions in the attention, v of four times the width, the scale 2 / sqrt(head width).
-Given more than one time step, each is computed by itself and the logits are averaged. The models of 83 M and 171 M,
-which are others, are in `sdtv3_large.py`. The authors' `drop_path` of these models is 0 and not called.
+D = 4 virtual time steps; 1/4 goes into the weights, so that n costs n accumulates. The last neuron gives n itself to
+the head. Shortcuts of membranes as in version 2. Other than there: a neuron and a batch norm on either side of a
+depth-wise convolution, plain 1x1 convolutions in the attention, v of four times the width, the scale
+2 / sqrt(head width). Of several time steps each is computed by itself, and the logits are averaged. The official
+`drop_path` of these models is 0 and not called. The models of 83 M and 171 M are others: `sdtv3_large.py`.
 """
 
 from collections.abc import Sequence

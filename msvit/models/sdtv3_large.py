@@ -3,13 +3,13 @@
 Read from BICLab/Spike-Driven-Transformer-V3, commit 00fcd1f, SDT_V3/Classification/Model_Large. T = 1 and `MultiSpike`
 neurons as in the base models (`sdtv3.py`), but half a spike is rounded up. Other than there: convolution blocks without
 a depth-wise part, 12 transformer blocks at stride 16, chains of two 1x1 convolutions without a neuron between, so that
-the second gets real numbers, a scale per channel behind attention and MLP, and stochastic depth. The head reads the real
-mean over tokens, and the last neuron, which runs in the official code all the same, is here with `kd` only. The official
-file of 83 M does not run as uploaded: the line that reads the sizes of x in a block is commented out.
+the second gets real numbers, a scale per channel behind attention and MLP, and stochastic depth. The head reads the
+real mean over tokens; the last neuron, which the official code runs in vain without `kd`, is here with `kd` only. The
+official file of 83 M does not run as uploaded: the line that reads the sizes of x in a block is commented out.
 """
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -61,7 +61,7 @@ class RepConv(nn.Module):
 
 
 class RepBranch(SpikingUnits):
-    """neuron-1x1-BN-1x1-BN, which stands first in the blocks of 83 M; the neuron's official name is the block's `lif`."""
+    """neuron-1x1-BN-1x1-BN, first in the blocks of 83 M; the neuron is officially the block's own `lif`."""
 
     def __init__(self, dim: int) -> None:
         super().__init__()
@@ -108,7 +108,7 @@ class Block(ResidualBlock):
     def forward(self, x: Tensor) -> Tensor:
         if self.first_name:
             x = x + self.get_submodule(self.first_name)(x)
-        x = x + self.dropped(self.attn(x) * self.layer_scale1.view(-1, 1, 1))
+        x = x + self.dropped(self.get_submodule(self.attention_name)(x) * self.layer_scale1.view(-1, 1, 1))
         return x + self.dropped(self.mlp(x) * self.layer_scale2.view(-1, 1, 1))
 
 
@@ -121,6 +121,7 @@ class ESpikeFormerLarge(SpikingClassifier):
     """
 
     total_stride = 16
+    optional_weights: ClassVar = {"kd": "head_kd.weight"}
 
     def __init__(
         self,
@@ -177,5 +178,6 @@ def sdtv3_83m(**kwargs: Any) -> ESpikeFormerLarge:
 
 @register(PAPER)
 def sdtv3_171m(**kwargs: Any) -> ESpikeFormerLarge:
-    """ImageNet, the official 12_768; 170,971,714 parameters, with `kd` 171,740,714 (both 171 M and 173 M are printed)."""
-    return ESpikeFormerLarge(**{"dims": (196, 384, 768), "rep": False} | kwargs)
+    """ImageNet, the official 12_768; 170,971,714 parameters, with `kd` 171,740,714 (printed: 171 M and 173 M)."""
+    defaults: dict[str, Any] = {"dims": (196, 384, 768), "rep": False}
+    return ESpikeFormerLarge(**defaults | kwargs)

@@ -2,14 +2,14 @@
 
 Read from fangwei123456/Spike-Element-Wise-ResNet, commit cfc547c, imagenet/sew_resnet.py. Neurons integrate and fire
 without leak, and do not divide their input. Every branch and every shortcut with synapses ends in a neuron; what
-`connect_f` makes of the two goes on without one. ADD gives integers, at most one more per block of a stage than the
-blocks before gave; AND and IAND stay binary. Stem convolution and batch norm run once for an image, in training too, and
-their result is repeated over T; the max pool works on spikes. The head reads the mean over space and time.
-SpikingJelly's `sew_resnet` has the same numbers under other names, but IAND of its bottlenecks is the other way round.
-Official training sets the batch norms that `zero_init_residual` names to 0, which is off in its logs and not here.
+`connect_f` makes of the two goes on without one. ADD gives integers, 0 to 1 + the blocks of the stage so far; AND and
+IAND stay binary. Stem convolution and batch norm run once for an image, in training too, and their result is repeated
+over T; the max pool works on spikes. The head reads the mean over space and time. SpikingJelly's `sew_resnet` has the
+same numbers under other names, but IAND of its bottlenecks is the other way round. The official option
+`zero_init_residual`, off in the authors' logs, is not here.
 """
 
-from typing import Any
+from typing import Any, ClassVar
 
 from torch import Tensor, nn
 
@@ -77,6 +77,11 @@ class SEWResNet(SpikingClassifier):
     """
 
     total_stride = 32
+    other_names: ClassVar = (  # SpikingJelly's
+        (r"^(layer\d\.\d+\.conv\d)\.weight$", r"\1.module.0.weight"),
+        (r"^(layer\d\.\d+)\.bn(\d)\.", r"\1.conv\2.module.1."),
+        (r"^(layer\d\.\d+\.downsample)\.([01])\.", r"\1.0.module.\2."),
+    )
 
     def __init__(
         self,
@@ -125,6 +130,11 @@ class SEWResNet(SpikingClassifier):
         return over_time(self.bn1, over_time(self.conv1, frames))
 
 
+def bottleneck_model(args: dict[str, Any]) -> SEWResNet:
+    """The deeper ones."""
+    return SEWResNet(**{"bottlenecks": True} | args)
+
+
 @register(PAPER)
 def sew_resnet18(**kwargs: Any) -> SEWResNet:
     """ImageNet; 11,689,512 parameters."""
@@ -140,16 +150,16 @@ def sew_resnet34(**kwargs: Any) -> SEWResNet:
 @register(PAPER)
 def sew_resnet50(**kwargs: Any) -> SEWResNet:
     """ImageNet, bottlenecks; 25,557,032 parameters."""
-    return SEWResNet(**{"blocks": (3, 4, 6, 3), "bottlenecks": True} | kwargs)
+    return bottleneck_model({"blocks": (3, 4, 6, 3)} | kwargs)
 
 
 @register(PAPER)
 def sew_resnet101(**kwargs: Any) -> SEWResNet:
     """ImageNet, bottlenecks; 44,549,160 parameters."""
-    return SEWResNet(**{"blocks": (3, 4, 23, 3), "bottlenecks": True} | kwargs)
+    return bottleneck_model({"blocks": (3, 4, 23, 3)} | kwargs)
 
 
 @register(PAPER)
 def sew_resnet152(**kwargs: Any) -> SEWResNet:
     """ImageNet, bottlenecks; 60,192,808 parameters."""
-    return SEWResNet(**{"blocks": (3, 8, 36, 3), "bottlenecks": True} | kwargs)
+    return bottleneck_model({"blocks": (3, 8, 36, 3)} | kwargs)
