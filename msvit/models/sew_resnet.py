@@ -56,7 +56,8 @@ class Block(nn.Module):
         shortcut: Tensor = self.downsample(x)
         if self.connect_f == "ADD":
             return y + shortcut
-        return self.mask(y if self.connect_f == "AND" else 1 - y, shortcut)
+        both: Tensor = self.mask(y, shortcut)
+        return both if self.connect_f == "AND" else shortcut - both
 
 
 def basic(width_in: int, width: int, stride: int, connect_f: str) -> Block:

@@ -239,6 +239,7 @@ FAMILIES = [
     "spikingformer_cifar",
     "sdt_cifar_2_256",
 ]
+FAMILIES += ["sdtv3_3m", "sew_resnet18", "ms_resnet18"]
 
 
 @pytest.mark.parametrize("name", FAMILIES)

@@ -11,6 +11,7 @@ from torch import Tensor
 
 import msvit
 from msvit.checkpoint import open_checkpoint
+from msvit.identify import identify
 
 
 @pytest.fixture
@@ -71,6 +72,9 @@ def test_wrappers_and_prefixes_are_removed(
         ("spikingformer_dvs", {}),
         ("sdtv2_15m", {}),
         ("spikingresformer_ti", {}),
+        ("sdtv3_3m", {}),
+        ("sew_resnet18", {"num_classes": 10}),
+        ("ms_resnet18", {}),
     ],
 )
 def test_architecture_classes_and_channels_are_read_off_the_shapes(
@@ -80,6 +84,22 @@ def test_architecture_classes_and_channels_are_read_off_the_shapes(
     torch.save(built.state_dict(), tmp_path / "w.pth")
     model = msvit.load_checkpoint(tmp_path / "w.pth")
     assert (model.spec.name, model.spec.args) == (name, args)
+
+
+@pytest.mark.parametrize(
+    ("name", "args"),
+    [
+        ("sdtv3_19m", {"num_classes": 10}),
+        ("sdtv3_83m", {}),
+        ("sdtv3_83m", {"kd": True}),
+        ("sdtv3_171m", {"num_classes": 10, "kd": True}),
+        ("sew_resnet152", {}),
+        ("ms_resnet104", {"in_chans": 2}),
+    ],
+)
+def test_large_models_and_optional_heads_are_known_by_their_shapes(name: str, args: dict[str, Any]) -> None:
+    with torch.device("meta"):
+        assert identify(msvit.create_model(name, **args).state_dict()) == (name, args)
 
 
 def test_training_file_with_optimizer_and_namespace_opens_and_its_arguments_win(
