@@ -31,7 +31,7 @@ from tests.support.command_line import run
 
 ROOT = Path(__file__).parents[3]
 REPORT = ROOT / "reports" / "table1"
-FILES = ("table1.csv", "table1.md", "table1.tex", "table1.json")
+FILES = [f"{name}.{kind}" for name in ("table1", "table1_appendix") for kind in ("csv", "md", "tex", "json")]
 FP32 = get_technology("45nm-fp32")
 
 
