@@ -52,16 +52,25 @@ class LIF(neuron.LIFNode):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        tracing = torch.jit.is_tracing()  # type: ignore[attr-defined]
-        if x.is_meta and not tracing and not (torch.is_grad_enabled() and x.requires_grad):
-            return torch.empty_like(x)  # only shapes are asked for
-        if x.device.type in ("cpu", "meta") and x.dtype in (torch.float32, torch.float64) and not tracing:
+        if only_shape(x):
+            return torch.empty_like(x)
+        if x.device.type in ("cpu", "meta") and x.dtype in (torch.float32, torch.float64) and not is_traced():
             with torch._C.DisableTorchFunction():  # thousands of calls that nobody needs to watch
                 return lif(x, self.tau, self.v_threshold, compiled=self.compiled and x.is_cpu)
         self.reset()
         spikes = super().forward(x)
         self.reset()  # frees the last membrane, and in training the graph behind it
         return spikes
+
+
+def is_traced() -> bool:
+    """Whether a graph is traced."""
+    return bool(torch.jit.is_tracing())  # type: ignore[attr-defined]
+
+
+def only_shape(x: Tensor) -> bool:
+    """Whether nothing but the shape of a neuron's output is asked for."""
+    return x.is_meta and not is_traced() and not (torch.is_grad_enabled() and x.requires_grad)
 
 
 def compile_neurons(model: nn.Module) -> None:
@@ -79,10 +88,22 @@ def compile_neurons(model: nn.Module) -> None:
 
 
 class StepNeuron(nn.Module):
-    """Base of the neurons that are not SpikingJelly's."""
+    """Base of the neurons that are not SpikingJelly's: currents `[T, ...]` -> spikes of the same shape."""
 
     activation_op = "neuron"
     step_mode = "m"  # one call runs over all T, as SpikingJelly has it
+
+    def fire(self, x: Tensor) -> Tensor:
+        """The spikes."""
+        raise NotImplementedError
+
+    def forward(self, x: Tensor) -> Tensor:
+        if only_shape(x):
+            return torch.empty_like(x)
+        if is_traced():
+            return self.fire(x)
+        with torch._C.DisableTorchFunction():  # calls that nobody needs to watch
+            return self.fire(x)
 
 
 Surrogate = Callable[[Tensor], Tensor]  # slope of a spike by the distance h - v_threshold
@@ -134,7 +155,7 @@ class IF(StepNeuron):
         super().__init__()
         self.decay, self.v_threshold, self.strict, self.surrogate = decay, v_threshold, strict, surrogate
 
-    def forward(self, x: Tensor) -> Tensor:
+    def fire(self, x: Tensor) -> Tensor:
         spikes: list[Tensor] = []
         membrane = torch.zeros_like(x[0])
         for current in x:
@@ -175,6 +196,6 @@ class MultiSpike(StepNeuron):
         super().__init__()
         self.norm, self.half_up = norm, half_up
 
-    def forward(self, x: Tensor) -> Tensor:
+    def fire(self, x: Tensor) -> Tensor:
         count: Tensor = _Count.apply(x, self.half_up)
         return count / self.norm

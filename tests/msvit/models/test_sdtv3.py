@@ -92,7 +92,7 @@ class Spread(StepNeuron):
 
     binary = True
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor) -> Tensor:  # of another shape than the currents
         count = x.clamp(0, 4).round()
         return torch.stack([(count > step).to(x.dtype) for step in range(4)])
 

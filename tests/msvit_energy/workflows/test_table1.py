@@ -17,7 +17,7 @@ import msvit_energy
 from msvit_energy import EnergyError, Profile, price
 from msvit_energy.pricing.implied_rate import line
 from msvit_energy.pricing.technology import get_technology
-from msvit_energy.workflows.paper_tables import table1
+from msvit_energy.workflows.paper_tables import table1, table1_appendix
 from msvit_energy.workflows.paper_tables.table1 import (
     NO_RATES,
     assigned,
@@ -152,10 +152,11 @@ def test_a_measured_profile_takes_the_place_of_an_assumed_rate(tmp_path: Path) -
 
 @pytest.fixture
 def one_row(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A table with one row, whose model is the shipped one."""
+    """A table with one row, whose model is the shipped one, and none in its appendix."""
     printed = {"method": "MSViT", "architecture": "digits", "params_m": 0.16, "energy_mj": 0.0045, "top1": 99.0}
     monkeypatch.setattr(table1, "ROWS", (Row("msvit_digits", rate=0.1, source="somebody"),))
     monkeypatch.setattr(table1, "published_table", lambda name: [printed])
+    monkeypatch.setattr(table1_appendix, "published_table", lambda name: [])
 
 
 @pytest.mark.slow
