@@ -37,8 +37,8 @@ def test_integrate_and_fire_is_that_of_spikingjelly(dtype: torch.dtype) -> None:
 
 
 def test_the_neuron_of_ms_resnet_decays_and_wants_more_than_its_threshold() -> None:
-    # h = 0.5 (at the threshold: none), 0.125 + 0.4 = 0.525 spike, 0.3, 0.075 + 0.425 = 0.5 none, 0.125 + 1 spike
-    spikes, gradients = run(ms_resnet.neuron(), [0.5, 0.4, 0.3, 0.425, 1.0])
+    # h = 0.5 (at the threshold: none), 0.125 + 0.4 = 0.525 spike, 0.3, 0.075 + 0.425 = 0.5 none, 0.125 + 0.875 spike
+    spikes, gradients = run(ms_resnet.neuron(), [0.5, 0.4, 0.3, 0.425, 0.875])
     assert spikes == [0, 1, 0, 0, 1]
     # slope 1 from 0 to 1, bounds left out: 1, 1, 1, 1, 0; a quarter of it goes one step back, none across a spike
     assert gradients == [1.25, 1.0, 1.25, 1.0, 0.0]

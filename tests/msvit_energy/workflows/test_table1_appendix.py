@@ -25,9 +25,9 @@ def report() -> pd.DataFrame:
 
 
 @pytest.fixture
-def spikingformer(monkeypatch: pytest.MonkeyPatch) -> None:
-    """An appendix of Spikingformer's rows alone."""
-    rows = [row for row in published_table("table1_appendix") if row["method"] == "Spikingformer"]
+def few_rows(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An appendix of the rows of Spikingformer and CML alone."""
+    rows = [row for row in published_table("table1_appendix") if row["method"] in ("Spikingformer", "CML")]
     monkeypatch.setattr(table1_appendix, "published_table", lambda name: rows)
 
 
@@ -36,6 +36,7 @@ def test_every_row_names_its_source_and_stands_once(report: pd.DataFrame) -> Non
     assert [row["architecture"] for row in rows] == list(report.index)
     assert report.index.is_unique
     assert not set(report.index) & {row["architecture"] for row in published_table("table1")}
+    assert report.energy_mj_published.dropna().tolist() == [row["energy_mj"] for row in rows if row["energy_mj"]]
     for row in rows:
         assert row["source"].startswith("github.com/")
         assert row["model"]
@@ -72,7 +73,7 @@ def test_rates_that_authors_published_give_an_energy_and_reproduce_theirs(report
     assert row.verdict == "reproduced by spikingformer-tool: 7.46 mJ"
 
 
-@pytest.mark.usefixtures("spikingformer")
+@pytest.mark.usefixtures("few_rows")
 def test_a_measured_profile_takes_the_place_of_published_rates() -> None:
     one_rate = from_rates(PublishedRates(model="spikingformer_8_512", rate=0.1))
     table = table1_appendix.appendix(["appendix-c"], FP32, {"spikingformer_8_512": one_rate})
@@ -83,12 +84,13 @@ def test_a_measured_profile_takes_the_place_of_published_rates() -> None:
     assert assigned(["ms_resnet18=p.json"], "--profile") == {"ms_resnet18": Path("p.json")}
 
 
-@pytest.mark.usefixtures("spikingformer")
+@pytest.mark.usefixtures("few_rows")
 def test_a_row_without_a_model_shows_what_is_printed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(msvit, "list_models", lambda: ["spikingformer_8_384"])
     records = {row["architecture"]: row for row in table1_appendix.appendix(["appendix-c"], FP32, {}).records}
     assert records["Spikingformer-8-384"]["params_m"] == pytest.approx(16.828312)
     other = records["Spikingformer-8-768"]
     assert (other["energy_mj_published"], other["params_m"], other["verdict"]) == (13.68, None, "no model here")
+    assert records["CML-Spikingformer-8-384"]["verdict"] == "energy not printed"
     with pytest.raises(EnergyError, match="--profile is MODEL=FILE"):
         assigned(["spikingformer_8_768=p.json"], "--profile")
