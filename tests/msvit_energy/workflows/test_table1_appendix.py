@@ -43,7 +43,7 @@ def test_every_row_names_its_source_and_stands_once(report: pd.DataFrame) -> Non
         assert row["rates"] is None or (FOLDER / row["rates"]).is_file()
 
 
-def test_printed_energies_are_those_of_the_sources_and_others_are_said_to_be_missing(report: pd.DataFrame) -> None:
+def test_printed_energies_are_those_of_the_sources_and_other_rows_have_none(report: pd.DataFrame) -> None:
     printed = report.energy_mj_published.dropna()
     assert dict(printed) == {
         "Spikingformer-8-384": 4.69,
