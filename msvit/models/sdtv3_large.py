@@ -117,7 +117,7 @@ class ESpikeFormerLarge(SpikingClassifier):
 
     `rep` puts a RepBranch into every block. `kd` adds the head `head_kd` for distillation: in evaluation the answer is
     the mean of the two heads, in training both, `(logits, logits_kd)`. `drop_path` is the stochastic depth of the last
-    block.
+    block, until a training recipe sets its own.
     """
 
     total_stride = 16
