@@ -4,54 +4,25 @@ Basic blocks of widths 128, 256, 512 whose sum goes through a neuron, so that al
 
 Source: Gus-Lab/temporal_efficient_training, commit f9bde41; tdBN's own code was not read. Its quirks: batch norm is the
 usual one, without tdBN's factor. Each convolution and batch norm has several names, all in the state dict and with one
-storage. The batch is in front of time. T is 1 until a script sets it; here 4. Other neurons than elsewhere: StrictLIF.
+storage. The batch is in front of time. T is 1 until a script sets it; here 4. Its own neurons: `strict_lif`.
 """
 
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from msvit.classifier import SpikingClassifier
 from msvit.errors import ModelError
 from msvit.layers import over_time
+from msvit.neuron import IF, triangle
 from msvit.registry import register
 
 PAPER = "Deng et al., ICLR 2022"
 
 
-class _Spike(torch.autograd.Function):
-    """1 where the membrane exceeds the threshold 1; surrogate gradient: a triangle, max(0, 1 - |h - 1|)."""
-
-    @staticmethod
-    def forward(ctx: Any, membrane: Tensor) -> Tensor:
-        ctx.save_for_backward(membrane)
-        return (membrane > 1).to(membrane.dtype)
-
-    @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> Tensor:
-        (membrane,) = ctx.saved_tensors
-        return gradients[0] * (1 - (membrane - 1).abs()).clamp(min=0)
-
-
-class StrictLIF(nn.Module):
-    """h = v / 2 + x, a spike where h > 1, then v = 0; currents `[T, ...]` -> spikes in {0, 1} of the same shape.
-
-    The input is not divided, and the gradient goes through the reset, too. Every call starts from rest.
-    """
-
-    activation_op = "neuron"
-    binary = True  # emits nothing but 0 and 1
-    step_mode = "m"
-
-    def forward(self, x: Tensor) -> Tensor:
-        membrane, spikes = torch.zeros_like(x[0]), []
-        for current in x:
-            charged = membrane / 2 + current
-            spike: Tensor = _Spike.apply(charged)
-            membrane = charged * (1 - spike)
-            spikes.append(spike)
-        return torch.stack(spikes)
+def strict_lif() -> IF:
+    """h = v / 2 + x, a spike where h > 1, then v = 0; the gradient goes through the reset, too."""
+    return IF(decay=0.5, strict=True, surrogate=triangle, detach_reset=False)
 
 
 class Renamed(nn.Module):
@@ -90,7 +61,7 @@ class Layer(nn.Module):
 
 def neuron(spiking: bool) -> nn.Module:
     """What stands in the places of neurons."""
-    return StrictLIF() if spiking else nn.ReLU()
+    return strict_lif() if spiking else nn.ReLU()
 
 
 def conv3x3(dim_in: int, dim: int, stride: int = 1) -> nn.Conv2d:

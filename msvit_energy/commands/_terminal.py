@@ -3,12 +3,11 @@
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from msvit_energy.reporting.output_folder import check_free, written_together
-from msvit_energy.reporting.table import FORMATS, Table, files, parse_formats, write
+from msvit_energy.reporting.table import Table, files, parse_formats, write
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -69,17 +68,25 @@ class TableOutput:
         if out is not None:
             check_free(out, self.names, force)
 
-    def writers(self, table: Table, name: str) -> dict[str, Callable[[Path], object]]:
-        """Writers of one more table, by file name."""
-        return {f"{name}.{suffix}": partial(FORMATS[suffix], table) for suffix in self.formats}
+    def show(
+        self,
+        table: Table,
+        also: Mapping[str, Callable[[Path], object]] | None = None,
+        beside: Mapping[str, Table] | None = None,
+    ) -> None:
+        """Print the table, and further ones `beside` it under their own names, and write all with the files `also`."""
+        tables = {self.name: table, **(beside or {})}
+        for each in tables.values():
+            show(each)
+        self.write(tables, also)
 
-    def show(self, table: Table, also: Mapping[str, Callable[[Path], object]] | None = None) -> None:
-        """Print the table; write it in every format, and the files `also`, all or none."""
-        show(table)
+    def write(self, tables: Mapping[str, Table], also: Mapping[str, Callable[[Path], object]] | None = None) -> None:
+        """Write tables in every format under their names, and the files `also`, all or none."""
         if self.out is None:
             return
         with written_together(self.out, self.names) as folder:
-            write(table, folder, self.name, self.formats)
+            for name, each in tables.items():
+                write(each, folder, name, self.formats)
             for file, writer in (also or {}).items():
                 writer(folder / file)
             written = sorted(path.name for path in folder.iterdir())

@@ -30,10 +30,11 @@ def hardware(
     if as_json:
         print(found.as_json())
         return
+    show(found.table)
     rival = found.rival_table
-    also = {} if out is None else {**found.figures(), **(output.writers(rival, "break_even") if rival else {})}
-    output.show(found.table, also)
     if layers and rival:
         show(rival)
     else:
         print(found.summary)
+    if out is not None:
+        output.write({"hardware": found.table} | ({"break_even": rival} if rival else {}), found.figures())

@@ -105,7 +105,10 @@ LEAKS = {f"{SPIKINGJELLY}.neuron.integrate_and_fire.IFNode": False, f"{SPIKINGJE
 
 
 def leaks(module: nn.Module) -> bool | None:
-    """Whether a neuron multiplies its potential by a leak at every time step; None where its class does not say."""
+    """Whether a neuron multiplies its potential by a leak at every time step: by its attribute `leaky`, or its class;
+    None where neither says."""
+    if isinstance(own := getattr(module, "leaky", None), bool):
+        return own
     names = _names(type(module))  # type: ignore[arg-type]  # classes are hashable
     return next((leaky for name, leaky in LEAKS.items() if name in names), None)
 

@@ -9,7 +9,8 @@ from torch import Tensor, nn
 
 import msvit
 import msvit_energy
-from msvit.models.resnet19 import StrictLIF
+from msvit.models.resnet19 import strict_lif
+from msvit.neuron import IF
 from msvit.training.optimisation import moving_average
 from msvit.training.recipes import cifar10
 from msvit_energy.recording.neurons import is_neuron
@@ -21,7 +22,7 @@ SPIKES = [0, 0, 1, 1, 0, 0]
 
 def test_six_currents_worked_out_by_hand() -> None:
     currents = torch.tensor(CURRENTS, dtype=torch.float64).reshape(6, 1)
-    neuron = StrictLIF()
+    neuron = strict_lif()
     assert neuron(currents).flatten().tolist() == SPIKES
     assert neuron(currents).flatten().tolist() == SPIKES  # from rest every time
 
@@ -30,7 +31,7 @@ def test_gradient_of_two_steps_worked_out_by_hand() -> None:
     # h1 = x1 = 1.25, s1 = 1, v1 = h1 (1 - s1); h2 = v1 / 2 + x2 = 0.75; slopes of the triangle: 0.75 at both
     # d s2 / d x1 = 0.75 * 1/2 * ((1 - s1) - h1 * 0.75) = -0.3515625, d s2 / d x2 = 0.75, d s1 / d x1 = 0.75
     currents = torch.tensor([[1.25], [0.75]], dtype=torch.float64, requires_grad=True)
-    spikes = StrictLIF()(currents)
+    spikes = strict_lif()(currents)
     assert spikes.flatten().tolist() == [1, 0]
     spikes.sum().backward()
     assert currents.grad is not None
@@ -39,7 +40,7 @@ def test_gradient_of_two_steps_worked_out_by_hand() -> None:
 
 def test_the_gradient_is_zero_one_away_from_the_threshold() -> None:
     currents = torch.tensor([[-0.5, 0.0, 2.0, 3.0]], requires_grad=True)
-    StrictLIF()(currents).sum().backward()
+    strict_lif()(currents).sum().backward()
     assert currents.grad is not None
     assert not currents.grad.any()
 
@@ -88,7 +89,7 @@ def test_the_artificial_network_has_relu_in_the_places_of_neurons() -> None:
     torch.manual_seed(0)
     spiking, artificial = (msvit.create_model(name).eval() for name in ("resnet19_cifar", "resnet19_cifar_ann"))
     assert sum(parameter.numel() for parameter in artificial.parameters()) == 12_630_858
-    places = [name for name, module in spiking.named_modules() if isinstance(module, StrictLIF)]
+    places = [name for name, module in spiking.named_modules() if isinstance(module, IF)]
     assert [name for name, module in artificial.named_modules() if isinstance(module, nn.ReLU)] == places
     assert len(places) == 1 + 8 * 2 + 1
     assert not any(map(is_neuron, artificial.modules()))
