@@ -23,6 +23,7 @@ class Prepared:
     shapes: dict[Hashable, KnownShapes] = field(default_factory=dict)
     graphs: dict[Hashable, Graph] = field(default_factory=dict)
     has_functions: bool = False  # of autograd; whether these spike hangs on values
+    forgets: dict[Hashable, Hashable] = field(default_factory=dict)  # as `passed` of StateCheck
 
 
 class Preparation:

@@ -134,7 +134,7 @@ def profile(
         prepared = Prepared() if preparation is None else preparation.of(model, rest, named)
         found = _fed(model, first[0], rest, prepared, time_steps=time_steps, feed=feed, frames=frames)
         mode = found.mode
-        leaks = StateCheck(model, first[0], mode, rest)
+        leaks = StateCheck(model, first[0], mode, rest, prepared.forgets if preparation is not None else None)
         layouts, first_run = _first_look(model, first[0], mode, rest, leaks, prepared)
         with Recorder(model, mode, rest, maps=maps, heads=_names(head)) as recorder:
             recorder.place_by(layouts)
@@ -153,7 +153,7 @@ def profile(
                     on_batch(len(inputs))
                 if enough is not None and enough(profile_of(model, recorder.result(), labels)):
                     break
-        leaks.check()
+        leaks.settle()
         recording = recorder.result()
         if found.feed_from == "probes":
             check_remembers(model, image, mode, recording.neurons, rest)

@@ -45,18 +45,19 @@ def listening(model: nn.Module, listener: ForwardListener, neurons: Neurons) -> 
     """Hooks on all modules of a model that report to a listener; nothing is written onto the modules."""
     handles: list[Any] = []
     sites = listener.call_sites
+    spiking = {module for module in nn.Module.modules(model) if module in neurons}
 
     def leaving(module: nn.Module, args: Any, output: Any) -> None:
         sites.leave(module)
 
     def ran(given: Sequence[Any], output: Any) -> None:
-        if isinstance(output, Tensor) and not sites.inside_operator and not sites.is_inside(neurons):
+        if isinstance(output, Tensor) and not sites.inside_operator and not sites.is_inside(spiking):
             listener.function(sites.site(output), given, output)
 
     try:
         for name, module in model.named_modules():
             handles.append(module.register_forward_pre_hook(_entering(sites, name)))
-            for hook in _hooks(model, name, module, listener, module in neurons):
+            for hook in _hooks(model, name, module, listener, module in spiking):
                 handles.append(module.register_forward_hook(_unobserved(hook), with_kwargs=True))
             handles.append(module.register_forward_hook(leaving, always_call=True))
         with reporting(ran):

@@ -73,6 +73,11 @@ def channel_nonzeros(values: Tensor, spatial: tuple[int, ...]) -> Tensor:
     return counts
 
 
+def has_nan(values: Tensor) -> bool:
+    """Whether one of some real numbers is NaN, which makes their sum NaN."""
+    return not math.isfinite(values.sum().item()) and bool(values.isnan().any())
+
+
 def _in_parts(values: Tensor, highest: float) -> TensorStats:
     rows = _rows(values)
     if highest <= 1:
