@@ -57,8 +57,8 @@ def listening(model: nn.Module, listener: ForwardListener, neurons: Neurons) -> 
     try:
         for name, module in model.named_modules():
             handles.append(module.register_forward_pre_hook(_entering(sites, name)))
-            for hook in _hooks(model, name, module, listener, module in spiking):
-                handles.append(module.register_forward_hook(_unobserved(hook), with_kwargs=True))
+            if hooks := list(_hooks(model, name, module, listener, module in spiking)):
+                handles.append(module.register_forward_hook(_unobserved(hooks), with_kwargs=True))
             handles.append(module.register_forward_hook(leaving, always_call=True))
         with reporting(ran):
             yield
@@ -95,13 +95,14 @@ def _entering(sites: CallSites, name: str) -> Callable[[nn.Module, Any], None]:
     return lambda module, args: sites.enter(name, module)
 
 
-def _unobserved(hook: Hook) -> Callable[..., None]:
-    """The hook as torch calls it; the torch functions that it calls are no part of the forward."""
+def _unobserved(hooks: Sequence[Hook]) -> Callable[..., None]:
+    """The hooks as torch calls them; the torch functions that they call are no part of the forward."""
 
     def run(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> None:
         given = [value for value in (*args, *kwargs.values()) if isinstance(value, Tensor)]
         given, output = with_hidden_axes(given), with_hidden_axes(output)
         with torch._C.DisableTorchFunction():
-            hook(module, given, output)
+            for hook in hooks:
+                hook(module, given, output)
 
     return run

@@ -5,7 +5,7 @@ an object of foreign code may change without being seen. The packages in KNOWN k
 """
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Mapping, Sequence
 from dis import opmap
 from types import (
     BuiltinFunctionType,
@@ -27,7 +27,9 @@ from msvit_energy.recording.state.snapshots import attributes
 from msvit_energy.recording.state.structure import PLAIN
 from msvit_energy.recording.state.weight_writes import checksum
 
-KNOWN = tuple("torch spikingjelly msvit torchvision timm math typing collections abc builtins dataclasses reprlib".split())
+KNOWN = tuple(
+    "torch spikingjelly msvit torchvision timm math typing collections abc builtins dataclasses reprlib".split()
+)
 ANYWHERE = {"globals", "vars", "exec", "eval", "open", "compile", "__import__", "ops"}  # names that lead anywhere
 MOST = 1000  # items of one container
 NOT_RUN = {"__dict__", "__weakref__", "__doc__", "__annotations__", "_abc_impl"}
@@ -38,44 +40,49 @@ class UnseenStateError(Exception):
     """Code holds what may change without being seen."""
 
 
-def code_state(reached: Iterable[Any]) -> tuple[Any, ...] | None:
+class CodeState:
     """What the classes and functions are and hold of everything that can be reached from a model, beside what is
-    reached; equal as long as none of it changes. None where that cannot be known."""
-    walk = _Walk(reached)
-    try:
-        walk.all_reached()
-    except (UnseenStateError, RecursionError):
-        return None
-    return tuple(walk.found)
+    reached, which is at rest when this is made and when it is asked."""
+
+    def __init__(self, reached: Sequence[Any]) -> None:
+        self._reached = {id(value): place for place, value in enumerate(reached)}
+        held = (each for value in reached for each in _held(value) if type(each) not in PLAIN)
+        classes = dict.fromkeys(map(type, reached)).keys() - {np.ndarray}
+        self._roots = [*classes, *(each for each in held if id(each) not in self._reached)]
+
+    def now(self) -> tuple[Any, ...] | None:
+        """Equal as long as none of it changes. None where that cannot be known."""
+        walk = _Walk(self._reached)
+        if hooks_of_all._global_forward_hooks or hooks_of_all._global_forward_pre_hooks:
+            return None
+        try:
+            walk.note_all(self._roots)
+        except (UnseenStateError, RecursionError):
+            return None
+        return tuple(walk.found)
 
 
 class _Walk:
     """Goes through classes and functions, each once, and notes what they hold."""
 
-    def __init__(self, reached: Iterable[Any]) -> None:
+    def __init__(self, reached: Mapping[int, int]) -> None:
         self.found: list[Any] = []
-        self._reached = {id(value): value for value in reached}
-        self._seen: list[Any] = []  # beside these, in order
-        self._places = {key: place for place, key in enumerate(self._reached)}
+        self._places = dict(reached)
+        self._seen: list[Any] = []  # beside what is reached, in order
 
-    def all_reached(self) -> None:
-        """Everything that is reached, and the hooks of all modules; UnseenStateError for what may change unseen."""
-        if hooks_of_all._global_forward_hooks or hooks_of_all._global_forward_pre_hooks:
-            raise UnseenStateError
-        for value in self._reached.values():
-            if not isinstance(value, np.ndarray):
-                self._note(type(value))
-            for held in _held(value):
-                if type(held) not in PLAIN and id(held) not in self._reached:  # those are put back
-                    self._note(held)
+    def note_all(self, values: Iterable[Any]) -> None:
+        """UnseenStateError for what may change unseen."""
+        for value in values:
+            self._note(value)
 
     def _note(self, value: Any) -> None:
         if type(value) in PLAIN:
             self.found.append((type(value), value))
             return
-        place = self._places.setdefault(id(value), len(self._places))
+        known = len(self._places)
+        place = self._places.setdefault(id(value), known)
         self.found.append(place)
-        if place == len(self._reached) + len(self._seen):
+        if place == known:
             self._seen.append(value)
             if isinstance(value, type):
                 self._note_class(value)
@@ -84,15 +91,11 @@ class _Walk:
             elif type(value) in (Tensor, nn.Parameter) and not value.is_meta:
                 self.found.append(checksum(value))
             elif not (isinstance(value, ModuleType | BuiltinFunctionType) and _is_known(value)):
-                self._note_all(_inside(value))
-
-    def _note_all(self, values: Iterable[Any]) -> None:
-        for value in values:
-            self._note(value)
+                self.note_all(_inside(value))
 
     def _note_class(self, kind: type) -> None:
         self.found.append(ref(kind))
-        self._note_all(kind.__bases__)
+        self.note_all(kind.__bases__)
         members = [(name, held) for name, held in vars(kind).items() if name not in NOT_RUN]
         if _is_known(kind):  # where a function of somebody else may have been put
             members = [each for each in members if isinstance(each[1], FunctionType) and not _is_known(each[1])]
@@ -109,12 +112,12 @@ class _Walk:
         if names & ANYWHERE:
             raise UnseenStateError
         cells = [cell.cell_contents for cell in function.__closure__ or () if _is_filled(cell)]
-        self._note_all((function.__defaults__, function.__kwdefaults__, vars(function), cells))
+        self.note_all((function.__defaults__, function.__kwdefaults__, vars(function), cells))
         for name in sorted(names & function.__globals__.keys()):
             held = function.__globals__[name]
             self.found.append(name)
             if isinstance(held, ModuleType) and not _is_known(held):
-                self._note_all(vars(held)[each] for each in sorted(names & vars(held).keys()))
+                self.note_all(vars(held)[each] for each in sorted(names & vars(held).keys()))
             else:
                 self._note(held)
 

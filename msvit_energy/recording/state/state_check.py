@@ -14,7 +14,7 @@ from msvit_energy.errors import EnergyError
 from msvit_energy.recording.feeding.input_modes import InputMode, run
 from msvit_energy.recording.feeding.refusals import RefusalError
 from msvit_energy.recording.neurons import emitted
-from msvit_energy.recording.state.code_state import code_state
+from msvit_energy.recording.state.code_state import CodeState
 from msvit_energy.recording.state.model_state import RestState
 from msvit_energy.recording.state.repeatable import generators, random_state_kept, same_kernels
 from msvit_energy.recording.state.weight_writes import words_of
@@ -57,8 +57,9 @@ class StateCheck:
         passed: dict[Hashable, Hashable] | None = None,
     ) -> None:
         self._model, self._images, self._mode, self._rest = model, images, mode, rest
-        self._passed = passed
-        self._code = None if passed is None or rest.has_reset else code_state(rest.reached)
+        self._passed = {} if passed is None else passed
+        self._code = None if passed is None or rest.has_reset else CodeState(rest.reached)
+        self._code_before = self._code and self._code.now()
         self._random = [generator.get_state() for generator in generators(images.device)]
         self._before: list[Emission] = []
         self.alone, self.random = True, False
@@ -85,18 +86,19 @@ class StateCheck:
         """`check`, but not where it was passed before, a single image has run since, and nothing that could keep a
         state is another: neither weights nor what classes and functions hold. All else is put back."""
         place = (tuple(self._images.shape), self._images.dtype, self._mode)
-        now = (self._code, self._rest.weights.sums)
+        now = (self._code_before, self._rest.weights.sums)
         comparable = self._is_comparable()
-        known = self._passed.get(place) if self._passed is not None else None
-        if comparable and self._rest.ran_once and known == now:
+        if comparable and self._rest.ran_once and self._passed.get(place) == now:
             return
         self.check()
-        if self._passed is not None and comparable and self.alone and self._is_comparable():
+        if comparable and self.alone and self._is_comparable():
             self._passed[place] = now
 
     def _is_comparable(self) -> bool:
         """Whether all states of the model's code are seen, and are what they were in the beginning."""
-        return self._code is not None and not self.random and code_state(self._rest.reached) == self._code
+        if self._code is None or self._code_before is None or self.random:
+            return False
+        return self._code.now() == self._code_before
 
     def check(self) -> None:
         """EnergyError for a model that does not come back to the state of rest, or that wrote to its weights."""

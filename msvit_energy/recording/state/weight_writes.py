@@ -74,7 +74,10 @@ def checksum(weights: Tensor) -> int | str:
 
 def words_of(values: Tensor) -> Tensor:
     """The bits of a tensor as whole numbers of 64 bits, in one line; bytes that are left over are one each."""
-    line = values.contiguous().flatten().view(torch.uint8)
+    flat = values.contiguous().view(-1)
+    if flat.nbytes % WORD == 0 and flat.storage_offset() * flat.itemsize % WORD == 0:
+        return flat.view(torch.int64)
+    line = flat.view(torch.uint8)
     line = line.clone() if line.storage_offset() % WORD else line
     whole = len(line) // WORD * WORD
     words = line[:whole].view(torch.int64)
