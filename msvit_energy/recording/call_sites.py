@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
 from msvit_energy.recording.model_parameters import parameters_of
-from msvit_energy.recording.module_calls import has_own_weight, is_operator
+from msvit_energy.recording.module_calls import has_own_weight
 from msvit_energy.recording.operator_calls import Call
 from msvit_energy.recording.spiking_functions import Site
 
@@ -67,9 +67,9 @@ class CallSites:
         self._runs.clear()
         self.neuron_runs = 0
 
-    def enter(self, name: str, module: nn.Module) -> None:
-        """A module starts to run."""
-        running = RunningModule(name, module, is_operator(module))
+    def enter(self, name: str, module: nn.Module, *, operator: bool) -> None:
+        """A module starts to run, which is an `operator` by itself or not."""
+        running = RunningModule(name, module, operator)
         if running.is_operator:
             self._note_operator(weighted=name)
         self._stack.append(running)

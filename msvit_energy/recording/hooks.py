@@ -13,7 +13,7 @@ from msvit_energy.recording.module_calls import has_own_weight, is_operator
 from msvit_energy.recording.neurons import Neurons, emitted
 from msvit_energy.recording.overheads import overhead_name
 from msvit_energy.recording.spiking_functions import Site, reporting
-from msvit_energy.recording.vmap import with_hidden_axes
+from msvit_energy.recording.vmap import inside_vmap, with_hidden_axes
 
 
 class ForwardListener(Protocol):
@@ -56,7 +56,7 @@ def listening(model: nn.Module, listener: ForwardListener, neurons: Neurons) -> 
 
     try:
         for name, module in model.named_modules():
-            handles.append(module.register_forward_pre_hook(_entering(sites, name)))
+            handles.append(module.register_forward_pre_hook(_entering(sites, name, operator=is_operator(module))))
             if hooks := list(_hooks(model, name, module, listener, module in spiking)):
                 handles.append(module.register_forward_hook(_unobserved(hooks), with_kwargs=True))
             handles.append(module.register_forward_hook(leaving, always_call=True))
@@ -91,8 +91,8 @@ def _with_spikes(name: str, output: Any) -> Any:
     return output
 
 
-def _entering(sites: CallSites, name: str) -> Callable[[nn.Module, Any], None]:
-    return lambda module, args: sites.enter(name, module)
+def _entering(sites: CallSites, name: str, *, operator: bool) -> Callable[[nn.Module, Any], None]:
+    return lambda module, args: sites.enter(name, module, operator=operator)
 
 
 def _unobserved(hooks: Sequence[Hook]) -> Callable[..., None]:
@@ -100,7 +100,8 @@ def _unobserved(hooks: Sequence[Hook]) -> Callable[..., None]:
 
     def run(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> None:
         given = [value for value in (*args, *kwargs.values()) if isinstance(value, Tensor)]
-        given, output = with_hidden_axes(given), with_hidden_axes(output)
+        if inside_vmap():
+            given, output = with_hidden_axes(given), with_hidden_axes(output)
         with torch._C.DisableTorchFunction():
             for hook in hooks:
                 hook(module, given, output)
