@@ -112,7 +112,7 @@ def _with_events(
 def _reaching(numbers: Tensor, reached: Tensor) -> Tensor:
     """Whole numbers `[runs, images, *spatial]` times the synapses reached from each place, added up: exact in any
     order."""
-    return numbers.flatten(2) @ reached.flatten()
+    return numbers.flatten(2) @ reached.flatten().double()
 
 
 def exact_sum(numbers: Sequence[float]) -> Fraction:

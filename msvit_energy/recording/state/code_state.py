@@ -27,8 +27,9 @@ from msvit_energy.recording.state.snapshots import attributes
 from msvit_energy.recording.state.structure import PLAIN
 from msvit_energy.recording.state.weight_writes import checksum
 
-KNOWN = tuple(
-    "torch spikingjelly msvit torchvision timm math typing collections abc builtins dataclasses reprlib".split()
+KNOWN = (
+    *("torch", "torchvision", "timm", "spikingjelly", "msvit"),
+    *("abc", "builtins", "collections", "dataclasses", "math", "reprlib", "typing", "typing_extensions", "warnings"),
 )
 ANYWHERE = {"globals", "vars", "exec", "eval", "open", "compile", "__import__", "ops"}  # names that lead anywhere
 MOST = 1000  # items of one container
@@ -88,12 +89,14 @@ class _Walk:
                 self._note_class(value)
             elif isinstance(value, FunctionType):
                 self._note_function(value)
-            elif type(value) in (Tensor, nn.Parameter) and not value.is_meta:
+            elif type(value) in (Tensor, nn.Parameter) and not (value.is_meta or value.is_quantized):
                 self.found.append(checksum(value))
             elif not (isinstance(value, ModuleType | BuiltinFunctionType) and _is_known(value)):
                 self.note_all(_inside(value))
 
     def _note_class(self, kind: type) -> None:
+        if not _is_known(type(kind)):
+            raise UnseenStateError
         self.found.append(ref(kind))
         self.note_all(kind.__bases__)
         members = [(name, held) for name, held in vars(kind).items() if name not in NOT_RUN]
@@ -106,12 +109,13 @@ class _Walk:
 
     def _note_function(self, function: FunctionType) -> None:
         self.found += (ref(function), function.__code__)
+        cells = [cell.cell_contents for cell in function.__closure__ or () if _is_filled(cell)]
         if _is_known(function):
+            self._note_wrapped((*cells, *vars(function).values()))
             return
         names = _names(function.__code__)
         if names & ANYWHERE:
             raise UnseenStateError
-        cells = [cell.cell_contents for cell in function.__closure__ or () if _is_filled(cell)]
         self.note_all((function.__defaults__, function.__kwdefaults__, vars(function), cells))
         for name in sorted(names & function.__globals__.keys()):
             held = function.__globals__[name]
@@ -121,6 +125,16 @@ class _Walk:
             else:
                 self._note(held)
 
+    def _note_wrapped(self, values: Iterable[Any]) -> None:
+        """What a decorator of a known package is around, which may be somebody's function."""
+        for value in values:
+            if isinstance(value, MethodType):
+                self._note_wrapped((value.__func__, value.__self__))
+            elif isinstance(value, FunctionType | type):
+                self._note(value)
+            elif isinstance(value, dict | list | tuple | set | frozenset) or not _is_known(type(value)):
+                raise UnseenStateError
+
 
 def _held(value: Any) -> Iterable[Any]:
     """What something that is reached holds by itself."""
@@ -129,9 +143,11 @@ def _held(value: Any) -> Iterable[Any]:
     if isinstance(value, nn.Module):
         hooks = (*value._forward_pre_hooks.values(), *value._forward_hooks.values())
         return (*attributes(value).values(), *hooks)
-    if isinstance(value, MethodType | dict | list | tuple | set | frozenset | deque):
-        return _inside(value)
-    return attributes(value).values()
+    if isinstance(value, MethodType):
+        return (value.__func__,)
+    if isinstance(value, dict):
+        return (*value, *value.values())
+    return value if isinstance(value, list | tuple | set | frozenset | deque) else attributes(value).values()
 
 
 def _inside(value: Any) -> Iterable[Any]:
