@@ -149,14 +149,14 @@ def test_a_class_that_holds_something_else_is_checked_again(monkeypatch: pytest.
 
 
 class Bright(nn.Module):
-    """Keeps what it was fed with in its class, which no dark image shows."""
+    """Keeps in its class how often it ran, which no dark image shows."""
 
     activation_op = "neuron"
-    seen: ClassVar[list[float]] = [0.0]
+    ran: ClassVar[list[int]] = [0]
 
     def forward(self, x: Tensor) -> Tensor:
-        self.seen[0] += float(x.sum())
-        return (x + self.seen[0] > 40).to(x)
+        self.ran[0] += 1
+        return (x * self.ran[0] > 1000).to(x)
 
 
 class Learning(nn.Linear):
@@ -171,12 +171,12 @@ class Learning(nn.Linear):
     ("part", "refusal"), [(Bright, "leaks from batch to batch"), (lambda: Learning(36, 36), "writes to the parameter")]
 )
 def test_what_the_first_image_did_not_show_is_refused_later(part: Callable[[], nn.Module], refusal: str) -> None:
-    Bright.seen[0] = 0.0
+    Bright.ran[0] = 0
     model, preparation = nn.Sequential(nn.Flatten(), part(), neuron.IFNode(), nn.Linear(36, 2)), Preparation()
     for _ in range(2):
         measured(model, [torch.zeros(1, 1, 6, 6)], preparation, feed="step")
     with pytest.raises(EnergyError, match=refusal):
-        measured(model, [torch.ones(1, 1, 6, 6)], preparation, feed="step")
+        measured(model, [torch.full((1, 1, 6, 6), 1000 / (Bright.ran[0] + T + 0.5))], preparation, feed="step")
 
 
 class Leaking(nn.Module):
