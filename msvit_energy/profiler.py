@@ -153,8 +153,8 @@ def profile(
                     on_batch(len(inputs))
                 if enough is not None and enough(profile_of(model, recorder.result(), labels)):
                     break
-        leaks.settle()
         recording = recorder.result()
+        leaks.settle(recording.images)
         if found.feed_from == "probes":
             check_remembers(model, image, mode, recording.neurons, rest)
         coverage = _coverage(model, image, recording, mode, rest, prepared.graphs)
@@ -187,7 +187,8 @@ def _first_look(
     rest.neurons = replace(rest.neurons, functions=functions)
     prepared.has_functions = bool(probe.function_calls)
     alone = probe.with_functions(functions) if leaks.alone else None
-    return find_layouts(model, images[:1].clone(), mode, rest, alone, prepared.shapes), nullcontext()
+    layouts = find_layouts(model, images[:1].clone(), mode, rest, alone, prepared.shapes)
+    return layouts, leaks.second_run() if len(images) == 1 and images.is_cpu else nullcontext()
 
 
 def _names(head: str | Collection[str] | None) -> Collection[str] | None:

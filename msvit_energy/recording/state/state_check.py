@@ -62,6 +62,7 @@ class StateCheck:
         self._code_before = self._code and self._code.now()
         self._random = [generator.get_state() for generator in generators(images.device)]
         self._before: list[Emission] = []
+        self._after: list[Emission] | None = None
         self.alone, self.random = True, False
 
     def run(self) -> None:
@@ -82,15 +83,22 @@ class StateCheck:
             yield
         self._note_random()
 
-    def settle(self) -> None:
-        """`check`, but not where it was passed before, a single image has run since, and nothing that could keep a
+    @contextmanager
+    def second_run(self) -> Iterator[None]:
+        """A `with` block whose forward, of the same single image, is the second run if no other image follows."""
+        with self._watching() as found:
+            yield
+        self._after = found
+
+    def settle(self, images: int) -> None:
+        """`check` after a measurement of so many images, but not where it was passed before, a single image has run since, and nothing that could keep a
         state is another: neither weights nor what classes and functions hold. All else is put back."""
         place = (tuple(self._images.shape), self._images.dtype, self._mode)
         now = (self._code_before, self._rest.weights.sums)
         comparable = self._is_comparable()
         if comparable and self._rest.ran_once and self._passed.get(place) == now:
             return
-        self.check()
+        self.check(again=images > 1)
         if comparable and self.alone and self._is_comparable():
             self._passed[place] = now
 
@@ -100,10 +108,12 @@ class StateCheck:
             return False
         return self._code.now() == self._code_before
 
-    def check(self) -> None:
-        """EnergyError for a model that does not come back to the state of rest, or that wrote to its weights."""
+    def check(self, *, again: bool = True) -> None:
+        """EnergyError for a model that does not come back to the state of rest, or that wrote to its weights. It runs
+        `again`, or only where the second run is not known yet."""
         self._rest.weights.check()
-        for before, after in zip_longest(self._before, self._emissions()):
+        second = self._emissions() if again or self._after is None else self._after
+        for before, after in zip_longest(self._before, second):
             if before is None or not before.agrees(after):
                 layer = (before or after).layer or "the model"
                 reset = " in spite of reset=" if self._rest.has_reset else ""

@@ -133,7 +133,7 @@ class Plain(nn.Module):
 def test_one_image_more_takes_one_forward_of_a_model_that_forgets(build: Callable[[], nn.Module]) -> None:
     """The measurement alone, until anything that it may keep a state in is another."""
     model, preparation = build(), Preparation()
-    assert forwards(model, preparation, 1) > 2
+    assert forwards(model, preparation, 1) == 2  # the layouts, and the measurement, which are the check as well
     assert [forwards(model, preparation, seed) for seed in (2, 3)] == [1, 1]
     with torch.no_grad():
         next(model.parameters()).data.mul_(1.5)
