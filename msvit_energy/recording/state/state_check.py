@@ -91,8 +91,9 @@ class StateCheck:
         self._after = found
 
     def settle(self, images: int) -> None:
-        """`check` after a measurement of so many images, but not where it was passed before, a single image has run since, and nothing that could keep a
-        state is another: neither weights nor what classes and functions hold. All else is put back."""
+        """`check` after a measurement of so many images, but not where it was passed before, a single forward has run
+        since, and nothing that could keep a state is another: neither weights nor what classes and functions hold. All
+        else is put back."""
         place = (tuple(self._images.shape), self._images.dtype, self._mode)
         now = (self._code_before, self._rest.weights.sums)
         comparable = self._is_comparable()
