@@ -23,6 +23,7 @@ class Prepared:
     shapes: dict[Hashable, KnownShapes] = field(default_factory=dict)
     graphs: dict[Hashable, Graph] = field(default_factory=dict)
     has_functions: bool = False  # of autograd; whether these spike hangs on values
+    forgets: dict[Hashable, Hashable] = field(default_factory=dict)  # as `passed` of StateCheck
 
 
 class Preparation:
@@ -31,6 +32,10 @@ class Preparation:
 
     Weights may change in between. What is known is forgotten where anything else did: modules, their attributes such as
     T and modes, shapes, hooks. Not seen are changes of what a function or a class holds. Models are not kept alive.
+
+    The check for states that leak from batch to batch is passed once by a model of one structure, for a single image on
+    the CPU: it comes again where weights, or what its classes and functions hold, are others (`CodeState`), and every
+    time where that cannot be seen.
     """
 
     def __init__(self) -> None:

@@ -104,8 +104,9 @@ def profile(
 
     Every batch starts from the state that the model is in when this is called. A neuron of no known library that ran
     before keeps what was left in it: pass `reset`. The first image alone runs once before and once after the
-    measurement, with torch's generators in the same state, and has to give the same spikes. Random numbers from other
-    generators differ, and are taken for a state that leaks from batch to batch.
+    measurement, with torch's generators in the same state, and has to give the same spikes; of a single image on the
+    CPU the measurement is the second run. Random numbers from other generators differ, and are taken for a state that
+    leaks from batch to batch.
 
     Random spikes, such as Poisson encoding, are one draw from torch's generators as they are, and the profile warns of
     them: call torch.manual_seed before, and state the seed.
@@ -134,7 +135,7 @@ def profile(
         prepared = Prepared() if preparation is None else preparation.of(model, rest, named)
         found = _fed(model, first[0], rest, prepared, time_steps=time_steps, feed=feed, frames=frames)
         mode = found.mode
-        leaks = StateCheck(model, first[0], mode, rest)
+        leaks = StateCheck(model, first[0], mode, rest, prepared.forgets if preparation is not None else None)
         layouts, first_run = _first_look(model, first[0], mode, rest, leaks, prepared)
         with Recorder(model, mode, rest, maps=maps, heads=_names(head)) as recorder:
             recorder.place_by(layouts)
@@ -153,8 +154,8 @@ def profile(
                     on_batch(len(inputs))
                 if enough is not None and enough(profile_of(model, recorder.result(), labels)):
                     break
-        leaks.check()
         recording = recorder.result()
+        leaks.settle(recording.images)
         if found.feed_from == "probes":
             check_remembers(model, image, mode, recording.neurons, rest)
         coverage = _coverage(model, image, recording, mode, rest, prepared.graphs)
@@ -174,8 +175,9 @@ def _fed(model: nn.Module, images: Tensor, rest: RestState, prepared: Prepared, 
 def _first_look(
     model: nn.Module, images: Tensor, mode: InputMode, rest: RestState, leaks: StateCheck, prepared: Prepared
 ) -> tuple[Layouts, AbstractContextManager[None]]:
-    """The layouts, and what the first batch is to run in. The first run of the check for leaks shows the layouts; where
-    they are known, the measurement of a single image is that run, but on devices that may take other kernels in it."""
+    """The layouts, and what the first batch is to run in. The first run of the check for leaks shows the layouts, and
+    the measurement of a single image is the second one, or where they are known the first one, but on devices that may
+    take other kernels in it."""
     shapes = prepared.shapes if prepared.graphs else {}  # in what shapes alone go through, they hang on no values
     usable = len(images) == 1 and images.is_cpu and not prepared.has_functions
     if usable and (known := known_layouts(images, mode, shapes)) is not None:
@@ -187,7 +189,8 @@ def _first_look(
     rest.neurons = replace(rest.neurons, functions=functions)
     prepared.has_functions = bool(probe.function_calls)
     alone = probe.with_functions(functions) if leaks.alone else None
-    return find_layouts(model, images[:1].clone(), mode, rest, alone, prepared.shapes), nullcontext()
+    layouts = find_layouts(model, images[:1].clone(), mode, rest, alone, prepared.shapes)
+    return layouts, leaks.second_run() if len(images) == 1 and images.is_cpu else nullcontext()
 
 
 def _names(head: str | Collection[str] | None) -> Collection[str] | None:

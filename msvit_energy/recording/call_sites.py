@@ -6,7 +6,7 @@ its module. Where that forward holds a loop over T, the sequence of such calls h
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -14,8 +14,7 @@ from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
 from msvit_energy.recording.model_parameters import parameters_of
-from msvit_energy.recording.module_calls import has_own_weight, is_operator
-from msvit_energy.recording.neurons import Neurons
+from msvit_energy.recording.module_calls import has_own_weight
 from msvit_energy.recording.operator_calls import Call
 from msvit_energy.recording.spiking_functions import Site
 
@@ -37,6 +36,7 @@ class RunningModule:
 
     name: str
     module: nn.Module
+    is_operator: bool = False
     operators: Counter[str] = field(default_factory=Counter)
     by_weights: dict[tuple[Any, ...], str] = field(default_factory=dict)
     plain: list[PlainCall] = field(default_factory=list)
@@ -67,11 +67,11 @@ class CallSites:
         self._runs.clear()
         self.neuron_runs = 0
 
-    def enter(self, name: str, module: nn.Module) -> None:
-        """A module starts to run."""
-        if is_operator(module):
+    def enter(self, name: str, module: nn.Module, *, operator: bool) -> None:
+        """A module starts to run, which is an `operator` by itself or not."""
+        running = RunningModule(name, module, operator)
+        if running.is_operator:
             self._note_operator(weighted=name)
-        running = RunningModule(name, module)
         self._stack.append(running)
         self._runs.setdefault(name, []).append(running)
         self.called.add(name)
@@ -89,7 +89,7 @@ class CallSites:
     @property
     def inside_operator(self) -> bool:
         """Whether the running module is an operator by itself."""
-        return bool(self._stack) and is_operator(self._stack[-1].module)
+        return bool(self._stack) and self._stack[-1].is_operator
 
     def name(self, call: Call) -> str:
         """The layer of a bare call: the running module and the operator, numbered from the second one on."""
@@ -117,9 +117,9 @@ class CallSites:
         running = self._stack[-1] if self._stack else RunningModule("", self._model)
         return Site(running.name, running.last_weighted, running.last_plain, spikes.dim())
 
-    def is_inside(self, neurons: Neurons) -> bool:
-        """Whether one of the neurons is running."""
-        return any(running.module in neurons for running in self._stack)
+    def is_inside(self, modules: Collection[nn.Module]) -> bool:
+        """Whether one of some modules is running."""
+        return any(running.module in modules for running in self._stack)
 
     def is_weight(self, tensor: Tensor) -> bool:
         """Whether a tensor is a parameter or buffer, in whatever view."""

@@ -7,20 +7,22 @@ model's input. Neurons let operators pass, but not the input: what they emit is 
 from typing import Any
 
 from torch import Tensor
-from torch.utils.weak import WeakTensorKeyDictionary
 
-from msvit_energy.recording.spike_lineage import tensors_in
+from msvit_energy.recording.spike_lineage import WRITES, may_have_tensors, tensors_in
+from msvit_energy.recording.tensor_notes import TensorNotes
 from msvit_energy.recording.torch_functions import FUNCTIONS
 
 MODEL_INPUT = "<input>"  # no layer is called so
+INPUT_ALONE = frozenset((MODEL_INPUT,))
+NOTHING: frozenset[str] = frozenset()
 
 
 class DataFlow:
     """Follows the first batch of a model. `heads` is None where the way to the output was lost."""
 
     def __init__(self, inputs: Tensor) -> None:
-        self._made_from: WeakTensorKeyDictionary = WeakTensorKeyDictionary()
-        self._made_from[inputs] = frozenset((MODEL_INPUT,))
+        self._made_from: TensorNotes[frozenset[str] | None] = TensorNotes()
+        self._made_from[inputs] = INPUT_ALONE
         self._fed_with_input: dict[str, bool] = {}  # of every operator: whether each call was
         self.heads: frozenset[str] | None = None
 
@@ -31,7 +33,7 @@ class DataFlow:
 
     def operator(self, layer: str, inputs: list[Tensor], output: Any) -> None:
         """An operator has run."""
-        fed = any(self._made_from.get(tensor) == {MODEL_INPUT} for tensor in inputs)
+        fed = any(self._made_from.get(tensor, NOTHING) == INPUT_ALONE for tensor in inputs)
         self._fed_with_input[layer] = fed and self._fed_with_input.get(layer, True)
         self._mark(output, frozenset((layer,)))
 
@@ -41,21 +43,20 @@ class DataFlow:
 
     def follow(self, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> None:
         """A torch function has run: what its output was made from is what its inputs were."""
-        if function not in FUNCTIONS:
+        writes = getattr(function, "__name__", "") in WRITES
+        if function not in FUNCTIONS and (writes or may_have_tensors(output)):
             inputs = tensors_in((*args, *kwargs.values()))
-            name = getattr(function, "__name__", "")
-            written = inputs[:1] if name in ("__setitem__", "copy_") else []
-            self._mark([output, *written], self._union(inputs))
+            self._mark([output, *inputs[:1]] if writes else output, self._union(inputs))
 
     def output(self, logits: Tensor | None) -> None:
         """The model has given its output, None if that is no logits: then it has no head."""
         if logits is None:
             self.heads = self.heads or frozenset()
-        elif logits in self._made_from:
-            self.heads = (self.heads or frozenset()) | (self._made_from[logits] - {MODEL_INPUT})
+        elif (made_from := self._made_from.get(logits, None)) is not None:
+            self.heads = (self.heads or frozenset()) | (made_from - {MODEL_INPUT})
 
     def _union(self, tensors: list[Tensor]) -> frozenset[str]:
-        return frozenset().union(*(self._made_from.get(tensor, frozenset()) for tensor in tensors))
+        return NOTHING.union(*(self._made_from.get(tensor, NOTHING) or NOTHING for tensor in tensors))
 
     def _mark(self, tensors: Any, made_from: frozenset[str]) -> None:
         for tensor in tensors_in((tensors,)):

@@ -13,7 +13,7 @@ from msvit_energy.recording.module_calls import has_own_weight, is_operator
 from msvit_energy.recording.neurons import Neurons, emitted
 from msvit_energy.recording.overheads import overhead_name
 from msvit_energy.recording.spiking_functions import Site, reporting
-from msvit_energy.recording.vmap import with_hidden_axes
+from msvit_energy.recording.vmap import inside_vmap, with_hidden_axes
 
 
 class ForwardListener(Protocol):
@@ -45,19 +45,20 @@ def listening(model: nn.Module, listener: ForwardListener, neurons: Neurons) -> 
     """Hooks on all modules of a model that report to a listener; nothing is written onto the modules."""
     handles: list[Any] = []
     sites = listener.call_sites
+    spiking = {module for module in nn.Module.modules(model) if module in neurons}
 
     def leaving(module: nn.Module, args: Any, output: Any) -> None:
         sites.leave(module)
 
     def ran(given: Sequence[Any], output: Any) -> None:
-        if isinstance(output, Tensor) and not sites.inside_operator and not sites.is_inside(neurons):
+        if isinstance(output, Tensor) and not sites.inside_operator and not sites.is_inside(spiking):
             listener.function(sites.site(output), given, output)
 
     try:
         for name, module in model.named_modules():
-            handles.append(module.register_forward_pre_hook(_entering(sites, name)))
-            for hook in _hooks(model, name, module, listener, module in neurons):
-                handles.append(module.register_forward_hook(_unobserved(hook), with_kwargs=True))
+            handles.append(module.register_forward_pre_hook(_entering(sites, name, operator=is_operator(module))))
+            if hooks := list(_hooks(model, name, module, listener, module in spiking)):
+                handles.append(module.register_forward_hook(_unobserved(hooks), with_kwargs=True))
             handles.append(module.register_forward_hook(leaving, always_call=True))
         with reporting(ran):
             yield
@@ -90,17 +91,19 @@ def _with_spikes(name: str, output: Any) -> Any:
     return output
 
 
-def _entering(sites: CallSites, name: str) -> Callable[[nn.Module, Any], None]:
-    return lambda module, args: sites.enter(name, module)
+def _entering(sites: CallSites, name: str, *, operator: bool) -> Callable[[nn.Module, Any], None]:
+    return lambda module, args: sites.enter(name, module, operator=operator)
 
 
-def _unobserved(hook: Hook) -> Callable[..., None]:
-    """The hook as torch calls it; the torch functions that it calls are no part of the forward."""
+def _unobserved(hooks: Sequence[Hook]) -> Callable[..., None]:
+    """The hooks as torch calls them; the torch functions that they call are no part of the forward."""
 
     def run(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> None:
         given = [value for value in (*args, *kwargs.values()) if isinstance(value, Tensor)]
-        given, output = with_hidden_axes(given), with_hidden_axes(output)
+        if inside_vmap():
+            given, output = with_hidden_axes(given), with_hidden_axes(output)
         with torch._C.DisableTorchFunction():
-            hook(module, given, output)
+            for hook in hooks:
+                hook(module, given, output)
 
     return run

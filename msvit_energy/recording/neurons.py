@@ -89,7 +89,12 @@ LIBRARIES = (
 
 def library_of(module: nn.Module) -> Library | None:
     """The library whose neuron a module is; None for everything else."""
-    names = _names(type(module))  # type: ignore[arg-type]  # classes are hashable
+    return _library(type(module))  # type: ignore[arg-type]  # classes are hashable
+
+
+@lru_cache
+def _library(kind: type) -> Library | None:
+    names = _names(kind)
     for library in LIBRARIES:
         if any(name.startswith(library.prefixes) for name in names):
             return None if _any(library.silent, names) else library

@@ -14,6 +14,7 @@ from msvit_energy.recording.call_sites import CallSites
 from msvit_energy.recording.counts.call_counter import CallCounter
 from msvit_energy.recording.counts.stream_counter import BINARY
 from msvit_energy.recording.counts.streams import Streams
+from msvit_energy.recording.counts.tensor_stats import has_nan
 from msvit_energy.recording.data_flow import DataFlow
 from msvit_energy.recording.feeding.input_modes import InputMode, logits_in
 from msvit_energy.recording.feeding.model_output import output_tensor
@@ -245,7 +246,7 @@ class Observer:
         """Note NaN in an output of the first batch: a neuron that is fed with it is silent, and no operator may ever
         read it. Inputs of operators are checked in every batch."""
         watched = isinstance(output, Tensor) and output.is_floating_point() and not output.is_meta
-        if watched and self._images == 0 and not self._nan_in and bool(output.isnan().any()):
+        if watched and self._images == 0 and not self._nan_in and has_nan(output):
             self._nan_in = layer
 
     def _ordered_layer(self, key: StreamKey) -> str:

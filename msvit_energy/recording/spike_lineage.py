@@ -20,12 +20,13 @@ All but the last four may be whole numbers times one constant, which the counter
 import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any
 
-from torch import Tensor, nn
+from torch import Size, Tensor, nn
 from torch.nn import functional as F
-from torch.utils.weak import WeakTensorKeyDictionary
 
+from msvit_energy.recording.tensor_notes import TensorNotes
 from msvit_energy.recording.vmap import whole
 
 
@@ -149,6 +150,7 @@ RULES: dict[str, Rule] = {
     for name in names.split()
 }
 WRITES = ("__setitem__", "copy_")
+NUMBERS, LISTS = (int, float), (list, tuple)
 BLANKS = ("empty", "zeros", "empty_like", "zeros_like", "new_zeros", "new_empty")
 POOLS = {F.max_pool1d: "max_pool1d", F.max_pool2d: "max_pool2d", F.max_pool3d: "max_pool3d"}  # named otherwise inside
 
@@ -161,7 +163,7 @@ class Origins:
     """
 
     def __init__(self, constants: Iterable[Tensor] = ()) -> None:
-        self._known: WeakTensorKeyDictionary = WeakTensorKeyDictionary()
+        self._known: TensorNotes[Origin] = TensorNotes()
         self.mark(list(constants), CONSTANT)
         self._vectors: dict[tuple[int, int], Tensor] = {}
 
@@ -171,7 +173,7 @@ class Origins:
         return OTHER if found == CONSTANT else found
 
     def _origin(self, value: Any) -> Origin:
-        if isinstance(value, nn.Parameter):
+        if type(value) is not Tensor and isinstance(value, nn.Parameter):
             return WEIGHT
         return self._known.get(whole(value), OTHER) if isinstance(value, Tensor) else OTHER
 
@@ -194,19 +196,22 @@ class Origins:
     def follow(self, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> None:
         """Derive the origin of a function's output from those of its inputs."""
         name = _name(function)
+        if not may_have_tensors(output) and name not in WRITES:
+            return
         values = (*args, *kwargs.values())
         tensors = tensors_in(values)
-        inputs = [origin for tensor in tensors if (origin := self._origin(tensor)) != BLANK]
+        inputs = [origin for tensor in tensors if (origin := self._origin(tensor)).what != BLANK.what]
+        kinds = _kinds(inputs)
         if name in BLANKS:
             self.mark(output, BLANK)
         elif name in WRITES:
             self._write(args[0], args[-1])
-        elif inputs and _kinds(inputs) <= FIXED:
-            self.mark(output, WEIGHT if _kinds(inputs) == {"weight"} else CONSTANT)
+        elif inputs and kinds <= FIXED:
+            self.mark(output, WEIGHT if kinds == {"weight"} else CONSTANT)
         elif inputs:
             if name == "interpolate" and all(v.startswith("nearest") for v in values if isinstance(v, str)):
                 name = "repeat"
-            numbers = [value for value in values if isinstance(value, int | float) and not isinstance(value, bool)]
+            numbers = [value for value in values if isinstance(value, NUMBERS) and not isinstance(value, bool)]
             rule = RULES.get(name)
             if rule in (multiplied, divided):
                 self._note_factors(tensors, inverted=rule is divided)
@@ -224,6 +229,7 @@ class Origins:
         self.mark(target, new if old == BLANK else merge([old, new]))
 
 
+@lru_cache(1024)
 def _name(function: Any) -> str:
     if function in POOLS:
         return POOLS[function]
@@ -234,12 +240,17 @@ def _name(function: Any) -> str:
     return name if name.startswith("__") else name.removeprefix("_")
 
 
+def may_have_tensors(output: Any) -> bool:
+    """Whether a function that returns this may return tensors; most return shapes and the like."""
+    return isinstance(output, Tensor) or (isinstance(output, LISTS) and type(output) is not Size)
+
+
 def tensors_in(values: Iterable[Any]) -> list[Tensor]:
     """All tensors in some values, those in lists and tuples included."""
     found: list[Tensor] = []
     for value in values:
         if isinstance(value, Tensor):
             found.append(value)
-        elif isinstance(value, list | tuple):
+        elif isinstance(value, LISTS):
             found.extend(tensors_in(value))
     return found

@@ -97,16 +97,29 @@ def _with_events(
 ) -> Observation:
     if not isinstance(reached, Tensor):
         return Observation(found.bounds, found.sums, found.nonzeros, found.sums, found.nonzeros)
-    spatial, reached = tuple(reached.shape), reached.to(values.device)
+    spatial, reached = tuple(reached.shape), reached if values.is_cpu else reached.to(values.device)
     known = values.is_cpu  # elsewhere nothing waits for the bounds, and all is computed
     _, high, whole = found.bounds.tolist() if known else (0.0, math.inf, True)
-    events = torch.zeros_like(found.sums)
     if whole:
-        events = (cache.channel_sums(values, spatial, high, unit) * reached).flatten(2).sum(2)
-    nonzero_events = events
+        nonzero_events = events = _reaching(cache.channel_sums(values, spatial, high, unit), reached)
+    else:
+        events = torch.zeros_like(found.sums)
     if not (known and whole and high <= 1):
-        nonzero_events = (channel_nonzeros(values, spatial) * reached).flatten(2).sum(2)
+        nonzero_events = _reaching(channel_nonzeros(values, spatial), reached)
     return Observation(found.bounds, found.sums, found.nonzeros, events, nonzero_events)
+
+
+def _reaching(numbers: Tensor, reached: Tensor) -> Tensor:
+    """Whole numbers `[runs, images, *spatial]` times the synapses reached from each place, added up: exact in any
+    order."""
+    return numbers.flatten(2) @ reached.flatten().double()
+
+
+def exact_sum(numbers: Sequence[float]) -> Fraction:
+    """The sum of real numbers without rounding. The denominators of floats are powers of two."""
+    ratios = [number.as_integer_ratio() for number in numbers]
+    finest = max((denominator for _, denominator in ratios), default=1)
+    return Fraction(sum(numerator * (finest // denominator) for numerator, denominator in ratios), finest)
 
 
 def to_cpu(tensors: Sequence[Tensor]) -> list[Tensor]:
@@ -210,7 +223,7 @@ class StreamCounter:
         self.maximum = max(self.maximum, high)
         counts = _of_images(seen, reached, whole=kind != ANALOG)
         if kind == ANALOG:
-            self._store(run, self.sums, [sum(map(Fraction, row), Fraction()) for row in seen.sums.tolist()])
+            self._store(run, self.sums, [exact_sum(row) for row in seen.sums.tolist()])
         else:
             self._store(run, self.sums, [int(total) for total in seen.sums.sum(1).tolist()])
         self._store(run, self.nonzeros, [int(total) for total in seen.nonzeros.sum(1).tolist()])

@@ -9,6 +9,7 @@ import struct
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from operator import is_
 from typing import Any
 
 import torch
@@ -73,6 +74,11 @@ def channel_nonzeros(values: Tensor, spatial: tuple[int, ...]) -> Tensor:
     return counts
 
 
+def has_nan(values: Tensor) -> bool:
+    """Whether one of some real numbers is NaN, which makes their sum NaN."""
+    return not math.isfinite(values.sum().item()) and bool(values.isnan().any())
+
+
 def _in_parts(values: Tensor, highest: float) -> TensorStats:
     rows = _rows(values)
     if highest <= 1:
@@ -121,8 +127,16 @@ def _whole(rows: Tensor, *, known: bool, unit: float = 1.0) -> TensorStats | Non
         lowest, highest = min(low, lowest), max(high, highest)
         sums.append(exact_sums(part, 1, high / unit))
         nonzeros.append(sums[-1] if high <= unit else exact_sums(torch.clamp(part, max=unit, out=within), 1, 1))
-    totals = (torch.cat(some).double().view(*rows.shape[:2], -1).sum(2) / unit for some in (sums, nonzeros))
-    return TensorStats(_bounds(lowest / unit, highest / unit, True), *totals)
+    same = all(map(is_, sums, nonzeros))
+    totals = [_total(some, rows, unit) for some in ((sums,) if same else (sums, nonzeros))]
+    return TensorStats(_bounds(lowest / unit, highest / unit, True), totals[0], totals[-1])
+
+
+def _total(sums: Sequence[Tensor], rows: Tensor, unit: float) -> Tensor:
+    """Sums of the parts of `[runs, images, n]`, in units, per run and image in float64."""
+    together = (sums[0] if len(sums) == 1 else torch.cat(list(sums))).double().view(*rows.shape[:2], -1)
+    total = together.sum(2) if together.shape[2] > 1 else together.squeeze(2)
+    return total if unit == 1 else total / unit
 
 
 def _all_whole(part: Tensor, unit: float, scratch: Tensor) -> bool:

@@ -46,13 +46,13 @@ class RestState:
         with torch.inference_mode(False), torch.no_grad():
             self._reset()
             self.weights = WeightWrites(model, [each for each in modules if not (each in neurons or is_neuron(each))])
-            self._reached = _reachable(model)
-            kept = [value for value in self._reached if value not in self.weights]
+            self.reached = _reachable(model)  # all that is put back, and weights
+            kept = [value for value in self.reached if value not in self.weights]
             each = {id(value): putting_back(value) for value in kept}
             self._put_back = {key: put_back for key, put_back in each.items() if put_back is not None}
         self.tensors = [value for value in kept if isinstance(value, Tensor)]  # all but weights
         self._in_inference = any(tensor.is_inference() for tensor in self.tensors)
-        self._ran = False  # whether any forward did
+        self._runs = 0  # of the model
 
     def restore(self) -> None:
         """Put the model back to rest."""
@@ -60,7 +60,7 @@ class RestState:
             self._reset()
             for put_back in self._put_back.values():
                 put_back()
-        if self._ran:
+        if self._runs:
             self.weights.check_written()
 
     def restoring(self, part: nn.Module) -> Callable[[], None]:
@@ -79,12 +79,17 @@ class RestState:
     def mode(self) -> AbstractContextManager[Any]:
         """What a forward runs in, a mode without gradients: inference mode where a state was made in it, and can be
         written to in it alone."""
-        self._ran = True
+        self._runs += 1
         return torch.inference_mode() if self._in_inference else torch.no_grad()
+
+    @property
+    def ran_once(self) -> bool:
+        """Whether a single forward has run since this object was made."""
+        return self._runs == 1
 
     def structure(self) -> tuple[Hashable, ...]:
         """What the model is at rest, beside the values of its tensors."""
-        return structure_of(self._reached)
+        return structure_of(self.reached)
 
     def _reset(self) -> None:
         for reset in self._resets:

@@ -17,10 +17,10 @@ PutBack = Callable[[], None]
 
 def attributes(value: Any) -> dict[str, Any]:
     """What a forward may leave behind in a module or a plain object, by name."""
-    found = dict(getattr(value, "__dict__", {}))
+    found = getattr(value, "__dict__", {})
     if isinstance(value, nn.Module):
-        found |= value._buffers | value._parameters
-        return {name: held for name, held in found.items() if name not in _INTERNALS}
+        own = {name: held for name, held in found.items() if name not in _INTERNALS}
+        return own | value._buffers | value._parameters
     members = [member for base in type(value).__mro__ for member in vars(base).items()]
     slots = [name for name, member in members if isinstance(member, MemberDescriptorType)]
     held = {name: getattr(value, name, _MISSING) for name in slots}

@@ -2,7 +2,7 @@
 
 import math
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager
 from itertools import zip_longest
 from typing import Any, NamedTuple
@@ -14,9 +14,12 @@ from msvit_energy.errors import EnergyError
 from msvit_energy.recording.feeding.input_modes import InputMode, run
 from msvit_energy.recording.feeding.refusals import RefusalError
 from msvit_energy.recording.neurons import emitted
+from msvit_energy.recording.state.code_state import CodeState
 from msvit_energy.recording.state.model_state import RestState
 from msvit_energy.recording.state.repeatable import generators, random_state_kept, same_kernels
+from msvit_energy.recording.state.weight_writes import words_of
 
+COLUMNS = 64  # of a table of bits
 ROUNDING = 1e-4  # by how much sums of real numbers may differ
 
 
@@ -40,12 +43,26 @@ class StateCheck:
     """The first of some images `[B, ...]` goes through a model at rest in `run`, and again in `check`; all of them if
     the model refuses a single one (`alone` is False). torch's generators start from the same state both times, and are
     left as they were; `random` says whether the model drew from them. Without neurons all layers are watched.
+
+    `passed` is kept for later checks of a model of one structure: for images of each size and mode, what its code held
+    and its weights were when it passed.
     """
 
-    def __init__(self, model: nn.Module, images: Tensor, mode: InputMode, rest: RestState) -> None:
+    def __init__(
+        self,
+        model: nn.Module,
+        images: Tensor,
+        mode: InputMode,
+        rest: RestState,
+        passed: dict[Hashable, Hashable] | None = None,
+    ) -> None:
         self._model, self._images, self._mode, self._rest = model, images, mode, rest
+        self._passed = {} if passed is None else passed
+        self._code = None if passed is None or rest.has_reset else CodeState(rest.reached)
+        self._code_before = self._code and self._code.now()
         self._random = [generator.get_state() for generator in generators(images.device)]
         self._before: list[Emission] = []
+        self._after: list[Emission] | None = None
         self.alone, self.random = True, False
 
     def run(self) -> None:
@@ -66,10 +83,38 @@ class StateCheck:
             yield
         self._note_random()
 
-    def check(self) -> None:
-        """EnergyError for a model that does not come back to the state of rest, or that wrote to its weights."""
+    @contextmanager
+    def second_run(self) -> Iterator[None]:
+        """A `with` block whose forward, of the same single image, is the second run if no other image follows."""
+        with self._watching() as found:
+            yield
+        self._after = found
+
+    def settle(self, images: int) -> None:
+        """`check` after a measurement of so many images, but not where it was passed before, a single forward has run
+        since, and nothing that could keep a state is another: neither weights nor what classes and functions hold. All
+        else is put back."""
+        place = (tuple(self._images.shape), self._images.dtype, self._mode)
+        now = (self._code_before, self._rest.weights.sums)
+        comparable = self._is_comparable()
+        if comparable and self._rest.ran_once and self._passed.get(place) == now:
+            return
+        self.check(again=images > 1)
+        if comparable and self.alone and self._is_comparable():
+            self._passed[place] = now
+
+    def _is_comparable(self) -> bool:
+        """Whether all states of the model's code are seen, and are what they were in the beginning."""
+        if self._code is None or self._code_before is None or self.random:
+            return False
+        return self._code.now() == self._code_before
+
+    def check(self, *, again: bool = True) -> None:
+        """EnergyError for a model that does not come back to the state of rest, or that wrote to its weights. It runs
+        `again`, or only where the second run is not known yet."""
         self._rest.weights.check()
-        for before, after in zip_longest(self._before, self._emissions()):
+        second = self._emissions() if again or self._after is None else self._after
+        for before, after in zip_longest(self._before, second):
             if before is None or not before.agrees(after):
                 layer = (before or after).layer or "the model"
                 reset = " in spite of reset=" if self._rest.has_reset else ""
@@ -122,11 +167,12 @@ def _noting(found: list[Emission], name: str, spikes: bool) -> Callable[..., Non
 
 
 def _bits(values: Tensor) -> int:
-    found = 0
-    for part in values.detach() if values.dim() else [values.detach()]:  # one step is enough memory
-        # a copy: memory that numpy has seen cannot be resized
-        found = zlib.crc32(part.to("cpu", copy=True).contiguous().numpy().data, found)
-    return found
+    """A checksum of the sums of rows and of columns of a table of all bits, as whole numbers of 64 bits: a tenth of the
+    time of one that reads byte by byte."""
+    line = words_of(values.detach().cpu() if values.is_mps else values.detach())
+    table = line[: len(line) // COLUMNS * COLUMNS].view(-1, COLUMNS)
+    parts = (table.sum(1), table.sum(0), line[table.numel() :])
+    return zlib.crc32(torch.cat(parts).cpu().numpy().data)
 
 
 def _magnitude(values: Tensor) -> float:

@@ -13,7 +13,7 @@ from torch.nn.parameter import is_lazy
 
 from msvit_energy.recording.state.snapshots import attributes
 
-_PLAIN = (int, float, complex, bool, str, bytes, type(None), torch.dtype, torch.device, torch.Size)
+PLAIN = (int, float, complex, bool, str, bytes, type(None), torch.dtype, torch.device, torch.Size)
 
 
 def structure_of(reached: Iterable[Any]) -> tuple[Hashable, ...]:
@@ -44,4 +44,4 @@ def _of_module(module: nn.Module) -> tuple[Hashable, ...]:
 
 def _item(value: Any) -> Hashable:
     kind = type(value)
-    return (kind, value) if kind in _PLAIN else ref(value if isinstance(value, FunctionType | type) else kind)
+    return (kind, value) if kind in PLAIN else ref(value if isinstance(value, FunctionType | type) else kind)

@@ -40,6 +40,11 @@ class WeightWrites:
             self._sums = {key: checksum(weights) for key, (weights, _) in self._weights.items()}
         self._check([key for key, (weights, _) in self._weights.items() if mark(weights) != self._marks[key]])
 
+    @property
+    def sums(self) -> tuple[int | str, ...]:
+        """Checksums of all, as the first forward left them."""
+        return tuple(self._sums.values())
+
     def check(self) -> None:
         """EnergyError if the values are others, however they were written."""
         self._check(self._sums)
@@ -64,7 +69,16 @@ def checksum(weights: Tensor) -> int | str:
     values, as text, in which NaN is equal to itself."""
     if weights.layout != torch.strided or weights.is_mps:
         return repr(weights.detach().sum().item())
-    line = weights.detach().contiguous().flatten().view(torch.uint8)
+    return int(words_of(weights.detach()).sum())
+
+
+def words_of(values: Tensor) -> Tensor:
+    """The bits of a tensor as whole numbers of 64 bits, in one line; bytes that are left over are one each."""
+    flat = values.contiguous().view(-1)
+    if flat.nbytes % WORD == 0 and flat.storage_offset() * flat.itemsize % WORD == 0:
+        return flat.view(torch.int64)
+    line = flat.view(torch.uint8)
     line = line.clone() if line.storage_offset() % WORD else line
     whole = len(line) // WORD * WORD
-    return int(line[:whole].view(torch.int64).sum()) + int(line[whole:].sum())
+    words = line[:whole].view(torch.int64)
+    return torch.cat((words, line[whole:].long())) if whole < len(line) else words

@@ -8,6 +8,7 @@ import pytest
 import torch
 from spikingjelly.activation_based import functional, layer, neuron
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 import msvit
 import msvit_energy
@@ -82,7 +83,8 @@ def test_profiles_are_the_same_with_and_without(name: str) -> None:
 
 @pytest.mark.parametrize("step_mode", ["s", "m"])
 def test_one_image_more_takes_two_forwards(step_mode: str) -> None:
-    """The measurement, which is the first run of the check for leaks, and the second run of that."""
+    """The measurement, which is the first run of the check for leaks, and the second run of that, as the model keeps
+    something in a function."""
     model, preparation = spikingjelly(step_mode), Preparation()
     measured(model, [images(1)], preparation)
     devices: list[str] = []
@@ -92,6 +94,89 @@ def test_one_image_more_takes_two_forwards(step_mode: str) -> None:
     devices.clear()
     measured(model, [images(1, seed=3)], preparation)
     assert devices == ["cpu"] * 2 * (T if step_mode == "s" else 1)
+
+
+class Convolutions(TorchFunctionMode):
+    """Counts convolutions with values: one in a forward of `spikingjelly`."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.count = 0
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        self.count += func is nn.functional.conv2d and args[0].device.type == "cpu"
+        return func(*args, **kwargs or {})
+
+
+def forwards(model: nn.Module, preparation: Preparation, seed: int, **given: Any) -> int:
+    batches = [images(1, seed=seed)]
+    with Convolutions() as convolutions:
+        found = measured(model, batches, preparation, **given)
+    assert found == measured(model, batches, **given)
+    return convolutions.count
+
+
+class Plain(nn.Module):
+    """Somebody's network of SpikingJelly's layers."""
+
+    scale: ClassVar[list[float]] = [1.0]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.body = spikingjelly("m")
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.body(x * self.scale[0])
+
+
+@pytest.mark.parametrize("build", [lambda: spikingjelly("m"), Plain])
+def test_one_image_more_takes_one_forward_of_a_model_that_forgets(build: Callable[[], nn.Module]) -> None:
+    """The measurement alone, until anything that it may keep a state in is another."""
+    model, preparation = build(), Preparation()
+    assert forwards(model, preparation, 1) == 2  # the layouts, and the measurement, which are the check as well
+    assert [forwards(model, preparation, seed) for seed in (2, 3)] == [1, 1]
+    with torch.no_grad():
+        next(model.parameters()).data.mul_(1.5)
+    assert [forwards(model, preparation, seed) for seed in (4, 5)] == [2, 1]
+    assert forwards(model, preparation, 6, reset=lambda: None) == 2
+
+
+def test_a_class_that_holds_something_else_is_checked_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    model, preparation = Plain(), Preparation()
+    forwards(model, preparation, 1)
+    monkeypatch.setattr(Plain, "scale", [2.0])
+    assert [forwards(model, preparation, seed) for seed in (2, 3)] == [2, 1]
+
+
+class Bright(nn.Module):
+    """Keeps in its class how often it ran, which no dark image shows."""
+
+    activation_op = "neuron"
+    ran: ClassVar[list[int]] = [0]
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.ran[0] += 1
+        return (x * self.ran[0] > 1000).to(x)
+
+
+class Learning(nn.Linear):
+    """Writes to its weights, where the image is not dark."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.weight.data.add_(x.mean())
+        return super().forward(x)
+
+
+@pytest.mark.parametrize(
+    ("part", "refusal"), [(Bright, "leaks from batch to batch"), (lambda: Learning(36, 36), "writes to the parameter")]
+)
+def test_what_the_first_image_did_not_show_is_refused_later(part: Callable[[], nn.Module], refusal: str) -> None:
+    Bright.ran[0] = 0
+    model, preparation = nn.Sequential(nn.Flatten(), part(), neuron.IFNode(), nn.Linear(36, 2)), Preparation()
+    for _ in range(2):
+        measured(model, [torch.zeros(1, 1, 6, 6)], preparation, feed="step")
+    with pytest.raises(EnergyError, match=refusal):
+        measured(model, [torch.full((1, 1, 6, 6), 1000 / (Bright.ran[0] + T + 0.5))], preparation, feed="step")
 
 
 class Leaking(nn.Module):
