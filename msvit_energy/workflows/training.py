@@ -94,6 +94,10 @@ def train_recipe(request: TrainingRequest, log: Log, progress: Progress = no_pro
             again = f"msvit-energy train {request.recipe} --out {folder} --resume"
             log(f"stopped in epoch {len(run.history) + 1}; go on: {again}")
             return False
+        except Exception:
+            if rank() == 0:
+                training_files.forget_failed(folder)
+            raise
     if rank() == 0:
         finish(run, history, folder, log)
     return True

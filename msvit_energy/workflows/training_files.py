@@ -3,6 +3,7 @@
 import json
 import shutil
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, cast
@@ -42,6 +43,17 @@ def earlier_files(folder: Path, resume: bool, force: bool) -> list[Path]:
 def present(folder: Path) -> list[Path]:
     """Those of FILES that are there."""
     return [folder / name for name in FILES if (folder / name).exists()]
+
+
+def forget_failed(folder: Path) -> None:
+    """Remove what a run wrote that failed before it had a state or an epoch, so that the corrected command can begin;
+    the folder too, if nothing else is in it."""
+    if list(folder.glob(STATES)) or (folder / "history.csv").exists():
+        return
+    for path in (folder / "recipe.json", *folder.glob(EVENTS)):
+        path.unlink(missing_ok=True)
+    with suppress(OSError):
+        folder.rmdir()
 
 
 def write_recipe(folder: Path, recipe: Recipe, *, seed: int, data: Path | None, init: Path | None) -> None:

@@ -41,6 +41,15 @@ def test_a_run_that_ended_before_its_first_state_may_be_begun_again() -> None:
         earlier_files(Path("run"), resume=True, force=False)
 
 
+def test_a_run_that_fails_before_its_first_epoch_leaves_nothing_and_the_corrected_command_runs(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(monkeypatch, *SHORT, "--set", "base_lr=1e30", "--set", "tensorboard=true", "--out", "run") == 2
+    assert "the loss is " in capsys.readouterr().err
+    assert not Path("run").exists()
+    assert run(monkeypatch, *SHORT, "--out", "run") == 0
+
+
 def test_tensorboard_gets_the_history(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     events = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
     options = (
