@@ -32,6 +32,7 @@ from msvit_energy.recording.recorder import Recorder
 from msvit_energy.recording.recording import Recording
 from msvit_energy.recording.spiking_functions import named_sites
 from msvit_energy.recording.state.model_state import RestState
+from msvit_energy.recording.state.repeatable import float32_as_it_is
 from msvit_energy.recording.state.state_check import StateCheck
 from msvit_energy.recording.weights_hash import weights_hash
 
@@ -287,7 +288,7 @@ def _measuring(model: nn.Module, time_steps: int | None) -> Iterator[None]:
     model.eval()
     torch.backends.mha.set_fastpath_enabled(False)
     try:
-        with time_steps_set(model, time_steps):
+        with float32_as_it_is(), time_steps_set(model, time_steps):
             yield
     finally:
         torch.backends.mha.set_fastpath_enabled(fused)

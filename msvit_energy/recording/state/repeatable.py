@@ -46,3 +46,15 @@ def same_kernels() -> Iterator[None]:
     own = torch.backends.cudnn
     with own.flags(enabled=own.enabled, benchmark=False, deterministic=True, allow_tf32=own.allow_tf32):
         yield
+
+
+@contextmanager
+def float32_as_it_is() -> Iterator[None]:
+    """On a GPU no TF32, which cuDNN takes by default: it rounds float32 to 10 bits, so that other neurons fire."""
+    convolutions, products = torch.backends.cudnn, torch.backends.cuda.matmul
+    before = convolutions.allow_tf32, products.allow_tf32
+    convolutions.allow_tf32 = products.allow_tf32 = False
+    try:
+        yield
+    finally:
+        convolutions.allow_tf32, products.allow_tf32 = before

@@ -98,6 +98,7 @@ def test_unknown_layer_names_near_ones(small_model: SpikingClassifier) -> None:
 def test_layers_of_models_that_are_called_step_by_step() -> None:
     from spikingjelly.activation_based import neuron
 
+    torch.manual_seed(0)
     model = nn.Sequential(nn.Conv2d(1, 3, 1), neuron.IFNode(v_threshold=0.3, step_mode="s"))
     maps = FiringMaps(["1"])
     profile = msvit_energy.profile(model, [IMAGES.float()], time_steps=6, feed="step", maps=maps)

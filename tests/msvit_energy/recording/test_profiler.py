@@ -287,3 +287,21 @@ def test_nan_that_a_neuron_swallows_is_named(damaged: str) -> None:
     model.get_submodule(damaged).weight.data[0] = torch.nan  # type: ignore[index, operator, union-attr]
     with pytest.raises(EnergyError, match=rf"^{damaged}: its output has NaN; the weights or the input are damaged$"):
         msvit_energy.profile(model, [torch.rand(2, 1, 4, 4)], time_steps=2)
+
+
+def test_no_tf32_while_a_model_is_measured_and_afterwards_what_the_user_had(small_model: SpikingClassifier) -> None:
+    """On a GPU it would round the input of every convolution to 10 bits."""
+    seen: list[bool] = []
+
+    def look(*call: object) -> None:
+        seen.append(torch.backends.cudnn.allow_tf32 or torch.backends.cuda.matmul.allow_tf32)
+
+    handle = small_model.register_forward_pre_hook(look)
+    before = torch.backends.cudnn.allow_tf32
+    assert before
+    msvit_energy.profile(small_model, [torch.rand(2, *small_model.input_size)])
+    handle.remove()
+    assert seen
+    assert not any(seen)
+    assert torch.backends.cudnn.allow_tf32
+    assert not torch.backends.cuda.matmul.allow_tf32

@@ -48,7 +48,7 @@ class Parsed(HTMLParser):
             self.raw.append((tag, dict(attrs), ""))
 
     def handle_data(self, data: str) -> None:
-        if self.cdata_elem:
+        if self.cdata_elem in ("script", "style"):  # not a title, which some versions of Python count in
             tag, attributes, before = self.raw[-1]
             self.raw[-1] = (tag, attributes, before + data)
         else:
