@@ -4,6 +4,8 @@ What combines two activations has no weights, so nothing in a list of layers sho
 small module that says what it does (`activation_op`), so that a profiler hooks it and names it like any layer.
 """
 
+from collections.abc import Mapping
+
 from torch import Tensor, nn
 
 from msvit.errors import ModelError
@@ -122,9 +124,13 @@ class MSSA(SpikingUnits):
         spikes = {
             name: self.spikes(name, tokens).unflatten(2, (self.heads, self.head_dim)) for name in self.units
         }  # each [T, B, heads, d, N]
-        scores = [self.score(name, spikes[name]) for name in self.units if name != "k"]  # each [T, B, heads, 1, N]
+        scores = self.scores(spikes)
         attend = self.attn_lif(sum(scores[1:], scores[0]))
         return self.mask(attend, spikes["k"]).flatten(2, 3)
+
+    def scores(self, spikes: Mapping[str, Tensor]) -> list[Tensor]:
+        """The parts of the attention score, each `[T, B, heads, 1, N]`, from the spikes of all units."""
+        return [self.score(name, spikes[name]) for name in self.units if name != "k"]
 
     def score(self, name: str, spikes: Tensor) -> Tensor:
         """A branch's part of the attention score: its column sum, or its spikes where it is not summed."""

@@ -54,7 +54,9 @@ def save_checkpoint(
         "seed": seed,
         "versions": {name: metadata.version(name) for name in ("torch", "spikingjelly", "timm")},
     }
-    weights = {key: value.detach().cpu().contiguous() for key, value in model.state_dict().items()}
+    # copies, as names that share a tensor cannot be saved
+    copied = torch.contiguous_format
+    weights = {key: value.detach().cpu().clone(memory_format=copied) for key, value in model.state_dict().items()}
     write_atomically(path, safetensors.torch.save(weights))
     write_atomically(path.with_suffix(".json"), (json.dumps(sidecar, indent=1) + "\n").encode())
     return path

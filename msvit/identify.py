@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from msvit.errors import ModelError
-from msvit.registry import create_model, list_models
+from msvit.registry import create_model, entry, list_models
 
 Shapes = Mapping[str, torch.Size]
 
@@ -17,8 +17,9 @@ Shapes = Mapping[str, torch.Size]
 def identify(weights: Mapping[str, Tensor]) -> tuple[str, dict[str, Any]]:
     """Name and arguments (classes, input channels) of the one registered model that fits.
 
-    Of several, the one that departs from its defaults in the fewest arguments. Where that leaves more than one, they
-    are named in a ModelError, so that the user can choose; if none fits, the nearest is named.
+    Of several in a family, the one that departs from its defaults in the fewest arguments. Where that leaves more than
+    one, or one of each of several families, they are named in a ModelError, so that the user can choose; if none fits,
+    the nearest is named.
     """
     names = list_models()
     fitting = {}
@@ -31,11 +32,16 @@ def identify(weights: Mapping[str, Tensor]) -> tuple[str, dict[str, Any]]:
         problems = {name: misfit(weights, outline(name).shapes) for name in names}
         nearest = min(names, key=lambda name: len(problems[name]))
         raise ModelError(f"the weights fit no registered model; nearest is {nearest}: {summary(problems[nearest])}")
-    fewest = min(map(len, fitting.values()))
-    closest = [name for name, args in fitting.items() if len(args) == fewest]
+    closest = [name for name, args in fitting.items() if not any(_nearer(other, name, fitting) for other in fitting)]
     if len(closest) > 1:
         raise ModelError(f"the weights fit several models: {', '.join(closest)}; name one (--model)")
     return closest[0], fitting[closest[0]]
+
+
+def _nearer(other: str, name: str, fitting: Mapping[str, dict[str, Any]]) -> bool:
+    """Whether another model of the same family departs from its defaults in fewer arguments. Of two families, the same
+    weights are two networks."""
+    return entry(other).family == entry(name).family and len(fitting[other]) < len(fitting[name])
 
 
 @dataclass(frozen=True)

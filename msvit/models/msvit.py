@@ -211,12 +211,13 @@ def msvit_cifar_qq(**kwargs: Any) -> MSViT:
 def msvit_dvs(**kwargs: Any) -> MSViT:
     """Event frames `[B, T, 2, 128, 128]`, T = 16; 1,674,122 parameters with 10 classes (published: 1.67 M).
 
-    This model was never released. From the paper: three stages with strides 4, 2, 2, blocks 0, 1, 1, maximum embedding
-    256, C_0 = 2 channels (positive, negative; the text also names their sum as a third, `in_chans=3`), T = 10 or 16.
-    Ours, where the paper is silent: the ImageNet files' embeddings (their strides are the paper's); widths 128, 256
-    in stages 2 and 3 (halved as everywhere), and in stage 1, which has no block, 40: with 128 as in the other sizes the
-    count is 2.0 M, and 40 is the only multiple of 8 that rounds to 1.67 M; MLP ratio 1 and 16 heads as in QKFormer's
-    event model, from which the official code descends.
+    Built from the paper: the official repository had event models in its first upload only, which do not run and give
+    another count however they are repaired (msvit_upload.py). From the paper: three stages with strides 4, 2, 2, blocks
+    0, 1, 1, maximum embedding 256, C_0 = 2 channels (positive, negative; the text also names their sum as a third,
+    `in_chans=3`), T = 10 or 16. Ours, where the paper is silent: the ImageNet files' embeddings (their strides are the
+    paper's); widths 128, 256 in stages 2 and 3 (halved as everywhere), and in stage 1, which has no block, 40: with 128
+    as in the other sizes the count is 2.0 M, and 40 is the only multiple of 8 that rounds to 1.67 M; MLP ratio 1 and 16
+    heads as in QKFormer's event model, from which the official code descends.
     """
     defaults: dict[str, Any] = {
         "layout": "imagenet",

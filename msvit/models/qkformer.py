@@ -5,6 +5,7 @@ widths C/4, C/2, C; threshold 0.5 at the neuron after an attention; event models
 SPEDS, is MSViT's SPEMSF.
 """
 
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from torch import Tensor, nn
@@ -27,10 +28,17 @@ class QKFormer(MSViT):
         super().__init__(**defaults | kwargs)
 
 
+def token_qk(dim: int, heads: int) -> MSSA:
+    """Token QK attention."""
+    return MSSA(dim, heads, branches="q", attn_threshold=ATTN_THRESHOLD)
+
+
 class QKFormerEvent(SpikingClassifier):
     """The event-camera models: an embedding of stride 8, one QK block, one of stride 2, one SSA block, head.
 
-    Event frames `[B, T, 2, H, W]`; `dim` is the last width, the first stage has half of it.
+    Event frames `[B, T, 2, H, W]`; `dim` is the last width. `widths` are those of the first embedding, whose last is
+    that of the first stage, by default dim / 16 to dim / 2. `mssa` makes the attention of the first stage, from its
+    width and heads.
     """
 
     total_stride = 16
@@ -42,18 +50,20 @@ class QKFormerEvent(SpikingClassifier):
         in_chans: int = 2,
         num_classes: int = 10,
         dim: int = 256,
+        widths: Sequence[int] | None = None,
         num_heads: int = 16,
         mlp_ratio: int = 1,
+        mssa: Callable[[int, int], nn.Module] = token_qk,
         merge_time_and_batch: bool = False,
         time_steps: int = 16,
     ) -> None:
         super().__init__(img_size=img_size, in_chans=in_chans, num_classes=num_classes, time_steps=time_steps)
-        half = dim // 2
-        widths = (half // 8, half // 4, half // 2, half)
+        widths = widths or (dim // 16, dim // 8, dim // 4, dim // 2)
+        half = widths[-1]
         first = [("proj", in_chans, widths[0], False)]
         first += [(f"proj{n}", widths[n - 1], widths[n], True) for n in (1, 2, 3)]
         self.patch_embed1 = SPEMSF(first, stride=4, stem=2)
-        qk = MSSA(half, num_heads, branches="q", attn_threshold=ATTN_THRESHOLD)
+        qk = mssa(half, num_heads)
         ssa = SSA(dim, num_heads, merge_time_and_batch=merge_time_and_batch, attn_threshold=ATTN_THRESHOLD)
         names = ("mlp1", "mlp2")
         self.stage1 = nn.ModuleList([ResidualBlock(qk, SpikingMLP(half, mlp_ratio, names), name="tssa")])

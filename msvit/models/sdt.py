@@ -5,7 +5,7 @@ the head, so all others get spikes. Attention multiplies no matrices: a mask per
 k * v lets q pass. `talking_heads` is an official parameter that nothing reads.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from torch import Tensor, nn
@@ -80,7 +80,8 @@ class SpikeDrivenTransformer(SpikingClassifier):
     """SDT: images `[B, C, H, W]` or event frames `[B, T, C, H, W]` -> `[B, classes]`.
 
     `pools` says which embedding steps pool (the official `pooling_stat`), `pooled` switches the official event mode of
-    the attention on, and `tet` keeps the time axis, `[T, B, classes]`, as training with TET wants it.
+    the attention on, and `tet` keeps the time axis, `[T, B, classes]`, as training with TET wants it. `attention` makes
+    the attention of a block, from the arguments of `Attention`.
     """
 
     def __init__(
@@ -95,13 +96,14 @@ class SpikeDrivenTransformer(SpikingClassifier):
         pools: Sequence[bool] = (True, True, True, True),
         pooled: bool = False,
         tet: bool = False,
+        attention: Callable[..., nn.Module] = Attention,
         time_steps: int = 4,
     ) -> None:
         super().__init__(img_size=img_size, in_chans=in_chans, num_classes=num_classes, time_steps=time_steps)
         self.total_stride, self.tet = 2 ** sum(pools), tet
         self.patch_embed = Embedding(in_chans, dim, pools)
         self.block = nn.ModuleList(
-            ResidualBlock(Attention(dim, num_heads, pooled=pooled), PreActivationMLP(dim, 4, ("fc1", "fc2")))
+            ResidualBlock(attention(dim, num_heads, pooled=pooled), PreActivationMLP(dim, 4, ("fc1", "fc2")))
             for _ in range(depth)
         )
         self.head_lif = LIF()

@@ -5,7 +5,7 @@ the stream holds small integers. The LayerNorms and the event model's position e
 dicts and never used; here too.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -52,7 +52,7 @@ class Spikformer(SpikingClassifier):
 
     Images `[B, C, H, W]` or event frames `[B, T, C, H, W]` -> `[B, classes]`. `kind` and `mlp_kind` are the point-wise
     synapses of attention and MLP ("conv1d", "conv2d", "linear"), `scale` and `qk_first` are SSA's; `event` adds the
-    unused parameters of the official event model.
+    unused parameters of the official event model. `embedding` makes the embedding, from the arguments of `Embedding`.
     """
 
     def __init__(
@@ -70,11 +70,12 @@ class Spikformer(SpikingClassifier):
         scale: float = 0.125,
         qk_first: bool = False,
         event: bool = False,
+        embedding: Callable[..., nn.Module] = Embedding,
         time_steps: int = 4,
     ) -> None:
         super().__init__(img_size=img_size, in_chans=in_chans, num_classes=num_classes, time_steps=time_steps)
         self.total_stride = 2 ** sum(pools)
-        self.patch_embed = Embedding(in_chans, dim, pools)
+        self.patch_embed = embedding(in_chans, dim, pools)
         if event:
             tokens = self.input_size[1] * self.input_size[2] // self.total_stride**2
             self.pos_embed = nn.Parameter(torch.zeros(1, tokens, dim))

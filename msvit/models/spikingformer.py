@@ -5,7 +5,7 @@ convolutions get spikes. The head gets a mean of membranes. The blocks' LayerNor
 reads.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from torch import Tensor, nn
@@ -77,7 +77,7 @@ class Spikingformer(SpikingClassifier):
     """Spikingformer: images `[B, C, H, W]` or event frames `[B, T, C, H, W]` -> `[B, classes]`.
 
     `unit` is the official name of the embedding's units, "proj" or "block"; `qk_first` multiplies q k^T first; `tau` is
-    that of every neuron.
+    that of every neuron; `embedding` makes the embedding, from the arguments of `Embedding`.
     """
 
     def __init__(
@@ -93,12 +93,13 @@ class Spikingformer(SpikingClassifier):
         unit: str = "proj",
         qk_first: bool = False,
         tau: float = 2.0,
+        embedding: Callable[..., nn.Module] = Embedding,
         time_steps: int = 4,
     ) -> None:
         super().__init__(img_size=img_size, in_chans=in_chans, num_classes=num_classes, time_steps=time_steps)
         self.total_stride = 2 ** sum(pools)
         names = ("block0" if unit == "block" else "proj", *(f"{unit}{n}" for n in range(1, 5)))
-        self.patch_embed = Embedding(in_chans, dim, pools, names, tau)
+        self.patch_embed = embedding(in_chans, dim, pools, names, tau)
 
         def block() -> ResidualBlock:
             attention = Attention(dim, num_heads, qk_first=qk_first, tau=tau)
@@ -148,10 +149,9 @@ def spikingformer_cifar(**kwargs: Any) -> Spikingformer:
     return Spikingformer(**defaults | kwargs)
 
 
-@register(PAPER)
-def spikingformer_dvs(**kwargs: Any) -> Spikingformer:
-    """CIFAR10-DVS 2-256: event frames `[B, T, 2, 128, 128]`, T = 16, tau 1.5, 16 heads; 2,568,714 parameters."""
-    defaults: dict[str, Any] = {
+def event_args(tau: float) -> dict[str, Any]:
+    """The two-block models for event frames `[B, T, 2, 128, 128]`, T = 16."""
+    return {
         "img_size": 128,
         "in_chans": 2,
         "num_classes": 10,
@@ -159,7 +159,12 @@ def spikingformer_dvs(**kwargs: Any) -> Spikingformer:
         "depth": 2,
         "num_heads": 16,
         "qk_first": True,
-        "tau": 1.5,
+        "tau": tau,
         "time_steps": 16,
     }
-    return Spikingformer(**defaults | kwargs)
+
+
+@register(PAPER)
+def spikingformer_dvs(**kwargs: Any) -> Spikingformer:
+    """CIFAR10-DVS 2-256: event frames `[B, T, 2, 128, 128]`, T = 16, tau 1.5, 16 heads; 2,568,714 parameters."""
+    return Spikingformer(**event_args(tau=1.5) | kwargs)

@@ -32,9 +32,21 @@ def schedule(recipe: Recipe, optimizer: torch.optim.Optimizer, updates_per_epoch
     )
 
 
+class MovingAverage(ModelEmaV3):
+    """timm's, which would average a tensor as often as it has names in the state dict."""
+
+    def apply_update_(self, model: nn.Module, decay: float) -> None:
+        own, new = self.module.state_dict(), model.state_dict()
+        names = {value.data_ptr(): name for name, value in own.items()}.values()
+        averaged = [name for name in names if own[name].is_floating_point()]
+        torch._foreach_lerp_([own[name] for name in averaged], [new[name] for name in averaged], weight=1 - decay)
+        for name in set(names).difference(averaged):
+            own[name].copy_(new[name])
+
+
 def moving_average(recipe: Recipe, model: nn.Module) -> ModelEmaV3 | None:
     """The average of the weights, if the recipe has one."""
-    return ModelEmaV3(model, decay=recipe.ema_decay) if recipe.ema_decay else None
+    return MovingAverage(model, decay=recipe.ema_decay) if recipe.ema_decay else None
 
 
 def mixing(recipe: Recipe, classes: int) -> Mixup | None:

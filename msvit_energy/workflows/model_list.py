@@ -30,14 +30,13 @@ def describe(name: str) -> dict[str, Any]:
     memory."""
     registered = entry(name)
     model = without_memory(name, {})
-    time_steps = model.time_steps  # which a run of one step changes
-    skeleton = geometry(model, model.input_size, 1)
+    skeleton = geometry(model, model.input_size, model.time_steps)  # not every model runs over any T
     return {
         "name": name,
         "family": registered.family,
         "parameters": skeleton.parameters,
         "input_size": list(model.input_size),
-        "time_steps": time_steps,
+        "time_steps": model.time_steps,
         "macs_per_step": skeleton.macs_per_step,
         "source": registered.source,
     }

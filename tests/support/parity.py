@@ -16,6 +16,8 @@ UNUSED: dict[str, tuple[str, ...]] = {
     "spikformer": ("norm", "pos_embed"),
     "spikingformer": ("norm",),
     "sdt": ("talking_heads",),
+    "cml": ("norm",),
+    "statten": ("talking_heads",),
 }
 
 

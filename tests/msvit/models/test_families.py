@@ -81,6 +81,34 @@ OFFICIAL = [
     Official("maxformer/max_resnet18_cifar10", "max_resnet18_cifar", {}),
     Official("maxformer/max_resnet18_cifar100", "max_resnet18_cifar", {"num_classes": 100}),
 ]
+OFFICIAL += [
+    Official("cml/spikingformer_imagenet_8_384", "cml_spikingformer_8_384", {}),
+    Official("cml/spikingformer_imagenet_8_512", "cml_spikingformer_8_512", {}),
+    Official("cml/spikingformer_imagenet_8_768", "cml_spikingformer_8_768", {}),
+    Official("cml/spikingformer_cifar10_4_384", "cml_spikingformer_cifar", {}),
+    Official("cml/spikingformer_cifar100_4_384", "cml_spikingformer_cifar100", {}),
+    Official("cml/spikingformer_cifar10_4_256", "cml_spikingformer_cifar_4_256", {}),
+    Official("cml/spikingformer_cifar10_2_384", "cml_spikingformer_cifar_2_384", {}),
+    Official("cml/spikingformer_cifar10dvs", "cml_spikingformer_dvs", {}),
+    Official("cml/spikingformer_dvs128gesture", "cml_spikingformer_gesture", {}),
+    Official("cml/spikformer_cifar10_4_384", "cml_spikformer_cifar", {}),
+    Official("cml/spikformer_cifar100_4_384", "cml_spikformer_cifar100", {}),
+    Official("cml/spikformer_cifar10_4_256", "cml_spikformer_cifar_4_256", {}),
+    Official("cml/spikformer_cifar10_2_384", "cml_spikformer_cifar_2_384", {}),
+    # counted over one step, so in chunks of one
+    Official("statten/imagenet_8_512", "statten_8_512", {"chunk": 1}),
+    Official("statten/imagenet_8_768", "statten_8_768", {"chunk": 1}),
+    Official("statten/cifar10_2_512", "statten_cifar", {"chunk": 1}),
+    Official("statten/cifar100_2_512", "statten_cifar", {"chunk": 1, "num_classes": 100}),
+    Official("statten/cifar10_2_256", "statten_cifar_2_256", {"chunk": 1}),
+    Official("statten/cifar100_2_256", "statten_cifar_2_256", {"chunk": 1, "num_classes": 100}),
+    Official("statten/cifar10dvs_t10", "statten_dvs", {"chunk": 1}),
+    Official("statten/cifar10dvs_t16", "statten_dvs", {"chunk": 1, "time_steps": 16}),
+    Official("statten/ncaltech101_t10", "statten_caltech", {"chunk": 1}),
+    Official("statten/ncaltech101_t16", "statten_caltech", {"chunk": 1, "time_steps": 16}),
+    Official("resnet19/cifar10", "resnet19_cifar", {}),
+    Official("resnet19/cifar100", "resnet19_cifar", {"num_classes": 100}),
+]
 VECTORS = [
     Official("msvit/cifar10", "msvit_cifar", {}),
     Official("msvit/cifar10_batch2", "msvit_cifar", {"merge_time_and_batch": True}),
@@ -92,6 +120,12 @@ VECTORS = [
     Official("sdt/cifar10_2_512", "sdt_cifar", {}),
     Official("sdtv2/imagenet_15m", "sdtv2_15m", {}),
     Official("maxformer/maxformer_cifar10", "maxformer_cifar", {}),
+]
+VECTORS += [
+    Official("cml/spikingformer_cifar10_4_384", "cml_spikingformer_cifar", {}),
+    Official("cml/spikformer_cifar10_4_384", "cml_spikformer_cifar", {}),
+    Official("statten/cifar10_2_512", "statten_cifar", {}),
+    Official("resnet19/cifar10", "resnet19_cifar", {"tet": True}),
 ]
 
 
@@ -198,7 +232,8 @@ def test_logits_equal_the_official_ones(vector: Run) -> None:
 
 
 def test_neuron_means_equal_the_official_ones(vector: Run) -> None:
-    expected = vector.facts["neurons"]
+    # "spike@2" is the second call of one object, which is here a second one
+    expected = {name.replace("@", ""): facts for name, facts in vector.facts["neurons"].items()}
     assert {layer.neuron for layer in vector.profile.neurons} == set(expected)
     for layer in vector.profile.neurons:
         assert layer.firing_rate == pytest.approx(expected[layer.neuron]["mean"], abs=1e-9)
@@ -233,6 +268,7 @@ FAMILIES = [
     "ms_qkformer_cifar",
     "max_resnet18_cifar",
 ]
+FAMILIES += ["cml_spikingformer_cifar", "cml_spikformer_cifar", "statten_cifar_2_256", "resnet19_cifar"]
 
 
 @pytest.mark.parametrize("name", FAMILIES)

@@ -12,6 +12,8 @@ from torch import Tensor
 import msvit
 from msvit.attention import MSSA
 from msvit.classifier import SpikingClassifier
+from msvit.identify import identify
+from msvit.registry import entry
 from tests.support import parity
 
 
@@ -74,6 +76,37 @@ def test_event_model_rounds_to_the_published_count_and_takes_frames(arguments: d
     frames = torch.rand(2, steps, arguments.get("in_chans", 2), 128, 128)
     with torch.inference_mode():
         assert model.eval()(frames).shape == (2, arguments.get("num_classes", 10))
+
+
+@pytest.mark.parametrize(
+    ("name", "expected", "classes"), [("msvit_dvs_upload", 653_386, 10), ("msvit_gesture_upload", 2_334_219, 11)]
+)
+def test_the_uploaded_event_models_run_once_repaired(name: str, expected: int, classes: int) -> None:
+    model = msvit.create_model(name, time_steps=2).eval()
+    assert parameters(model) == expected
+    assert msvit.create_model(name).time_steps == 16
+    with torch.inference_mode():
+        assert model(torch.rand(1, 2, 2, 128, 128)).shape == (1, classes)
+    assert model.stage1[0].tssa.attn_lif.v_threshold == model.stage2[0].ssa.attn_lif.v_threshold == 0.5
+    assert (model.stage1[0].tssa.heads, model.stage2[0].ssa.heads) == (16, 16)
+    assert "repaired" in entry(name).source
+    assert identify(model.state_dict()) == (name, {})
+
+
+def test_p_of_the_uploaded_cifar10_dvs_model_is_overwritten_by_the_sum_of_q() -> None:
+    model = msvit.create_model("msvit_dvs_upload", time_steps=2).train()
+    frames = torch.rand(2, 2, 2, 32, 32, generator=torch.Generator().manual_seed(0))
+    attention, seen = model.stage1[0].tssa, {}
+    for name in ("q_lif", "p_lif", "attn_lif"):
+        hook = lambda _, args, output, name=name: seen.update({name: (args[0], output)})  # noqa: E731
+        attention.get_submodule(name).register_forward_hook(hook)
+    model(frames).sum().backward()
+    by_head = seen["q_lif"][1].unflatten(2, (16, 8))
+    assert by_head.any()
+    assert torch.equal(seen["attn_lif"][0], 2 * by_head.sum(3, keepdim=True))
+    assert not torch.equal(seen["p_lif"][1], seen["q_lif"][1])
+    unused = [key for key, parameter in model.named_parameters() if parameter.grad is None]
+    assert unused == [f"stage1.0.tssa.p_{part}" for part in ("conv.weight", "bn.weight", "bn.bias")]
 
 
 @pytest.mark.parametrize("size", [(288, 288), (224, 160), (17, 40)])

@@ -7,7 +7,7 @@ from torch.nn import functional
 
 import msvit
 from msvit.attention import SSA
-from msvit.models import sdt, sdtv2, spikingresformer
+from msvit.models import sdt, sdtv2, spikingresformer, statten
 from msvit.neuron import LIF
 from tests.support import parity
 
@@ -44,12 +44,20 @@ def test_threshold_after_attention_is_one_half_where_the_official_code_applies_i
     assert threshold("spikingformer_cifar", "block.0.attn.attn_lif") == 0.5
     assert threshold("sdt_cifar", "block.0.attn.talking_heads_lif") == 0.5
     assert threshold("sdtv2_15m", "block3.0.attn.attn_lif") == 0.5
+    assert threshold("statten_cifar", "block.0.attn.attn_lif") == 0.5
 
 
 def test_every_neuron_of_the_spikingformer_event_model_has_tau_one_and_a_half() -> None:
     with torch.device("meta"):
         model = msvit.create_model("spikingformer_dvs")
     assert {module.tau for module in model.modules() if isinstance(module, LIF)} == {1.5}
+
+
+@pytest.mark.parametrize("name", ["cml_spikingformer_dvs", "cml_spikingformer_gesture"])
+def test_every_neuron_of_the_cml_event_models_has_tau_one_and_three_quarters(name: str) -> None:
+    with torch.device("meta"):
+        model = msvit.create_model(name)
+    assert {module.tau for module in model.modules() if isinstance(module, LIF)} == {1.75}
 
 
 def pooled_by_hand(x: Tensor) -> Tensor:
@@ -93,21 +101,96 @@ def test_event_mode_is_on_for_cifar10_dvs_only() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["sdt_cifar_2_256", "spikingresformer_ti"])
+@pytest.mark.parametrize("name", ["sdt_cifar_2_256", "spikingresformer_ti", "statten_cifar_2_256", "resnet19_cifar"])
 def test_tet_keeps_the_time_axis_whose_mean_is_the_usual_output(name: str) -> None:
-    usual = msvit.create_model(name, num_classes=5, time_steps=3)
+    usual = msvit.create_model(name, num_classes=5, time_steps=4)
     randomise(usual)
     for key, buffer in usual.named_buffers():
         if "firing_rate" in key:
             buffer.fill_(0.2)
-    kept = msvit.create_model(name, num_classes=5, time_steps=3, tet=True).double().eval()
+    kept = msvit.create_model(name, num_classes=5, time_steps=4, tet=True).double().eval()
     kept.load_state_dict(usual.state_dict())
     images = torch.randn(2, 3, 32, 32, generator=generator(), dtype=torch.float64)
     with torch.inference_mode():
         logits = kept(images)
-        assert logits.shape == (3, 2, 5)
+        assert logits.shape == (4, 2, 5)
         assert logits.std(dim=0).max() > 0
         torch.testing.assert_close(logits.mean(0), usual(images), rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("pooled", [False, True])
+def test_attention_over_space_and_time_by_plain_formulas(pooled: bool) -> None:
+    heads, dim, size, chunk, d = 2, 8, 3, 2, 4
+    attention = statten.Attention(dim, heads, pooled=pooled, chunk=chunk)
+    randomise(attention, gain=8)
+    x = 3 * torch.randn(4, 1, dim, size, size, generator=generator(), dtype=torch.float64)
+    pool = pooled_by_hand if pooled else lambda values: values
+    spikes = attention.shortcut_lif(x)
+    q, k, v = (pool(attention.spikes(name, spikes)).reshape(4, heads, d, size * size) for name in "qkv")
+    factor = 1 / (size * size * chunk) if pooled else 1 / size
+    y = torch.zeros_like(q)
+    for step in range(4):
+        others = range(step // chunk * chunk, step // chunk * chunk + chunk)  # also later ones
+        for head in range(heads):
+            memory = sum(k[other, head] @ v[other, head].T for other in others)  # d x d
+            y[step, head] = factor * (q[step, head].T @ memory).T
+    attended = attention.attn_lif(y.reshape(4, 1, dim, size, size))
+    assert 0 < attended.mean() < 1
+    if pooled:
+        attended = attended * pool(spikes) + pool(spikes)
+        assert attended.max() == 2
+    expected = attention.proj_bn(attention.proj_conv(attended.flatten(0, 1))).unflatten(0, (4, 1))
+    torch.testing.assert_close(attention(x), expected, rtol=0, atol=1e-12)
+
+
+def test_a_step_of_statten_sees_later_steps_of_its_chunk_and_no_others() -> None:
+    attention = statten.Attention(8, 2, pooled=False, chunk=2)
+    randomise(attention, gain=8)
+    x = 3 * torch.randn(4, 1, 8, 3, 3, generator=generator(), dtype=torch.float64)
+    other = x.clone()
+    other[3] = 3 * torch.randn(1, 8, 3, 3, generator=generator(1), dtype=torch.float64)
+    same = [torch.equal(*steps) for steps in zip(attention(x), attention(other), strict=True)]
+    assert same == [True, True, False, False]
+
+
+def test_t_of_statten_is_a_multiple_of_the_chunk() -> None:
+    message = "T = 5 is not a multiple of the attention's chunk of 2 time steps"
+    with pytest.raises(msvit.ModelError, match=message):
+        msvit.create_model("statten_cifar_2_256", time_steps=5)
+    model = msvit.create_model("statten_cifar_2_256", dim=32)
+    model.time_steps = 5
+    with pytest.raises(msvit.ModelError, match=message):
+        model(torch.zeros(1, 3, 32, 32))
+    official = msvit.create_model("statten_dvs", time_steps=16, chunk=4)
+    assert official.get_submodule("block.1.attn").chunk == 4
+
+
+@pytest.mark.parametrize("name", ["cml_spikingformer_cifar", "cml_spikformer_cifar"])
+def test_embedding_of_cml_pools_real_numbers_in_front_of_the_neuron(name: str) -> None:
+    embedding = msvit.create_model(name, dim=16, num_heads=4).patch_embed
+    randomise(embedding)
+    x = 2 * torch.randn(2, 1, 3, 8, 8, generator=generator(), dtype=torch.float64)
+
+    def synapses(unit: str, values: Tensor) -> Tensor:
+        conv, norm = embedding.get_submodule(f"{unit}_conv"), embedding.get_submodule(f"{unit}_bn")
+        return norm(conv(values.flatten(0, 1))).unflatten(0, (2, 1))
+
+    def pool(values: Tensor) -> Tensor:
+        return functional.max_pool2d(values.flatten(0, 1), 3, 2, 1).unflatten(0, (2, 1))
+
+    fire = LIF()
+    if name == "cml_spikformer_cifar":
+        y = fire(synapses("block2", fire(synapses("block1", x))))
+        y = fire(pool(synapses("block3", y)))
+        y = fire(pool(synapses("block4", y)))
+        expected = y + fire(synapses("rpe", y))
+        assert y.mean() > 0.02
+    else:
+        y = synapses("proj1", fire(synapses("proj", x)))
+        y = pool(synapses("proj2", fire(y)))
+        y = pool(synapses("proj3", fire(y)))
+        expected = synapses("proj4", fire(y))
+    torch.testing.assert_close(embedding(x), expected, rtol=0, atol=1e-12)
 
 
 def test_rep_conv_is_one_linear_3x3_convolution() -> None:
@@ -167,7 +250,9 @@ def test_fresh_firing_rates_give_numbers_and_training_measures_them() -> None:
     torch.testing.assert_close(attention.firing_rate_x.flatten(), 0.999 * seen)
 
 
-@pytest.mark.parametrize("name", ["spikformer_cifar", "spikformer_dvs", "spikingformer_dvs"])
+@pytest.mark.parametrize(
+    "name", ["spikformer_cifar", "spikformer_dvs", "spikingformer_dvs", "cml_spikformer_cifar", "cml_spikingformer_dvs"]
+)
 def test_unused_official_parameters_change_nothing(name: str) -> None:
     model = msvit.create_model(name, time_steps=1)
     randomise(model)

@@ -64,11 +64,13 @@ def test_wrappers_and_prefixes_are_removed(
         ("qkformer_dvs", {}),
         ("qkformer_gesture", {}),
         ("sdt_6_512", {}),
-        ("sdt_cifar_2_256", {"num_classes": 100}),
-        ("sdt_dvs", {}),
-        ("sdt_gesture", {}),
         ("spikingformer_cifar", {}),
-        ("spikingformer_dvs", {}),
+        ("cml_spikingformer_cifar", {}),
+        ("cml_spikingformer_cifar100", {}),
+        ("cml_spikingformer_cifar_2_384", {"num_classes": 100}),
+        ("cml_spikformer_cifar", {}),
+        ("resnet19_cifar", {"num_classes": 100}),
+        ("resnet19_cifar_ann", {}),
         ("sdtv2_15m", {}),
         ("spikingresformer_ti", {}),
         ("maxformer_10_384", {}),
@@ -87,6 +89,31 @@ def test_architecture_classes_and_channels_are_read_off_the_shapes(
     torch.save(built.state_dict(), tmp_path / "w.pth")
     model = msvit.load_checkpoint(tmp_path / "w.pth")
     assert (model.spec.name, model.spec.args) == (name, args)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "args", "candidates"),
+    [
+        ("sdt_cifar_2_256", {"num_classes": 100}, ["sdt_cifar_2_256", "statten_cifar_2_256"]),
+        ("statten_dvs", {}, ["sdt_dvs", "statten_dvs"]),
+        ("sdt_gesture", {}, ["sdt_gesture", "statten_caltech", "statten_dvs"]),
+        ("spikingformer_dvs", {}, ["cml_spikingformer_dvs", "spikingformer_dvs"]),
+        # the defaults of one, but as likely the other
+        ("spikingformer_dvs", {"num_classes": 11}, ["cml_spikingformer_gesture", "spikingformer_dvs"]),
+    ],
+)
+def test_two_networks_with_the_same_keys_need_a_name_or_a_sidecar(
+    tmp_path: Path, name: str, args: dict[str, int], candidates: list[str]
+) -> None:
+    built = msvit.create_model(name, **args)
+    torch.save(built.state_dict(), tmp_path / "w.pth")
+    with pytest.raises(msvit.ModelError, match=rf"fit several models: {', '.join(candidates)}; name one \(--model\)"):
+        msvit.load_checkpoint(tmp_path / "w.pth")
+    model = msvit.load_checkpoint(tmp_path / "w.pth", model=name)
+    assert (model.spec.name, model.spec.args) == (name, args)
+    own = msvit.load_checkpoint(msvit.save_checkpoint(tmp_path / "own.safetensors", built))
+    assert own.spec.name == name
 
 
 def test_training_file_with_optimizer_and_namespace_opens_and_its_arguments_win(
