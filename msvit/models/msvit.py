@@ -232,17 +232,19 @@ def msvit_dvs(**kwargs: Any) -> MSViT:
     return MSViT(**defaults | kwargs)
 
 
+DIGITS: dict[str, Any] = {
+    "img_size": 12,
+    "in_chans": 1,
+    "embed_dims": (32, 32, 64),
+    "depths": (1, 1, 1),
+    "num_heads": (4, 4, 4),
+}
+
+
 @register("this project")
 def msvit_digits(**kwargs: Any) -> MSViT:
     """A small MSViT of the CIFAR layout for 12 x 12 grey-scale digits: width 64, one block per stage, 4 heads."""
-    defaults: dict[str, Any] = {
-        "img_size": 12,
-        "in_chans": 1,
-        "embed_dims": (32, 32, 64),
-        "depths": (1, 1, 1),
-        "num_heads": (4, 4, 4),
-    }
-    return MSViT(**defaults | kwargs)
+    return MSViT(**DIGITS | kwargs)
 
 
 @register("this project")
