@@ -1,0 +1,209 @@
+"""Every family as a small model, trained by one recipe and measured by one instrument.
+
+    python benchmarks/rivals_alike.py reports/rivals --jobs 2
+
+The recipe is `digits` (or `digits-dvs`), as it was tuned for MSViT; nothing in it was tuned for another family but the
+learning rate, which is half, once or twice the recipe's: the one with the least training loss after a run of two epochs
+of seed 0. Then every seed is a run of its own, `msvit-energy train RECIPE --model NAME --set base_lr=... --seed S`.
+The weights of the last epoch are measured, none are chosen by the test images.
+
+`--only train` writes OUT/runs (weights, history and log of every run) and needs nothing that measuring needs;
+`--only table` measures the runs that are there on all test images and writes rivals.md, rivals.csv, ranks.csv and
+pareto.png. What is there already is not repeated. With `--minutes` training stops in time and says what is missing;
+the same command goes on, with what the stopped runs left in OUT/unfinished.
+"""
+
+import argparse
+import csv
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from in_turn import environment
+
+from msvit.training.recipes import get_recipe
+
+MODELS = {
+    "digits": (
+        "msvit_digits",
+        "qkformer_digits",
+        "spikformer_digits",
+        "spikingformer_digits",
+        "cml_spikingformer_digits",
+        "sdt_digits",
+        "statten_digits",
+        "sdtv2_digits",
+        "sdtv3_digits",
+        "spikingresformer_digits",
+        "maxformer_digits",
+        "msvit_digits_ann",
+        "vit_digits",
+    ),
+    "digits-dvs": ("msvit_digits_dvs", "qkformer_digits_dvs", "spikformer_digits_dvs", "sdt_digits_dvs"),
+}
+FACTORS = (0.5, 1.0, 2.0)  # of the recipe's learning rate
+TRIAL_EPOCHS = 2
+KEPT = ("history.csv", "train.log")
+WEIGHTS = ("model.safetensors", "model.json")
+
+
+@dataclass(frozen=True)
+class Run:
+    """A training run: of a learning rate on trial, or of a seed with the rate that was chosen."""
+
+    model: str
+    seed: int
+    epochs: int
+    trial: float = 0.0  # the factor, 0 for none
+
+    @property
+    def name(self) -> str:
+        return f"{self.model}/" + (f"rate-{self.trial:g}" if self.trial else f"seed-{self.seed}")
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """What is kept of it."""
+        return KEPT if self.trial else (*KEPT, *WEIGHTS)
+
+
+class Runs:
+    """The runs of a recipe in a folder, finished and not."""
+
+    def __init__(self, out: Path, recipe: str, device: str) -> None:
+        self.out, self.recipe, self.device = out, recipe, device
+
+    def folder(self, run: Run) -> Path:
+        return self.out / "runs" / run.name
+
+    def is_done(self, run: Run) -> bool:
+        """Whether its files are there; SystemExit if they are of another number of epochs."""
+        folder = self.folder(run)
+        if not all((folder / name).exists() for name in run.files):
+            return False
+        if (epochs := len(losses(folder))) != run.epochs:
+            raise SystemExit(f"{folder} is a run of {epochs} epochs, not {run.epochs}; take it away, or another folder")
+        return True
+
+    def factor(self, model: str) -> float | None:
+        """The learning rate with the least loss at the end of its trial, None before all are done."""
+        trials = trials_of(model)
+        if not all(map(self.is_done, trials)):
+            return None
+        return min(trials, key=lambda run: losses(self.folder(run))[-1]).trial
+
+    def is_ready(self, run: Run) -> bool:
+        return bool(run.trial) or self.factor(run.model) is not None
+
+    def start(self, run: Run) -> "subprocess.Popen[bytes]":
+        """The run's process, from where an earlier one stopped."""
+        folder = self.out / "unfinished" / run.name
+        folder.mkdir(parents=True, exist_ok=True)
+        rate = get_recipe(self.recipe).base_lr * (run.trial or self.factor(run.model) or 1.0)
+        command = [sys.executable, "-m", "msvit_energy", "train", self.recipe, "--model", run.model]
+        command += ["--seed", str(run.seed), "--epochs", str(run.epochs), "--set", f"base_lr={rate:g}"]
+        command += ["--device", self.device, "--out", str(folder), "--resume"]
+        with (folder / "train.log").open("ab") as log:
+            return subprocess.Popen(command, env=environment(1), stdout=log, stderr=subprocess.STDOUT)
+
+    def collect(self, run: Run) -> None:
+        """Keep the files of a run that has ended, and no state of it; the log without the place where it ran."""
+        source, target = self.out / "unfinished" / run.name, self.folder(run)
+        target.mkdir(parents=True, exist_ok=True)
+        log = source / "train.log"
+        log.write_text(log.read_text().replace(f"{self.out / 'unfinished'}/", ""))
+        for name in run.files:
+            shutil.move(source / name, target / name)
+        shutil.rmtree(source)
+
+
+def trials_of(model: str) -> list[Run]:
+    return [Run(model, 0, TRIAL_EPOCHS, factor) for factor in FACTORS]
+
+
+def losses(folder: Path) -> list[float]:
+    """Mean training loss of each epoch."""
+    with (folder / "history.csv").open() as rows:
+        return [float(row["loss"]) for row in csv.DictReader(rows)]
+
+
+def last_accuracy(folder: Path) -> float:
+    with (folder / "history.csv").open() as rows:
+        return [float(row["test_accuracy"]) for row in csv.DictReader(rows)][-1]
+
+
+def train(runs: Runs, plan: Sequence[Run], jobs: int, deadline: float) -> list[Run]:
+    """Run side by side what is not done yet, each process once; return what is missing at the end."""
+    waiting = [run for run in plan if not runs.is_done(run)]
+    running: dict[subprocess.Popen[bytes], Run] = {}
+    try:
+        while time.monotonic() < deadline:
+            for run in [run for run in waiting if runs.is_ready(run)][: jobs - len(running)]:
+                waiting.remove(run)
+                running[runs.start(run)] = run
+            if not running:
+                break
+            time.sleep(0.2)
+            for process in [process for process in running if process.poll() is not None]:
+                finish(runs, process, running.pop(process))
+    finally:
+        for process in running:
+            process.send_signal(signal.SIGTERM)  # it writes its state
+        for process, run in running.items():
+            process.wait()
+            finish(runs, process, run)
+    return [run for run in plan if not runs.is_done(run)]
+
+
+def finish(runs: Runs, process: "subprocess.Popen[bytes]", run: Run) -> None:
+    """Collect a run that has ended well; say how each has ended."""
+    if process.returncode:
+        how = "stopped" if process.returncode in (130, -signal.SIGTERM) else f"failed with {process.returncode}"
+        print(f"{run.name}: {how}; see {runs.out / 'unfinished' / run.name / 'train.log'}", flush=True)
+        return
+    runs.collect(run)
+    folder = runs.folder(run)
+    print(f"{run.name}: loss {losses(folder)[-1]:.4f}, test accuracy {last_accuracy(folder):.2%}", flush=True)
+
+
+def planned(models: Sequence[str], seeds: Sequence[int], epochs: int) -> Iterator[Run]:
+    """Trials first, then seed by seed, so that an early end leaves whole seeds."""
+    for model in models:
+        yield from trials_of(model)
+    for seed in seeds:
+        yield from (Run(model, seed, epochs) for model in models)
+
+
+def arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("out", type=Path)
+    parser.add_argument("--data", choices=MODELS, default="digits")
+    parser.add_argument("--models", help="names with commas; all of the data set's if not given")
+    parser.add_argument("--seeds", default="0,1,2")
+    parser.add_argument("--epochs", type=int, help="instead of the recipe's")
+    parser.add_argument("--jobs", type=int, default=1, help="runs side by side, each on one thread")
+    parser.add_argument("--device", default="auto", help="for training: auto, cpu, cuda, ...")
+    parser.add_argument("--minutes", type=float, default=float("inf"), help="after which training stops")
+    parser.add_argument("--only", choices=("train", "table"))
+    return parser.parse_args()
+
+
+def main() -> None:
+    given = arguments()
+    recipe = get_recipe(given.data)
+    models = given.models.split(",") if given.models else MODELS[given.data]
+    plan = list(planned(models, [int(seed) for seed in given.seeds.split(",")], given.epochs or recipe.epochs))
+    runs = Runs(given.out, recipe.name, given.device)
+    if given.only != "table":
+        missing = train(runs, plan, given.jobs, time.monotonic() + 60 * given.minutes)
+        print(f"{len(plan) - len(missing)} of {len(plan)} runs are done", flush=True)
+        if missing:
+            raise SystemExit(f"missing: {', '.join(run.name for run in missing)}")
+
+
+if __name__ == "__main__":
+    main()
