@@ -27,6 +27,21 @@ from pathlib import Path
 from in_turn import environment
 
 from msvit.training.recipes import get_recipe
+from msvit_energy import Profile
+from msvit_energy.pricing.protocols import all_choices
+from msvit_energy.reporting.rivals import (
+    Prices,
+    Rival,
+    claims_text,
+    energy_records,
+    energy_table,
+    entries,
+    facts_table,
+    found_claims,
+    price_all,
+    ranking_table,
+)
+from msvit_energy.reporting.table import Table, markdown_table, write
 
 MODELS = {
     "digits": (
@@ -48,6 +63,7 @@ MODELS = {
 }
 FACTORS = (0.5, 1.0, 2.0)  # of the recipe's learning rate
 TRIAL_EPOCHS = 2
+PICTURED = ("appendix-c", "exact", "memory")
 KEPT = ("history.csv", "train.log")
 WEIGHTS = ("model.safetensors", "model.json")
 
@@ -178,6 +194,64 @@ def planned(models: Sequence[str], seeds: Sequence[int], epochs: int) -> Iterato
         yield from (Run(model, seed, epochs) for model in models)
 
 
+def profile_of(runs: Runs, run: Run) -> Profile:
+    """The run's weights on all test images, measured once."""
+    from msvit_energy.workflows.measurement import DataOptions
+    from msvit_energy.workflows.model_loading import load_model
+    from msvit_energy.workflows.profiling import ProfilingOptions, profile_model
+
+    folder = runs.folder(run)
+    path = folder / "profile.json"
+    if not path.exists():
+        print(f"measuring {run.name}", flush=True)
+        loaded = load_model(folder / WEIGHTS[0], None, None, ema=False, time_steps=None, seed=0, device="cpu")
+        profile_model(loaded, DataOptions(get_recipe(runs.recipe).data), ProfilingOptions()).profile.save(path)
+    return Profile.load(path)
+
+
+def report(runs: Runs, plan: Sequence[Run]) -> None:
+    """Measure what is done and write the tables and the picture; SystemExit if a seed is missing or a trial."""
+    from msvit_energy.reporting.figures.style import save
+    from msvit_energy.reporting.figures.tradeoff import energy_accuracy
+
+    finals = [run for run in plan if not run.trial]
+    if missing := [run.name for run in plan if not runs.is_done(run)]:
+        raise SystemExit(f"missing: {', '.join(missing)}; train them, or name others by --models and --seeds")
+    models = list(dict.fromkeys(run.model for run in finals))
+    found = [Rival(model, tuple(profile_of(runs, run) for run in finals if run.model == model)) for model in models]
+    prices = price_all(found, all_choices())
+    ranking = ranking_table(found, prices)
+    (runs.out / "rivals.md").write_text(page(runs, finals, found, prices, ranking))
+    write(Table("", list(energy_records(found, prices)), {}), runs.out, "rivals", ["csv"])
+    write(ranking, runs.out, "ranks", ["csv"])
+    data = f"{runs.recipe} test, means of {len(found[0].profiles)} seeds"
+    points = [entry for protocol in PICTURED for entry in entries(found, prices, protocol, data)]
+    save(energy_accuracy(points), runs.out / "pareto.png")
+
+
+def page(runs: Runs, finals: Sequence[Run], found: Sequence[Rival], prices: Prices, ranking: Table) -> str:
+    """rivals.md."""
+    seeds = list(dict.fromkeys(run.seed for run in finals))
+    images, epochs = found[0].profiles[0].images, finals[0].epochs
+    rates = "; ".join(f"{rival.name} {runs.factor(rival.name):g}" for rival in found)
+    parts = [
+        f"# Families trained alike: {runs.recipe}",
+        f"Recipe `{runs.recipe}`, tuned for MSViT alone, {epochs} epochs, seeds {', '.join(map(str, seeds))}; all "
+        f"{images} test images, weights of the last epoch. Of the learning rate, times the recipe's, the one with the "
+        f"least training loss after two epochs of seed 0: {rates}.",
+        "An energy is the mean over seeds, ± what reaches the farthest end of the seeds' 95 % intervals over images. "
+        "One costs less than another where these ends leave no doubt.",
+        "![accuracy against energy](pareto.png)",
+    ]
+    for table in (facts_table(found, prices), energy_table(found, prices), ranking):
+        parts += [f"## {table.title[:1].upper()}{table.title[1:]}", markdown_table(table)]
+    parts += ["## Which costs less", "\n".join(f"- {line}" for line in claims_text(found_claims(prices)))]
+    if prices.left_out:
+        reasons = "\n".join(f"- {protocol}: {reason}" for protocol, reason in prices.left_out.items())
+        parts += ["## Protocols left out", reasons]
+    return "\n\n".join(parts) + "\n"
+
+
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("out", type=Path)
@@ -203,6 +277,8 @@ def main() -> None:
         print(f"{len(plan) - len(missing)} of {len(plan)} runs are done", flush=True)
         if missing:
             raise SystemExit(f"missing: {', '.join(run.name for run in missing)}")
+    if given.only != "train":
+        report(runs, plan)
 
 
 if __name__ == "__main__":

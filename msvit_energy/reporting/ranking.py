@@ -21,6 +21,11 @@ class Cost:
     def mean(self) -> float:
         return math.fsum(self.seeds) / len(self.seeds)
 
+    @property
+    def margin(self) -> float:
+        """How far it may be from the mean, up or down."""
+        return max(self.high - self.mean, self.mean - self.low)
+
     def is_less(self, other: "Cost") -> bool:
         """Whether all that it may be is below all that the other may be."""
         return self.high < other.low
