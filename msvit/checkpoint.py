@@ -20,7 +20,7 @@ import torch
 from msvit.atomic_write import write_atomically
 from msvit.classifier import ModelSpec, SpikingClassifier
 from msvit.errors import ModelError
-from msvit.identify import identify, misfit, shape_arguments, summary
+from msvit.identify import identify, misfit, official_names, shape_arguments, summary
 from msvit.registry import create_model, list_models
 from msvit.weight_files import WeightFile, read_weight_file
 
@@ -105,10 +105,13 @@ def open_checkpoint(
         notes += inferred
     args = spec.args | ({} if time_steps is None else {"time_steps": time_steps})
     built = create_model(spec.name, **args)
-    problems = misfit(stored.weights, {key: value.shape for key, value in built.state_dict().items()})
+    weights = official_names(spec.name, stored.weights)
+    if weights is not stored.weights:
+        notes.append("its names of weights, which are another library's, made official")
+    problems = misfit(weights, {key: value.shape for key, value in built.state_dict().items()})
     if problems:
         raise ModelError(f"{path} does not fit {spec.name}: {summary(problems)}")
-    built.load_state_dict(stored.weights)
+    built.load_state_dict(weights)
     return Opened(built.to(device).eval(), tuple(notes))
 
 

@@ -1,7 +1,8 @@
 """What every model of this package has in common: T, the input it takes, how it was built."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 from torch import Tensor, nn
 
@@ -20,10 +21,14 @@ class SpikingClassifier(nn.Module):
     """A spiking network that classifies images `[B, C, H, W]`, repeated over T, or event frames `[B, T, C, H, W]`.
 
     `time_steps` may be changed at any time. `spec` is set by the registry. T below 1 raises ModelError.
+    `optional_weights` are arguments that add weights, each with a key that the state dict then has. `other_names` leads
+    from the keys that another library gives to the same weights to the official ones, by patterns and replacements.
     """
 
     total_stride: int
     spec: ModelSpec
+    optional_weights: ClassVar[Mapping[str, str]] = {}
+    other_names: ClassVar[Sequence[tuple[str, str]]] = ()
 
     def __init__(self, *, img_size: int | tuple[int, int], in_chans: int, num_classes: int, time_steps: int) -> None:
         super().__init__()

@@ -1,6 +1,7 @@
 """Which registered model do these weights belong to? Answered from keys and shapes alone."""
 
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -15,7 +16,7 @@ Shapes = Mapping[str, torch.Size]
 
 
 def identify(weights: Mapping[str, Tensor]) -> tuple[str, dict[str, Any]]:
-    """Name and arguments (classes, input channels) of the one registered model that fits.
+    """Name and arguments (classes, input channels, optional weights) of the one registered model that fits.
 
     Of several in a family, the one that departs from its defaults in the fewest arguments. Where that leaves more than
     one, or one of each of several families, they are named in a ModelError, so that the user can choose; if none fits,
@@ -24,11 +25,20 @@ def identify(weights: Mapping[str, Tensor]) -> tuple[str, dict[str, Any]]:
     names = list_models()
     fitting = {}
     for name in names:
-        if outline(name).shapes.keys() == weights.keys():  # else building it once more would be in vain
+        known = outline(name)
+        added = weights.keys() - known.shapes.keys()
+        # else building it once more would be in vain
+        if known.shapes.keys() <= weights.keys() and (not added or added & set(known.optional.values())):
             args = shape_arguments(name, weights)
             if not misfit(weights, skeleton(name, args)):
                 fitting[name] = args
     if not fitting:
+        for name in names:
+            if official_names(name, weights) is not weights:
+                raise ModelError(
+                    f"the weights have the names of another library, and would fit {name}, but a network that does not "
+                    f"spike may have the same names; if it is that model, name it (--model {name})"
+                )
         problems = {name: misfit(weights, outline(name).shapes) for name in names}
         nearest = min(names, key=lambda name: len(problems[name]))
         raise ModelError(f"the weights fit no registered model; nearest is {nearest}: {summary(problems[nearest])}")
@@ -50,6 +60,8 @@ class Outline:
 
     shapes: Shapes
     read_off: tuple[tuple[str, str, int, int], ...]  # argument, key, axis, default
+    optional: Mapping[str, str]  # SpikingClassifier.optional_weights
+    other_names: Sequence[tuple[str, str]]  # SpikingClassifier.other_names
 
 
 @lru_cache
@@ -62,16 +74,35 @@ def outline(name: str) -> Outline:
     entrance = [(f"{key}.weight", 1) for key, module in layers if isinstance(module, nn.Conv2d)][:1]
     read_off = [("num_classes", *place, model.num_classes) for place in head]
     read_off += [("in_chans", *place, model.in_chans) for place in entrance]
-    return Outline({key: value.shape for key, value in model.state_dict().items()}, tuple(read_off))
+    shapes = {key: value.shape for key, value in model.state_dict().items()}
+    # the networks of timm have neither
+    optional, other_names = getattr(model, "optional_weights", {}), getattr(model, "other_names", ())
+    return Outline(shapes, tuple(read_off), optional, other_names)
 
 
 def shape_arguments(name: str, weights: Mapping[str, Tensor]) -> dict[str, Any]:
-    """Arguments of a model that can be read off the shapes of its last linear layer and first convolution."""
-    return {
+    """Arguments of a model that can be read off the shapes of its last linear layer and first convolution, and off
+    optional weights."""
+    known = outline(name)
+    args: dict[str, Any] = {
         argument: weights[key].shape[axis]
-        for argument, key, axis, default in outline(name).read_off
+        for argument, key, axis, default in known.read_off
         if key in weights and weights[key].dim() > axis and weights[key].shape[axis] != default
     }
+    return args | {argument: True for argument, key in known.optional.items() if key in weights}
+
+
+def official_names(name: str, weights: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+    """The weights under the official keys of a model, if they have those of another library; else as they are."""
+    known = outline(name)
+    if not known.other_names or known.shapes.keys() == weights.keys():
+        return weights
+    renamed = {}
+    for key, value in weights.items():
+        for pattern, official in known.other_names:
+            key = re.sub(pattern, official, key)  # noqa: PLW2901
+        renamed[key] = value
+    return renamed if renamed.keys() == known.shapes.keys() else weights
 
 
 def skeleton(name: str, args: Mapping[str, Any]) -> Shapes:

@@ -8,7 +8,7 @@ from torch import Tensor, is_grad_enabled, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.checkpoint import checkpoint
 
-from msvit.neuron import LIF
+from msvit.neuron import LIF, StepNeuron
 
 Synapses = nn.Conv1d | nn.Conv2d | nn.Linear
 # part of a unit's official name, batch norm over its outputs
@@ -29,6 +29,17 @@ def over_time(module: nn.Module, x: Tensor) -> Tensor:
     if x.stride(0) == 0 and not module.training:
         return module(x[0]).unsqueeze(0).expand(steps, *[-1] * (x.dim() - 1))
     return module(x.flatten(0, 1)).unflatten(0, (steps, -1))
+
+
+class OverTime(nn.Module):
+    """Stateless modules in a row, run by `over_time`; `module` is the official name of one, or of their sequence."""
+
+    def __init__(self, *modules: nn.Module) -> None:
+        super().__init__()
+        self.module = nn.Sequential(*modules) if len(modules) > 1 else modules[0]
+
+    def forward(self, x: Tensor) -> Tensor:
+        return over_time(self.module, x)
 
 
 class SpikingUnits(nn.Module):
@@ -64,7 +75,7 @@ class SpikingUnits(nn.Module):
         """Pass `[T, B, C, ...]` through submodules by name, in order; linear layers work on the channel axis."""
         for name in names:
             module = self.get_submodule(name)
-            if isinstance(module, MemoryModule):  # LIF, or a neuron of SpikingJelly in its place
+            if isinstance(module, MemoryModule | StepNeuron):  # LIF, or a neuron of SpikingJelly in its place
                 x = module(x)
             elif isinstance(module, nn.Linear):
                 x = over_time(module, x.transpose(2, 3)).transpose(2, 3)
@@ -188,17 +199,27 @@ class PreActivationMLP(ChannelMixer):
 class ResidualBlock(nn.Module):
     """x + attention(x), then x + MLP(x) (MSViT paper, equations 1 and 2), on `[T, B, C, H, W]`.
 
-    `name` is the attention's official name. With `norm_dim` the block has the LayerNorms `norm1` and `norm2` of the
-    official state dict, which nothing reads. `drop_path` is the probability of stochastic depth (Huang et al. 2016) in
-    training: for one sample, at all its time steps, a branch is left out; the others are scaled up to the same mean.
+    `name` is the attention's official name; `first` names a branch that stands before it, x + first(x). With `norm_dim`
+    the block has the LayerNorms `norm1` and `norm2` of the official state dict, which nothing reads. `drop_path` is the
+    probability of stochastic depth (Huang et al. 2016) in training: for one sample, at all its time steps, attention or
+    MLP are left out; the others are scaled up to the same mean.
     """
 
     def __init__(
-        self, attention: nn.Module, mlp: nn.Module, *, name: str = "attn", norm_dim: int | None = None
+        self,
+        attention: nn.Module,
+        mlp: nn.Module,
+        *,
+        name: str = "attn",
+        norm_dim: int | None = None,
+        first: tuple[str, nn.Module] | None = None,
     ) -> None:
         super().__init__()
         self.attention_name = name
+        self.first_name = "" if first is None else first[0]
         self.drop_path = 0.0
+        if first is not None:
+            self.add_module(*first)
         if norm_dim is not None:
             self.norm1 = nn.LayerNorm(norm_dim)
         self.add_module(name, attention)
@@ -207,6 +228,8 @@ class ResidualBlock(nn.Module):
         self.mlp = mlp
 
     def forward(self, x: Tensor) -> Tensor:
+        if self.first_name:
+            x = x + self.get_submodule(self.first_name)(x)
         x = x + self.dropped(self.get_submodule(self.attention_name)(x))
         return x + self.dropped(self.mlp(x))
 

@@ -73,13 +73,22 @@ class TableOutput:
         """Writers of one more table, by file name."""
         return {f"{name}.{suffix}": partial(FORMATS[suffix], table) for suffix in self.formats}
 
-    def show(self, table: Table, also: Mapping[str, Callable[[Path], object]] | None = None) -> None:
-        """Print the table; write it in every format, and the files `also`, all or none."""
-        show(table)
+    def show(
+        self,
+        table: Table,
+        also: Mapping[str, Callable[[Path], object]] | None = None,
+        beside: Mapping[str, Table] | None = None,
+    ) -> None:
+        """Print the table, and further ones `beside` it under their own names; write all in every format, and the files
+        `also`, all or none."""
+        tables = {self.name: table, **(beside or {})}
+        for each in tables.values():
+            show(each)
         if self.out is None:
             return
         with written_together(self.out, self.names) as folder:
-            write(table, folder, self.name, self.formats)
+            for name, each in tables.items():
+                write(each, folder, name, self.formats)
             for file, writer in (also or {}).items():
                 writer(folder / file)
             written = sorted(path.name for path in folder.iterdir())

@@ -1,4 +1,4 @@
-"""`msvit-energy table1`: the energy column of the paper's Table 1, recomputed and audited."""
+"""`msvit-energy table1`: the energy column of the paper's Table 1 and rows beside it, recomputed and audited."""
 
 from pathlib import Path
 from typing import Annotated
@@ -28,7 +28,11 @@ def table1(
     formats: Annotated[str, typer.Option("--format", help="csv, md, tex, json, parquet.")] = USUAL_FORMATS,
     force: Annotated[bool, typer.Option("--force", help="Replace an earlier run's files in --out.")] = False,
 ) -> None:
-    """Recompute every row of the paper's Table 1 from our own models, beside what is printed, with a verdict."""
+    """Recompute every row of the paper's Table 1 from our own models, beside what is printed, with a verdict.
+
+    An appendix has rows that the paper does not have.
+    """
+    from msvit_energy.reporting.table import files as table_files
     from msvit_energy.workflows.measurement import DataOptions
     from msvit_energy.workflows.paper_tables.table1 import (
         assigned,
@@ -38,12 +42,17 @@ def table1(
         load_assigned,
         measure_checkpoint,
     )
+    from msvit_energy.workflows.paper_tables.table1_appendix import appendix
+    from msvit_energy.workflows.paper_tables.table1_rows import APPENDIX
 
     protocols, prices = linear_protocols(protocol), get_technology(technology)
     files, weights = assigned(profile or [], "--profile"), assigned(ckpt or [], "--ckpt")
     check_apart(files, weights, data)
-    output = TableOutput("table1", out, formats, force, also=[f"{name}.profile.json" for name in weights])
+    profiles = [f"{name}.profile.json" for name in weights]
+    output = TableOutput("table1", out, formats, force, also=[*table_files(APPENDIX), *profiles])
     source = DataOptions(data or "", images, batch_size, seed)
     taken = {name: measure_checkpoint(name, path, source, device, progress_bar) for name, path in weights.items()}
-    table = audit(protocols, prices, load_assigned(files) | taken, progress_bar)
-    output.show(table, also={f"{name}.profile.json": measured.save for name, measured in taken.items()})
+    measured = load_assigned(files) | taken
+    table = audit(protocols, prices, measured, progress_bar)
+    beside = {APPENDIX: appendix(protocols, prices, measured, progress_bar)}
+    output.show(table, also={f"{name}.profile.json": found.save for name, found in taken.items()}, beside=beside)

@@ -11,8 +11,9 @@ NUMBERS = {"params_m": float, "time_steps": int, "energy_mj": float, "top1": flo
 
 
 def published_table(name: str) -> list[dict[str, Any]]:
-    """A table of the MSViT paper (arXiv 2505.14719) by name: "table1", "table2", "table3". One record per printed row,
-    in order; None where nothing is printed. Parameters in M, energy in mJ, top-1 accuracy in percent."""
+    """A table of the MSViT paper (arXiv 2505.14719) by name: "table1", "table2", "table3"; or "table1_appendix", which
+    others printed of models that Table 1 does not have. One record per row, in order; None where nothing is printed.
+    Parameters in M, energy in mJ, top-1 accuracy in percent."""
     return read_rows((resources.files("msvit_energy.reporting") / "data" / f"{name}.csv").read_text(), name)
 
 

@@ -16,7 +16,7 @@ from msvit_energy.reporting.published import published_table
 from msvit_energy.reporting.table import Column, Table
 from msvit_energy.workflows.measurement import DataOptions, measure
 from msvit_energy.workflows.model_loading import load_model, without_memory
-from msvit_energy.workflows.paper_tables.table1_rows import ROWS, Row
+from msvit_energy.workflows.paper_tables.table1_rows import ROWS, Row, appendix_models
 from msvit_energy.workflows.progress import Progress, no_progress
 
 EVERY_STEP = ":first-layer=every-step"
@@ -37,8 +37,8 @@ def linear_protocols(text: str) -> list[str]:
 
 
 def assigned(given: list[str], option: str) -> dict[str, Path]:
-    """Files by model, from MODEL=FILE; EnergyError for other models than those of the table."""
-    models = [row.model for row in ROWS if row.model is not None]
+    """Files by model, from MODEL=FILE; EnergyError for other models than those of the table and its appendix."""
+    models = [row.model for row in ROWS if row.model is not None] + appendix_models()
     files = {}
     for text in given:
         name, _, path = text.partition("=")
@@ -128,11 +128,11 @@ def audited(
     if len(protocols) > 1:
         cells |= {f"energy_mj {name}": energy for name, energy in energies.items()}
     cells["energy_mj"] = next(iter(energies.values()))
-    if skeleton.neurons:
+    if skeleton.neurons and theirs["energy_mj"] is not None:
         cells |= implied(skeleton, theirs["energy_mj"], protocols[0], prices)
     if profile is not None:
         cells |= described(profile, protocols[0], prices)
-    if cells["energy_mj"] is not None:
+    if cells["energy_mj"] is not None and theirs["energy_mj"] is not None:
         cells["difference_percent"] = 100 * (cells["energy_mj"] / theirs["energy_mj"] - 1)
     return cells | {"verdict": verdict(row, cells, prices, profile is not None)}
 

@@ -1,8 +1,14 @@
-"""Which model of ours stands for a row of the paper's Table 1, and what is known about its printed energy."""
+"""Which model of ours stands for a row of the paper's Table 1, or of its appendix, and what is known about its printed
+energy."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
+
+import msvit
+from msvit_energy.reporting.published import published_table
+
+APPENDIX = "table1_appendix"
 
 
 @dataclass(frozen=True)
@@ -59,3 +65,9 @@ ROWS = (
     ),
     Row("msvit_10_768", rate=0.306, source=OURS, accuracy=SAME_LEAK),
 )
+
+
+def appendix_models() -> list[str]:
+    """The models of the appendix that are here, in order."""
+    known = msvit.list_models()
+    return [row["model"] for row in published_table(APPENDIX) if row["model"] in known]

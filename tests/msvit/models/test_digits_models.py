@@ -29,6 +29,7 @@ DIGITS = [
     Sibling("sdt_digits", 163_554, 4),
     Sibling("statten_digits", 163_554, 4),
     Sibling("sdtv2_digits", 187_166, 4),
+    Sibling("sdtv3_digits", 186_310, 1),
     Sibling("spikingresformer_digits", 164_208, 4),
     Sibling("maxformer_digits", 187_058, 4),
     Sibling("msvit_digits_ann", 164_346, 1),

@@ -109,6 +109,24 @@ OFFICIAL += [
     Official("resnet19/cifar10", "resnet19_cifar", {}),
     Official("resnet19/cifar100", "resnet19_cifar", {"num_classes": 100}),
 ]
+OFFICIAL += [
+    Official("sdtv3/imagenet_t", "sdtv3_3m", {}),
+    Official("sdtv3/imagenet_s", "sdtv3_5m", {}),
+    Official("sdtv3/imagenet_m", "sdtv3_10m", {}),
+    Official("sdtv3/imagenet_l", "sdtv3_19m", {}),
+    Official("sdtv3/imagenet_12_512", "sdtv3_83m", {}),
+    Official("sdtv3/imagenet_12_512_kd", "sdtv3_83m", {"kd": True}),
+    Official("sdtv3/imagenet_12_768", "sdtv3_171m", {}),
+    Official("sdtv3/imagenet_12_768_kd", "sdtv3_171m", {"kd": True}),
+    Official("sew_resnet/imagenet_18", "sew_resnet18", {}),
+    Official("sew_resnet/imagenet_34", "sew_resnet34", {}),
+    Official("sew_resnet/imagenet_50", "sew_resnet50", {}),
+    Official("sew_resnet/imagenet_101", "sew_resnet101", {}),
+    Official("sew_resnet/imagenet_152", "sew_resnet152", {}),
+    Official("ms_resnet/imagenet_18", "ms_resnet18", {}),
+    Official("ms_resnet/imagenet_34", "ms_resnet34", {}),
+    Official("ms_resnet/imagenet_104", "ms_resnet104", {}),
+]
 VECTORS = [
     Official("msvit/cifar10", "msvit_cifar", {}),
     Official("msvit/cifar10_batch2", "msvit_cifar", {"merge_time_and_batch": True}),
@@ -126,6 +144,11 @@ VECTORS += [
     Official("cml/spikformer_cifar10_4_384", "cml_spikformer_cifar", {}),
     Official("statten/cifar10_2_512", "statten_cifar", {}),
     Official("resnet19/cifar10", "resnet19_cifar", {"tet": True}),
+]
+VECTORS += [
+    Official("sdtv3/imagenet_s", "sdtv3_5m", {}),
+    Official("sew_resnet/imagenet_18", "sew_resnet18", {}),
+    Official("ms_resnet/imagenet_18", "ms_resnet18", {}),
 ]
 
 
@@ -236,17 +259,19 @@ def test_neuron_means_equal_the_official_ones(vector: Run) -> None:
     expected = {name.replace("@", ""): facts for name, facts in vector.facts["neurons"].items()}
     assert {layer.neuron for layer in vector.profile.neurons} == set(expected)
     for layer in vector.profile.neurons:
-        assert layer.firing_rate == pytest.approx(expected[layer.neuron]["mean"], abs=1e-9)
+        mean = layer.firing_rate * layer.step  # of values, which are whole numbers times the step
+        assert mean == pytest.approx(expected[layer.neuron]["mean"], abs=1e-9)
 
 
 def test_layer_inputs_equal_the_official_ones(vector: Run) -> None:
     rows = vector.profile.to_frame().set_index("layer")
-    means = {operator.layer: operator.driver.rate for operator in vector.profile.operators}
+    drivers = {operator.layer: operator.driver for operator in vector.profile.operators}
     assert set(rows.index[rows.op != "matmul"]) == set(vector.facts["weighted_layers"])
     for layer, expected in vector.facts["weighted_layers"].items():
-        assert means[layer] == pytest.approx(expected["input_mean"], abs=1e-9)
+        step = drivers[layer].step
+        assert drivers[layer].rate * step == pytest.approx(expected["input_mean"], abs=1e-9)
         assert rows.nonzero_rate[layer] == pytest.approx(expected["input_nonzero"], abs=1e-9)
-        assert rows.input_max[layer] == pytest.approx(expected["input_max"], abs=1e-9)
+        assert rows.input_max[layer] * step == pytest.approx(expected["input_max"], abs=1e-9)
 
 
 def test_nothing_is_uncounted_and_rows_add_up(vector: Run) -> None:
@@ -269,6 +294,7 @@ FAMILIES = [
     "max_resnet18_cifar",
 ]
 FAMILIES += ["cml_spikingformer_cifar", "cml_spikformer_cifar", "statten_cifar_2_256", "resnet19_cifar"]
+FAMILIES += ["sdtv3_3m", "sew_resnet18", "ms_resnet18"]
 
 
 @pytest.mark.parametrize("name", FAMILIES)

@@ -11,6 +11,7 @@ from torch import Tensor
 
 import msvit
 from msvit.checkpoint import open_checkpoint
+from msvit.identify import identify
 
 
 @pytest.fixture
@@ -80,6 +81,9 @@ def test_wrappers_and_prefixes_are_removed(
         ("ms_qkformer_10_384", {}),
         ("ms_qkformer_cifar", {}),
         ("max_resnet18_cifar", {"num_classes": 100}),
+        ("sdtv3_3m", {}),
+        ("sew_resnet18", {"num_classes": 10}),
+        ("ms_resnet18", {}),
     ],
 )
 def test_architecture_classes_and_channels_are_read_off_the_shapes(
@@ -114,6 +118,22 @@ def test_two_networks_with_the_same_keys_need_a_name_or_a_sidecar(
     assert (model.spec.name, model.spec.args) == (name, args)
     own = msvit.load_checkpoint(msvit.save_checkpoint(tmp_path / "own.safetensors", built))
     assert own.spec.name == name
+
+
+@pytest.mark.parametrize(
+    ("name", "args"),
+    [
+        ("sdtv3_19m", {"num_classes": 10}),
+        ("sdtv3_83m", {}),
+        ("sdtv3_83m", {"kd": True}),
+        ("sdtv3_171m", {"num_classes": 10, "kd": True}),
+        ("sew_resnet152", {}),
+        ("ms_resnet104", {"in_chans": 2}),
+    ],
+)
+def test_large_models_and_optional_heads_are_known_by_their_shapes(name: str, args: dict[str, Any]) -> None:
+    with torch.device("meta"):
+        assert identify(msvit.create_model(name, **args).state_dict()) == (name, args)
 
 
 def test_training_file_with_optimizer_and_namespace_opens_and_its_arguments_win(

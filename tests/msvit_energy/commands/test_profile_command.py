@@ -218,7 +218,7 @@ ERRORS = [
     (["--ckpt", "other.safetensors", "--model", "msvit_digits"], "does not fit msvit_digits: missing patch_embed1"),
     (["--ckpt", "other.safetensors"], "other.safetensors: the weights fit no registered model; nearest is "),
     (["--input-size", "12x"], "input size must be N, HxW or CxHxW, such as 288, 288x384 or"),
-    (["--model", "vgg16"], "unknown model 'vgg16'; models: cml_spikformer_cifar, cml_spikformer_cifar100, "),
+    (["--model", "bert"], "unknown model 'bert'; models: "),
     (["--data", "imagenet"], "unknown data set 'imagenet'; data sets: digits, noise"),
     (["--protocol", "mine"], "unknown protocol 'mine'; protocols: ann, appendix-c, "),
     (["--technology", "3nm"], "unknown technology '3nm'; technologies: 45nm-fp16, 45nm-fp32"),

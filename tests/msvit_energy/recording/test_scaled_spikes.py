@@ -9,6 +9,7 @@ import torch
 from spikingjelly.activation_based import layer, neuron
 from torch import Tensor, nn
 
+import msvit
 import msvit_energy
 from msvit_energy import Profile, price
 from msvit_energy.profiles.merge import merge
@@ -22,7 +23,6 @@ from tests.support.scaled_networks import (
     flows,
     multi_step,
 )
-from tests.support.sdtv3 import SDTV3
 
 
 def images(*shape: int, seed: int = 0, scale: float = 3.0) -> Tensor:
@@ -349,7 +349,7 @@ def test_pairs_in_products_are_those_of_whole_numbers() -> None:
 @pytest.mark.slow
 def test_spike_driven_transformer_v3_sends_what_its_authors_code_sends() -> None:
     vector, facts = parity.read("sdtv3/imagenet_s.parity.json"), parity.read("sdtv3/imagenet_s.flops.json")
-    model = SDTV3().double()
+    model = msvit.create_model("sdtv3_5m").double()
     profile = msvit_energy.profile(model, [parity.draw(model, vector)])
     macs = facts["macs_conv_linear_by_module"]
     for operator in profile.operators[1:]:

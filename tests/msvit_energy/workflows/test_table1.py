@@ -17,7 +17,7 @@ import msvit_energy
 from msvit_energy import EnergyError, Profile, price
 from msvit_energy.pricing.implied_rate import line
 from msvit_energy.pricing.technology import get_technology
-from msvit_energy.workflows.paper_tables import table1
+from msvit_energy.workflows.paper_tables import table1, table1_appendix
 from msvit_energy.workflows.paper_tables.table1 import (
     NO_RATES,
     assigned,
@@ -31,7 +31,7 @@ from tests.support.command_line import run
 
 ROOT = Path(__file__).parents[3]
 REPORT = ROOT / "reports" / "table1"
-FILES = ("table1.csv", "table1.md", "table1.tex", "table1.json")
+FILES = [f"{name}.{kind}" for name in ("table1", "table1_appendix") for kind in ("csv", "md", "tex", "json")]
 FP32 = get_technology("45nm-fp32")
 
 
@@ -152,10 +152,12 @@ def test_a_measured_profile_takes_the_place_of_an_assumed_rate(tmp_path: Path) -
 
 @pytest.fixture
 def one_row(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A table with one row, whose model is the shipped one."""
+    """A table with one row, whose model is the shipped one, and an appendix with one without a model."""
     printed = {"method": "MSViT", "architecture": "digits", "params_m": 0.16, "energy_mj": 0.0045, "top1": 99.0}
     monkeypatch.setattr(table1, "ROWS", (Row("msvit_digits", rate=0.1, source="somebody"),))
     monkeypatch.setattr(table1, "published_table", lambda name: [printed])
+    more = {"model": "none", "rates": None, "source": "nowhere", "note": None}
+    monkeypatch.setattr(table1_appendix, "published_table", lambda name: [printed | more])
 
 
 @pytest.mark.slow
