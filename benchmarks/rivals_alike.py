@@ -101,7 +101,7 @@ class Runs:
         folder = self.folder(run)
         if not all((folder / name).exists() for name in run.files):
             return False
-        if (epochs := len(losses(folder))) != run.epochs:
+        if (epochs := len(column(folder, "number"))) != run.epochs:
             raise SystemExit(f"{folder} is a run of {epochs} epochs, not {run.epochs}; take it away, or another folder")
         return True
 
@@ -110,10 +110,15 @@ class Runs:
         trials = trials_of(model)
         if not all(map(self.is_done, trials)):
             return None
-        return min(trials, key=lambda run: losses(self.folder(run))[-1]).trial
+        return min(trials, key=lambda run: column(self.folder(run), "loss")[-1]).trial
 
-    def is_ready(self, run: Run) -> bool:
-        return bool(run.trial) or self.factor(run.model) is not None
+    def ready(self, waiting: Sequence[Run]) -> list[Run]:
+        """Those that can start, trials first, then seed by seed, in each the longest first."""
+        found = [run for run in waiting if run.trial or self.factor(run.model)]
+        return sorted(found, key=lambda run: (not run.trial, run.seed, -self.trial_seconds(run)))
+
+    def trial_seconds(self, run: Run) -> float:
+        return 0.0 if run.trial else sum(column(self.folder(trial), "seconds")[-1] for trial in trials_of(run.model))
 
     def start(self, run: Run) -> "subprocess.Popen[bytes]":
         """The run's process, from where an earlier one stopped."""
@@ -141,15 +146,10 @@ def trials_of(model: str) -> list[Run]:
     return [Run(model, 0, TRIAL_EPOCHS, factor) for factor in FACTORS]
 
 
-def losses(folder: Path) -> list[float]:
-    """Mean training loss of each epoch."""
+def column(folder: Path, name: str) -> list[float]:
+    """A column of a run's history, epoch by epoch."""
     with (folder / "history.csv").open() as rows:
-        return [float(row["loss"]) for row in csv.DictReader(rows)]
-
-
-def last_accuracy(folder: Path) -> float:
-    with (folder / "history.csv").open() as rows:
-        return [float(row["test_accuracy"]) for row in csv.DictReader(rows)][-1]
+        return [float(row[name]) for row in csv.DictReader(rows)]
 
 
 def train(runs: Runs, plan: Sequence[Run], jobs: int, deadline: float) -> list[Run]:
@@ -158,12 +158,12 @@ def train(runs: Runs, plan: Sequence[Run], jobs: int, deadline: float) -> list[R
     running: dict[subprocess.Popen[bytes], Run] = {}
     try:
         while time.monotonic() < deadline:
-            for run in [run for run in waiting if runs.is_ready(run)][: jobs - len(running)]:
+            for run in runs.ready(waiting)[: jobs - len(running)] if len(running) < jobs else []:
                 waiting.remove(run)
                 running[runs.start(run)] = run
             if not running:
                 break
-            time.sleep(0.2)
+            time.sleep(0.5)
             for process in [process for process in running if process.poll() is not None]:
                 finish(runs, process, running.pop(process))
     finally:
@@ -183,11 +183,12 @@ def finish(runs: Runs, process: "subprocess.Popen[bytes]", run: Run) -> None:
         return
     runs.collect(run)
     folder = runs.folder(run)
-    print(f"{run.name}: loss {losses(folder)[-1]:.4f}, test accuracy {last_accuracy(folder):.2%}", flush=True)
+    loss, accuracy = (column(folder, name)[-1] for name in ("loss", "test_accuracy"))
+    print(f"{run.name}: loss {loss:.4f}, test accuracy {accuracy:.2%}", flush=True)
 
 
 def planned(models: Sequence[str], seeds: Sequence[int], epochs: int) -> Iterator[Run]:
-    """Trials first, then seed by seed, so that an early end leaves whole seeds."""
+    """Every run, in the order of the tables."""
     for model in models:
         yield from trials_of(model)
     for seed in seeds:
