@@ -14,6 +14,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from msvit.classifier import SpikingClassifier
 from msvit.layers import SpikingUnits
 from msvit.models import spikingformer
 from msvit.models.spikformer import Spikformer
@@ -145,3 +146,9 @@ def cml_spikformer_cifar_4_256(**kwargs: Any) -> Spikformer:
 def cml_spikformer_cifar_2_384(**kwargs: Any) -> Spikformer:
     """CIFAR 2-384; 5,768,122 parameters. No official configuration names the heads; 12 are ours."""
     return cml_spikformer(**cifar_args(384, 2, 12) | kwargs)
+
+
+@register("this project")
+def cml_spikingformer_digits(**kwargs: Any) -> SpikingClassifier:
+    """The CIFAR model, small, for 12 x 12 grey-scale digits; 164,034 parameters, T = 4. Width 64, 2 blocks, 4 heads."""
+    return cml_spikingformer_cifar(**{"img_size": 12, "in_chans": 1, "dim": 64, "depth": 2, "num_heads": 4} | kwargs)

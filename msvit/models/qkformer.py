@@ -129,3 +129,17 @@ def qkformer_gesture(**kwargs: Any) -> QKFormerEvent:
     """DVS128 Gesture, 11 classes, MLP ratio 4: 1,999,371 parameters (the paper prints 1.50 M for both)."""
     defaults: dict[str, Any] = {"num_classes": 11, "mlp_ratio": 4}
     return QKFormerEvent(**defaults | kwargs)
+
+
+@register("this project")
+def qkformer_digits(**kwargs: Any) -> QKFormer:
+    """A small QKFormer of the CIFAR layout for 12 x 12 grey-scale digits; 190,850 parameters, T = 4. Widths C/4, C/2, C
+    with C = 64, 4 heads; depths of the CIFAR model."""
+    return QKFormer(**{"img_size": 12, "in_chans": 1, "embed_dims": (16, 32, 64), "num_heads": (4, 4, 4)} | kwargs)
+
+
+@register("this project")
+def qkformer_digits_dvs(**kwargs: Any) -> QKFormerEvent:
+    """A small QKFormer for event frames `[B, T, 2, 32, 32]`; 180,081 parameters, T = 6. Width 88, 4 heads; blocks and
+    MLP ratio of the CIFAR10-DVS model."""
+    return QKFormerEvent(**{"img_size": 32, "dim": 88, "num_heads": 4, "time_steps": 6} | kwargs)

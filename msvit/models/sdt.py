@@ -187,3 +187,17 @@ def sdt_gesture(**kwargs: Any) -> SpikeDrivenTransformer:
         "time_steps": 16,
     }
     return SpikeDrivenTransformer(**small_args(256) | defaults | kwargs)
+
+
+@register("this project")
+def sdt_digits(**kwargs: Any) -> SpikingClassifier:
+    """The CIFAR model, small, for 12 x 12 grey-scale digits; 163,554 parameters, T = 4. Width 64, 4 heads."""
+    return sdt_cifar(**{"img_size": 12, "in_chans": 1, "dim": 64, "num_heads": 4} | kwargs)
+
+
+@register("this project")
+def sdt_digits_dvs(**kwargs: Any) -> SpikingClassifier:
+    """The CIFAR10-DVS model, small, for event frames `[B, T, 2, 32, 32]`; 163,626 parameters, T = 6. Width 64, 4 heads,
+    one pool more, which leaves 4 x 4 tokens."""
+    defaults: dict[str, Any] = {"img_size": 32, "dim": 64, "num_heads": 4, "pools": (False, True, True, True)}
+    return sdt_dvs(**defaults | {"time_steps": 6} | kwargs)

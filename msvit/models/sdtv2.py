@@ -5,6 +5,7 @@ stands in front of every convolution that is not part of a re-parameterisable ch
 the depth-wise part of SepConv) there is no neuron, so some convolutions get real numbers.
 """
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -133,9 +134,10 @@ def transformer_block(dim: int, heads: int) -> ResidualBlock:
 
 
 class MetaSpikeFormer(SpikingClassifier):
-    """SDT V2: images `[B, C, H, W]` or event frames `[B, T, C, H, W]` -> `[B, classes]`; `dims` are c0 to c3."""
+    """SDT V2: images `[B, C, H, W]` or event frames `[B, T, C, H, W]` -> `[B, classes]`; `dims` are c0 to c3.
 
-    total_stride = 16
+    `strides` are those of the five downsamplings, `depths` the transformer blocks of the last two stages.
+    """
 
     def __init__(
         self,
@@ -145,21 +147,24 @@ class MetaSpikeFormer(SpikingClassifier):
         num_classes: int = 1000,
         dims: Sequence[int] = (96, 192, 384, 480),
         num_heads: int = 8,
+        strides: Sequence[int] = (2, 2, 2, 2, 1),
+        depths: Sequence[int] = (6, 2),
         time_steps: int = 4,
     ) -> None:
         super().__init__(img_size=img_size, in_chans=in_chans, num_classes=num_classes, time_steps=time_steps)
+        self.total_stride = math.prod(strides)
         c0, c1, c2, c3 = dims
-        self.downsample1_1 = Downsampling(in_chans, c0 // 2, 7, 2, first=True)
+        self.downsample1_1 = Downsampling(in_chans, c0 // 2, 7, strides[0], first=True)
         self.ConvBlock1_1 = nn.ModuleList([ConvBlock(c0 // 2)])
-        self.downsample1_2 = Downsampling(c0 // 2, c0, 3, 2)
+        self.downsample1_2 = Downsampling(c0 // 2, c0, 3, strides[1])
         self.ConvBlock1_2 = nn.ModuleList([ConvBlock(c0)])
-        self.downsample2 = Downsampling(c0, c1, 3, 2)
+        self.downsample2 = Downsampling(c0, c1, 3, strides[2])
         self.ConvBlock2_1 = nn.ModuleList([ConvBlock(c1)])
         self.ConvBlock2_2 = nn.ModuleList([ConvBlock(c1)])
-        self.downsample3 = Downsampling(c1, c2, 3, 2)
-        self.block3 = nn.ModuleList(transformer_block(c2, num_heads) for _ in range(6))
-        self.downsample4 = Downsampling(c2, c3, 3, 1)
-        self.block4 = nn.ModuleList(transformer_block(c3, num_heads) for _ in range(2))
+        self.downsample3 = Downsampling(c1, c2, 3, strides[3])
+        self.block3 = nn.ModuleList(transformer_block(c2, num_heads) for _ in range(depths[0]))
+        self.downsample4 = Downsampling(c2, c3, 3, strides[4])
+        self.block4 = nn.ModuleList(transformer_block(c3, num_heads) for _ in range(depths[1]))
         self.lif = LIF()
         self.head = linear_head(c3, num_classes)
 
@@ -195,3 +200,19 @@ def sdtv2_31m(**kwargs: Any) -> MetaSpikeFormer:
 def sdtv2_55m(**kwargs: Any) -> MetaSpikeFormer:
     """ImageNet, official builder 8_512, widths 128-256-512-640; 55,350,248 parameters."""
     return MetaSpikeFormer(**{"dims": (128, 256, 512, 640)} | kwargs)
+
+
+@register("this project")
+def sdtv2_digits(**kwargs: Any) -> MetaSpikeFormer:
+    """A small SDT V2 for 12 x 12 grey-scale digits; 187,166 parameters, T = 4. Widths 12-20-32-40, two strides of 2 in
+    place of four, 3 + 1 transformer blocks in place of 6 + 2."""
+    defaults: dict[str, Any] = {
+        "img_size": 12,
+        "in_chans": 1,
+        "num_classes": 10,
+        "dims": (12, 20, 32, 40),
+        "num_heads": 4,
+        "strides": (1, 1, 2, 2, 1),
+        "depths": (3, 1),
+    }
+    return MetaSpikeFormer(**defaults | kwargs)

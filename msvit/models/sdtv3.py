@@ -9,6 +9,7 @@ depth-wise convolution, plain 1x1 convolutions in the attention, v of four times
 `drop_path` of these models is 0 and not called. The models of 83 M and 171 M are others: `sdtv3_large.py`.
 """
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -117,9 +118,10 @@ def transformer_block(dim: int, heads: int) -> ResidualBlock:
 
 
 class ESpikeFormer(SpikingClassifier):
-    """SDT V3: images `[B, C, H, W]` or event frames `[B, T, C, H, W]` -> `[B, classes]`; `dims` are c0 to c3."""
+    """SDT V3: images `[B, C, H, W]` or event frames `[B, T, C, H, W]` -> `[B, classes]`; `dims` are c0 to c3.
 
-    total_stride = 16
+    `strides` are those of the five downsamplings, `depths` the transformer blocks of the last two stages.
+    """
 
     def __init__(
         self,
@@ -129,21 +131,24 @@ class ESpikeFormer(SpikingClassifier):
         num_classes: int = 1000,
         dims: Sequence[int] = (32, 64, 128, 192),
         num_heads: int = 8,
+        strides: Sequence[int] = (2, 2, 2, 2, 1),
+        depths: Sequence[int] = (6, 2),
         time_steps: int = 1,
     ) -> None:
         super().__init__(img_size=img_size, in_chans=in_chans, num_classes=num_classes, time_steps=time_steps)
+        self.total_stride = math.prod(strides)
         c0, c1, c2, c3 = dims
-        self.downsample1_1 = Downsampling(in_chans, c0 // 2, 7, 2)
+        self.downsample1_1 = Downsampling(in_chans, c0 // 2, 7, strides[0])
         self.ConvBlock1_1 = nn.ModuleList([ConvBlock(c0 // 2)])
-        self.downsample1_2 = Downsampling(c0 // 2, c0, 3, 2, encode_spike=MultiSpike())
+        self.downsample1_2 = Downsampling(c0 // 2, c0, 3, strides[1], encode_spike=MultiSpike())
         self.ConvBlock1_2 = nn.ModuleList([ConvBlock(c0)])
-        self.downsample2 = Downsampling(c0, c1, 3, 2, encode_spike=MultiSpike())
+        self.downsample2 = Downsampling(c0, c1, 3, strides[2], encode_spike=MultiSpike())
         self.ConvBlock2_1 = nn.ModuleList([ConvBlock(c1)])
         self.ConvBlock2_2 = nn.ModuleList([ConvBlock(c1)])
-        self.downsample3 = Downsampling(c1, c2, 3, 2, encode_spike=MultiSpike())
-        self.block3 = nn.ModuleList(transformer_block(c2, num_heads) for _ in range(6))
-        self.downsample4 = Downsampling(c2, c3, 3, 1, encode_spike=MultiSpike())
-        self.block4 = nn.ModuleList(transformer_block(c3, num_heads) for _ in range(2))
+        self.downsample3 = Downsampling(c1, c2, 3, strides[3], encode_spike=MultiSpike())
+        self.block3 = nn.ModuleList(transformer_block(c2, num_heads) for _ in range(depths[0]))
+        self.downsample4 = Downsampling(c2, c3, 3, strides[4], encode_spike=MultiSpike())
+        self.block4 = nn.ModuleList(transformer_block(c3, num_heads) for _ in range(depths[1]))
         self.spike = MultiSpike(norm=1)
         self.head = linear_head(c3, num_classes)
 
@@ -182,3 +187,19 @@ def sdtv3_10m(**kwargs: Any) -> ESpikeFormer:
 def sdtv3_19m(**kwargs: Any) -> ESpikeFormer:
     """ImageNet, the official builder l; 18,987,504 parameters."""
     return ESpikeFormer(**{"dims": (64, 128, 256, 360)} | kwargs)
+
+
+@register("this project")
+def sdtv3_digits(**kwargs: Any) -> ESpikeFormer:
+    """A small SDT V3 for 12 x 12 grey-scale digits; 186,310 parameters, T = 1, neurons with up to 4 spikes at once
+    (D = 4). Widths 12-20-28-36, two strides of 2 in place of four, 3 + 1 transformer blocks in place of 6 + 2."""
+    defaults: dict[str, Any] = {
+        "img_size": 12,
+        "in_chans": 1,
+        "num_classes": 10,
+        "dims": (12, 20, 28, 36),
+        "num_heads": 4,
+        "strides": (1, 1, 2, 2, 1),
+        "depths": (3, 1),
+    }
+    return ESpikeFormer(**defaults | kwargs)

@@ -148,3 +148,16 @@ def spikformer_dvs(**kwargs: Any) -> Spikformer:
         "time_steps": 16,
     }
     return Spikformer(**defaults | kwargs)
+
+
+@register("this project")
+def spikformer_digits(**kwargs: Any) -> SpikingClassifier:
+    """The CIFAR model, small, for 12 x 12 grey-scale digits; 164,418 parameters, T = 4. Width 64, 2 blocks, 4 heads."""
+    return spikformer_cifar(**{"img_size": 12, "in_chans": 1, "dim": 64, "depth": 2, "num_heads": 4} | kwargs)
+
+
+@register("this project")
+def spikformer_digits_dvs(**kwargs: Any) -> SpikingClassifier:
+    """The event model, small, for event frames `[B, T, 2, 32, 32]`; 164,490 parameters, T = 6. Width 64,
+    2 blocks, 4 heads."""
+    return spikformer_dvs(**{"img_size": 32, "dim": 64, "num_heads": 4, "time_steps": 6} | kwargs)

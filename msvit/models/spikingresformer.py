@@ -12,12 +12,14 @@ from torch import Tensor, nn
 
 from msvit.attention import Matmul, head_dim
 from msvit.classifier import SpikingClassifier
+from msvit.errors import ModelError
 from msvit.layers import SpikingUnits, max_pool
 from msvit.neuron import LIF
 from msvit.registry import register
 
 PAPER = "Shi et al., CVPR 2024"
 MOMENTUM = 0.999  # of the running firing rates
+STEMS = {"imagenet": (7, 2, 16), "cifar": (3, 1, 4)}  # kernel and stride of the first convolution, total stride
 
 
 class Norm(nn.Module):
@@ -77,13 +79,13 @@ class DualSpikeAttention(SpikingUnits):
 
 
 class FeedForward(SpikingUnits):
-    """1x1 up, plus a 3x3 in groups of 64 channels, 1x1 down, plus the input; each LIF-conv-BN."""
+    """1x1 up, plus a 3x3 in groups of `group` channels, 1x1 down, plus the input; each LIF-conv-BN."""
 
-    def __init__(self, dim: int) -> None:
+    def __init__(self, dim: int, group: int) -> None:
         super().__init__()
         hidden = 4 * dim
         self.up = unit(nn.Conv2d(dim, hidden, 1, bias=False))
-        self.conv = nn.ModuleList([unit(nn.Conv2d(hidden, hidden, 3, padding=1, groups=hidden // 64, bias=False))])
+        self.conv = nn.ModuleList([unit(nn.Conv2d(hidden, hidden, 3, padding=1, groups=hidden // group, bias=False))])
         self.down = unit(nn.Conv2d(hidden, dim, 1, bias=False))
 
     def forward(self, x: Tensor) -> Tensor:
@@ -113,11 +115,10 @@ class Downsampling(SpikingUnits):
 class SpikingResformer(SpikingUnits, SpikingClassifier):
     """SpikingResformer: images `[B, C, H, W]` or event frames `[B, T, C, H, W]` -> `[B, classes]`.
 
-    Stages of 1, 2, 3 pairs of attention and FFN with patches of 4, 2, 1. `tet` keeps the time axis,
+    Stages of `depths` pairs of attention and FFN with patches of 4, 2, 1. `stem` is "imagenet", 7x7 of stride 2 and a
+    pool, or "cifar", 3x3 of stride 1. `group` is the width of a group in the FFN's 3x3. `tet` keeps the time axis,
     `[T, B, classes]`, as the official model does, whose caller averages.
     """
-
-    total_stride = 16
 
     def __init__(
         self,
@@ -127,18 +128,25 @@ class SpikingResformer(SpikingUnits, SpikingClassifier):
         num_classes: int = 1000,
         dims: Sequence[int] = (64, 192, 384),
         num_heads: Sequence[int] = (1, 3, 6),
+        depths: Sequence[int] = (1, 2, 3),
+        stem: str = "imagenet",
+        group: int = 64,
         tet: bool = False,
         time_steps: int = 4,
     ) -> None:
         super().__init__(img_size=img_size, in_chans=in_chans, num_classes=num_classes, time_steps=time_steps)
+        if stem not in STEMS:
+            raise ModelError(f"unknown stem {stem!r}; stems: {', '.join(STEMS)}")
         self.tet = tet
-        stem = nn.Conv2d(in_chans, dims[0], 7, stride=2, padding=3, bias=False)
-        self.prologue = nn.Sequential(stem, Norm(dims[0]), max_pool())
+        kernel, stride, self.total_stride = STEMS[stem]
+        first = nn.Conv2d(in_chans, dims[0], kernel, stride=stride, padding=kernel // 2, bias=False)
+        pool = [max_pool()] if stem == "imagenet" else []
+        self.prologue = nn.Sequential(first, Norm(dims[0]), *pool)
         self.layers = nn.ModuleList()
-        for stage, (dim, heads, patch) in enumerate(zip(dims, num_heads, (4, 2, 1), strict=True)):
+        for stage, (dim, heads, depth, patch) in enumerate(zip(dims, num_heads, depths, (4, 2, 1), strict=True)):
             parts: list[nn.Module] = [Downsampling(dims[stage - 1], dim)] if stage else []
-            for _ in range(stage + 1):
-                parts += [DualSpikeAttention(dim, heads, patch), FeedForward(dim)]
+            for _ in range(depth):
+                parts += [DualSpikeAttention(dim, heads, patch), FeedForward(dim, group)]
             self.layers.append(nn.Sequential(*parts))
         self.classifier = nn.Linear(dims[-1], num_classes, bias=False)
         for module in self.modules():
@@ -146,7 +154,7 @@ class SpikingResformer(SpikingUnits, SpikingClassifier):
                 nn.init.trunc_normal_(module.weight, std=0.02)
 
     def forward(self, x: Tensor) -> Tensor:
-        x = self.through(self.frames(x), "prologue.0", "prologue.1", "prologue.2")
+        x = self.through(self.frames(x), *(f"prologue.{part}" for part in range(len(self.prologue))))
         for stage in self.layers:
             x = stage(x)
         logits = self.classifier(x.flatten(3).mean(3))  # [T, B, classes]
@@ -175,3 +183,20 @@ def spikingresformer_m(**kwargs: Any) -> SpikingResformer:
 def spikingresformer_l(**kwargs: Any) -> SpikingResformer:
     """ImageNet; 60,375,680 parameters."""
     return SpikingResformer(**{"dims": (128, 512, 1024), "num_heads": (2, 8, 16)} | kwargs)
+
+
+@register("this project")
+def spikingresformer_digits(**kwargs: Any) -> SpikingResformer:
+    """A small SpikingResformer for 12 x 12 grey-scale digits; 164,208 parameters, T = 4. The official CIFAR stem (3x3
+    of stride 1), widths 16-32-64, one pair in each stage in place of 1, 2, 3, groups of 16 channels in place of 64."""
+    defaults: dict[str, Any] = {
+        "img_size": 12,
+        "in_chans": 1,
+        "num_classes": 10,
+        "dims": (16, 32, 64),
+        "num_heads": (1, 2, 4),
+        "depths": (1, 1, 1),
+        "stem": "cifar",
+        "group": 16,
+    }
+    return SpikingResformer(**defaults | kwargs)

@@ -16,6 +16,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from msvit.attention import Matmul, SpikeMask, channels_first, head_dim, tokens_by_head
+from msvit.classifier import SpikingClassifier
 from msvit.errors import ModelError
 from msvit.layers import SpikingUnits, pointwise
 from msvit.models.sdt import SpikeDrivenTransformer, small_args
@@ -132,3 +133,9 @@ def event_args() -> dict[str, Any]:
     """The two-block models for event cameras."""
     events = {"img_size": 64, "in_chans": 2, "pooled": True, "time_steps": 10, "chunk": 5}
     return small_args(256) | events
+
+
+@register("this project")
+def statten_digits(**kwargs: Any) -> SpikingClassifier:
+    """The CIFAR model, small, for 12 x 12 grey-scale digits; 163,554 parameters, T = 4. Width 64, 4 heads."""
+    return statten_cifar(**{"img_size": 12, "in_chans": 1, "dim": 64, "num_heads": 4} | kwargs)

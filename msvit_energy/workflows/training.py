@@ -19,14 +19,12 @@ from msvit.training.loop import Interrupted, Measure, Training
 from msvit.training.recipes import Recipe, get_recipe
 from msvit.training.sop_penalty import SOPPenalty
 from msvit.training.tensorboard_log import event_writer
-from msvit_energy import Preparation
 from msvit_energy.errors import EnergyError
 from msvit_energy.pricing.energy import price
 from msvit_energy.profiles.provenance import Provenance
 from msvit_energy.recording import module_calls
 from msvit_energy.workflows import training_files
 from msvit_energy.workflows.device import choose
-from msvit_energy.workflows.measurement import profile_together
 from msvit_energy.workflows.model_loading import without_memory
 from msvit_energy.workflows.progress import Progress, no_progress
 from msvit_energy.workflows.stored_recipe import read_stored_recipe
@@ -169,6 +167,10 @@ def dense_macs(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) ->
 def energy_measurement(recipe: Recipe, batches: Batches, folder: Path) -> Measure:
     """A measurement of firing rate, SOPs and energy on a fixed sample of the test images; the profile stays in
     `folder`, named after the epoch."""
+    # a run that measures nothing does not load what measuring needs
+    from msvit_energy import Preparation
+    from msvit_energy.workflows.measurement import profile_together
+
     images = len(batches.test_set)  # type: ignore[arg-type]
     stride = max(1, images // recipe.profile_images)
     sample = Subset(batches.test_set, range(0, images, stride)[: recipe.profile_images])
