@@ -1,16 +1,16 @@
 """Every family as a small model, trained by one recipe and measured by one instrument.
 
-    python benchmarks/rivals_alike.py reports/rivals --jobs 2
+    python benchmarks/rivals_alike.py reports/rivals --work runs/rivals --jobs 2
 
 The recipe is `digits` (or `digits-dvs`), as it was tuned for MSViT; nothing in it was tuned for another family but the
 learning rate, which is half, once or twice the recipe's: the one with the least training loss after a run of two epochs
 of seed 0. Then every seed is a run of its own, `msvit-energy train RECIPE --model NAME --set base_lr=... --seed S`.
 The weights of the last epoch are measured, none are chosen by the test images.
 
-`--only train` writes OUT/runs (weights, history and log of every run) and needs nothing that measuring needs;
-`--only table` measures the runs that are there on all test images and writes rivals.md, rivals.csv, ranks.csv and
-pareto.png. What is there already is not repeated. With `--minutes` training stops in time and says what is missing;
-the same command goes on, with what the stopped runs left in OUT/unfinished.
+`--only train` writes weights, history and log of every run into --work and needs nothing that measuring needs. `--only
+table` measures them on all test images, keeps the profiles beside them, and writes rivals.md, rivals.csv (energies),
+ranks.csv, histories.csv (epochs) and pareto.png. What is there already is not repeated. With `--minutes` training stops
+in time and says what is missing; the same command goes on from there.
 """
 
 import argparse
@@ -61,6 +61,11 @@ MODELS = {
     ),
     "digits-dvs": ("msvit_digits_dvs", "qkformer_digits_dvs", "spikformer_digits_dvs", "sdt_digits_dvs"),
 }
+ASIDES = {
+    "sdtv3_digits": "has T = 1 and neurons that give up to 4 spikes at once (D = 4)",
+    "msvit_digits_ann": "is MSViT with ReLU in place of neurons, a dense yardstick",
+    "vit_digits": "is timm's ViT, a dense yardstick",
+}
 FACTORS = (0.5, 1.0, 2.0)  # of the recipe's learning rate
 TRIAL_EPOCHS = 2
 PICTURED = ("appendix-c", "exact", "memory")
@@ -88,13 +93,14 @@ class Run:
 
 
 class Runs:
-    """The runs of a recipe in a folder, finished and not."""
+    """The runs of a recipe in a folder, those that are done in `done`, the others in `unfinished`."""
 
-    def __init__(self, out: Path, recipe: str, device: str) -> None:
-        self.out, self.recipe, self.device = out, recipe, device
+    def __init__(self, work: Path, recipe: str, device: str) -> None:
+        self.done, self.unfinished = work / "done", work / "unfinished"
+        self.recipe, self.device = recipe, device
 
     def folder(self, run: Run) -> Path:
-        return self.out / "runs" / run.name
+        return self.done / run.name
 
     def is_done(self, run: Run) -> bool:
         """Whether its files are there; SystemExit if they are of another number of epochs."""
@@ -122,7 +128,7 @@ class Runs:
 
     def start(self, run: Run) -> "subprocess.Popen[bytes]":
         """The run's process, from where an earlier one stopped."""
-        folder = self.out / "unfinished" / run.name
+        folder = self.unfinished / run.name
         folder.mkdir(parents=True, exist_ok=True)
         rate = get_recipe(self.recipe).base_lr * (run.trial or self.factor(run.model) or 1.0)
         command = [sys.executable, "-m", "msvit_energy", "train", self.recipe, "--model", run.model]
@@ -133,10 +139,10 @@ class Runs:
 
     def collect(self, run: Run) -> None:
         """Keep the files of a run that has ended, and no state of it; the log without the place where it ran."""
-        source, target = self.out / "unfinished" / run.name, self.folder(run)
+        source, target = self.unfinished / run.name, self.folder(run)
         target.mkdir(parents=True, exist_ok=True)
         log = source / "train.log"
-        log.write_text(log.read_text().replace(f"{self.out / 'unfinished'}/", ""))
+        log.write_text(log.read_text().replace(f"{self.unfinished}/", ""))
         for name in run.files:
             shutil.move(source / name, target / name)
         shutil.rmtree(source)
@@ -179,7 +185,7 @@ def finish(runs: Runs, process: "subprocess.Popen[bytes]", run: Run) -> None:
     """Collect a run that has ended well; say how each has ended."""
     if process.returncode:
         how = "stopped" if process.returncode in (130, -signal.SIGTERM) else f"failed with {process.returncode}"
-        print(f"{run.name}: {how}; see {runs.out / 'unfinished' / run.name / 'train.log'}", flush=True)
+        print(f"{run.name}: {how}; see {runs.unfinished / run.name / 'train.log'}", flush=True)
         return
     runs.collect(run)
     folder = runs.folder(run)
@@ -210,7 +216,14 @@ def profile_of(runs: Runs, run: Run) -> Profile:
     return Profile.load(path)
 
 
-def report(runs: Runs, plan: Sequence[Run]) -> None:
+def histories(runs: Runs, plan: Sequence[Run]) -> Iterator[dict[str, str]]:
+    """All epochs of all runs."""
+    for run in plan:
+        with (runs.folder(run) / "history.csv").open() as rows:
+            yield from ({"run": run.name} | row for row in csv.DictReader(rows))
+
+
+def report(runs: Runs, plan: Sequence[Run], out: Path) -> None:
     """Measure what is done and write the tables and the picture; SystemExit if a seed is missing or a trial."""
     from msvit_energy.reporting.figures.style import save
     from msvit_energy.reporting.figures.tradeoff import energy_accuracy
@@ -222,12 +235,14 @@ def report(runs: Runs, plan: Sequence[Run]) -> None:
     found = [Rival(model, tuple(profile_of(runs, run) for run in finals if run.model == model)) for model in models]
     prices = price_all(found, all_choices())
     ranking = ranking_table(found, prices)
-    (runs.out / "rivals.md").write_text(page(runs, finals, found, prices, ranking))
-    write(Table("", list(energy_records(found, prices)), {}), runs.out, "rivals", ["csv"])
-    write(ranking, runs.out, "ranks", ["csv"])
+    out.mkdir(parents=True, exist_ok=True)
+    (out / "rivals.md").write_text(page(runs, finals, found, prices, ranking))
+    write(Table("", list(energy_records(found, prices)), {}), out, "rivals", ["csv"])
+    write(Table("", list(histories(runs, plan)), {}), out, "histories", ["csv"])
+    write(ranking, out, "ranks", ["csv"])
     data = f"{runs.recipe} test, means of {len(found[0].profiles)} seeds"
     points = [entry for protocol in PICTURED for entry in entries(found, prices, protocol, data)]
-    save(energy_accuracy(points), runs.out / "pareto.png")
+    save(energy_accuracy(points), out / "pareto.png")
 
 
 def page(runs: Runs, finals: Sequence[Run], found: Sequence[Rival], prices: Prices, ranking: Table) -> str:
@@ -240,6 +255,7 @@ def page(runs: Runs, finals: Sequence[Run], found: Sequence[Rival], prices: Pric
         f"Recipe `{runs.recipe}`, tuned for MSViT alone, {epochs} epochs, seeds {', '.join(map(str, seeds))}; all "
         f"{images} test images, weights of the last epoch. Of the learning rate, times the recipe's, the one with the "
         f"least training loss after two epochs of seed 0: {rates}.",
+        "; ".join(f"`{rival.name}` {ASIDES[rival.name]}" for rival in found if rival.name in ASIDES),
         "An energy is the mean over seeds, ± what reaches the farthest end of the seeds' 95 % intervals over images. "
         "One costs less than another where these ends leave no doubt.",
         "![accuracy against energy](pareto.png)",
@@ -250,12 +266,13 @@ def page(runs: Runs, finals: Sequence[Run], found: Sequence[Rival], prices: Pric
     if prices.left_out:
         reasons = "\n".join(f"- {protocol}: {reason}" for protocol, reason in prices.left_out.items())
         parts += ["## Protocols left out", reasons]
-    return "\n\n".join(parts) + "\n"
+    return "\n\n".join(filter(None, parts)) + "\n"
 
 
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("out", type=Path)
+    parser.add_argument("out", type=Path, help="folder of the report")
+    parser.add_argument("--work", type=Path, help="folder of the runs; that of the report if not given")
     parser.add_argument("--data", choices=MODELS, default="digits")
     parser.add_argument("--models", help="names with commas; all of the data set's if not given")
     parser.add_argument("--seeds", default="0,1,2")
@@ -272,14 +289,14 @@ def main() -> None:
     recipe = get_recipe(given.data)
     models = given.models.split(",") if given.models else MODELS[given.data]
     plan = list(planned(models, [int(seed) for seed in given.seeds.split(",")], given.epochs or recipe.epochs))
-    runs = Runs(given.out, recipe.name, given.device)
+    runs = Runs(given.work or given.out, recipe.name, given.device)
     if given.only != "table":
         missing = train(runs, plan, given.jobs, time.monotonic() + 60 * given.minutes)
         print(f"{len(plan) - len(missing)} of {len(plan)} runs are done", flush=True)
         if missing:
             raise SystemExit(f"missing: {', '.join(run.name for run in missing)}")
     if given.only != "train":
-        report(runs, plan)
+        report(runs, plan, given.out)
 
 
 if __name__ == "__main__":
