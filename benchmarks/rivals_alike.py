@@ -40,6 +40,7 @@ from msvit_energy.reporting.rivals import (
     found_claims,
     price_all,
     ranking_table,
+    unlearned_text,
 )
 from msvit_energy.reporting.table import Table, markdown_table, write
 
@@ -68,7 +69,7 @@ ASIDES = {
 }
 FACTORS = (0.5, 1.0, 2.0)  # of the recipe's learning rate
 TRIAL_EPOCHS = 2
-PICTURED = ("appendix-c", "exact", "memory")
+PICTURED = ("appendix-c", "memory")
 KEPT = ("history.csv", "train.log")
 WEIGHTS = ("model.safetensors", "model.json")
 
@@ -234,14 +235,15 @@ def report(runs: Runs, plan: Sequence[Run], out: Path) -> None:
     models = list(dict.fromkeys(run.model for run in finals))
     found = [Rival(model, tuple(profile_of(runs, run) for run in finals if run.model == model)) for model in models]
     prices = price_all(found, all_choices())
-    ranking = ranking_table(found, prices)
+    learned = [rival for rival in found if rival.learned]
+    ranking = ranking_table(learned, prices)
     out.mkdir(parents=True, exist_ok=True)
     (out / "rivals.md").write_text(page(runs, finals, found, prices, ranking))
     write(Table("", list(energy_records(found, prices)), {}), out, "rivals", ["csv"])
     write(Table("", list(histories(runs, plan)), {}), out, "histories", ["csv"])
     write(ranking, out, "ranks", ["csv"])
     data = f"{runs.recipe} test, means of {len(found[0].profiles)} seeds"
-    points = [entry for protocol in PICTURED for entry in entries(found, prices, protocol, data)]
+    points = [entry for protocol in PICTURED for entry in entries(learned, prices, protocol, data)]
     save(energy_accuracy(points), out / "pareto.png")
 
 
@@ -249,6 +251,7 @@ def page(runs: Runs, finals: Sequence[Run], found: Sequence[Rival], prices: Pric
     """rivals.md."""
     seeds = list(dict.fromkeys(run.seed for run in finals))
     images, epochs = found[0].profiles[0].images, finals[0].epochs
+    learned = [rival for rival in found if rival.learned]
     rates = "; ".join(f"{rival.name} {runs.factor(rival.name):g}" for rival in found)
     parts = [
         f"# Families trained alike: {runs.recipe}",
@@ -258,11 +261,12 @@ def page(runs: Runs, finals: Sequence[Run], found: Sequence[Rival], prices: Pric
         "; ".join(f"`{rival.name}` {ASIDES[rival.name]}" for rival in found if rival.name in ASIDES),
         "An energy is the mean over seeds, ± what reaches the farthest end of the seeds' 95 % intervals over images. "
         "One costs less than another where these ends leave no doubt.",
+        unlearned_text(found),
         "![accuracy against energy](pareto.png)",
     ]
     for table in (facts_table(found, prices), energy_table(found, prices), ranking):
         parts += [f"## {table.title[:1].upper()}{table.title[1:]}", markdown_table(table)]
-    parts += ["## Which costs less", "\n".join(f"- {line}" for line in claims_text(found_claims(prices)))]
+    parts += ["## Which costs less", "\n".join(f"- {line}" for line in claims_text(found_claims(learned, prices)))]
     if prices.left_out:
         reasons = "\n".join(f"- {protocol}: {reason}" for protocol, reason in prices.left_out.items())
         parts += ["## Protocols left out", reasons]

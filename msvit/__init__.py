@@ -8,13 +8,14 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from msvit.checkpoint import load_checkpoint, save_checkpoint
+    from msvit.checkpoint import list_checkpoints, load_checkpoint, save_checkpoint
     from msvit.errors import ModelError
     from msvit.registry import create_model, list_models, register_with_timm
 else:
     _PLACES = {
         "ModelError": "msvit.errors",
         "create_model": "msvit.registry",
+        "list_checkpoints": "msvit.checkpoint",
         "list_models": "msvit.registry",
         "load_checkpoint": "msvit.checkpoint",
         "register_with_timm": "msvit.registry",
@@ -31,4 +32,12 @@ else:
         return sorted({*globals(), *__all__})
 
 
-__all__ = ["ModelError", "create_model", "list_models", "load_checkpoint", "register_with_timm", "save_checkpoint"]
+__all__ = [
+    "ModelError",
+    "create_model",
+    "list_checkpoints",
+    "list_models",
+    "load_checkpoint",
+    "register_with_timm",
+    "save_checkpoint",
+]

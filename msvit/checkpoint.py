@@ -25,7 +25,21 @@ from msvit.registry import create_model, list_models
 from msvit.weight_files import WeightFile, read_weight_file
 
 SIDECAR_FORMAT = 1
-SHIPPED = Path(__file__).parent / "checkpoints" / "msvit_digits.safetensors"
+FOLDER = Path(__file__).parent / "checkpoints"
+SHIPPED = FOLDER / "msvit_digits.safetensors"
+
+
+def list_checkpoints() -> list[str]:
+    """Names of the checkpoints that come with this package, such as "rivals/spikformer_digits", sorted; `find` and
+    `load_checkpoint` take them in place of a path."""
+    return sorted(path.relative_to(FOLDER).with_suffix("").as_posix() for path in FOLDER.rglob("*.safetensors"))
+
+
+def find(path: str | Path) -> Path:
+    """The file of a checkpoint that comes with this package, by its name; any other path as it is."""
+    path = Path(path)
+    shipped = FOLDER / path.with_suffix(".safetensors")
+    return shipped if not path.exists() and path.as_posix() in list_checkpoints() else path
 
 
 def save_checkpoint(
@@ -77,7 +91,8 @@ def load_checkpoint(
     device: str | torch.device = "cpu",
     ema: bool = False,
 ) -> SpikingClassifier:
-    """Open a checkpoint and return its model in evaluation mode; `open_checkpoint` also says what was inferred.
+    """Open a checkpoint, or one of `list_checkpoints`, and return its model in evaluation mode; `open_checkpoint` also
+    says what was inferred.
 
     `model` names the architecture where the file does not, `time_steps` replaces the stored T, `ema` takes the moving
     average of a training checkpoint. A missing, damaged or foreign file raises ModelError; keys and shapes must fit
@@ -96,7 +111,7 @@ def open_checkpoint(
 ) -> Opened:
     """As `load_checkpoint`. What the caller says wins over the sidecar, that over the file's own arguments, those over
     what keys and shapes suggest."""
-    path = Path(path)
+    path = find(path)
     stored = read_weight_file(path, ema=ema)
     notes = [f"weights from its {stored.place!r}"] if stored.place else []
     spec = _sidecar_spec(path, model)

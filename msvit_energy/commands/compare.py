@@ -16,7 +16,7 @@ def compare(
     profiles: Annotated[list[Path], typer.Argument(help="Profiles (profile.json).")],
     baselines: Annotated[
         str | None,
-        typer.Option(help="Published rows: methods such as spikformer,qkformer,sdt; table1, table2, table3; a CSV."),
+        typer.Option(help="measured (small rivals, trained alike); published: spikformer,qkformer,sdt, table2, a CSV."),
     ] = None,
     sort: Annotated[str | None, typer.Option(help="energy, accuracy, parameters, sops or rate.")] = None,
     protocol: Annotated[str, typer.Option(help="Accounting protocol of the profiles.")] = "appendix-c",
@@ -28,14 +28,15 @@ def compare(
     force: Annotated[bool, typer.Option("--force", help="Replace an earlier run's files in --out.")] = False,
 ) -> None:
     """Parameters, MACs, SOPs, rate, energy and accuracy side by side; energies relative to the first row."""
-    from msvit_energy.workflows.comparison import FIGURES, load_named, published_entries, scatter_plot
+    from msvit_energy.workflows.comparison import FIGURES, baseline_entries, load_named, scatter_plot
 
     check_order(sort)
     choice, prices = str(get_protocol(protocol)), with_prices(get_technology(technology), e_mac, e_ac)
     output = TableOutput("compare", out, formats, force, also=FIGURES)
     named = load_named(profiles)
     entries = [measured(profile, price(profile, choice, prices), name) for name, profile in named.items()]
-    entries = ordered(entries + published_entries(baselines or ""), sort)
+    others = baseline_entries(baselines or "", named.values(), lambda profile: price(profile, choice, prices))
+    entries = ordered(entries + others, sort)
     title = f"energy by {choice}, {prices.name}: E_MAC {prices.e_mac} pJ, E_AC {prices.e_ac} pJ"
     warnings = [f"{name}: {warning}" for name, profile in named.items() for warning in profile.warnings()]
     output.show(comparison(entries, title, warnings), also=scatter_plot(entries) if out else {})

@@ -14,6 +14,7 @@ from msvit_energy.reporting.ranking import Claim, Cost, Costs, claims, cost, ken
 from msvit_energy.reporting.table import Column, Table
 
 REFERENCE = "appendix-c"
+LEARNED = 0.9  # accuracy of the worst seed below which a model says nothing of what energy buys
 OF_DENSE_SHAPES = ("ann", "qnn")  # protocols that price a dense network of the same shape, whatever fires
 UJ_PER_MJ = 1e3
 KINDS = {
@@ -34,6 +35,11 @@ class Rival:
     @property
     def spiking(self) -> bool:
         return self.profiles[0].firing_rate is not None
+
+    @property
+    def learned(self) -> bool:
+        """Whether every seed reached LEARNED."""
+        return all((profile.accuracy or 0.0) >= LEARNED for profile in self.profiles)
 
     def facts(self) -> dict[str, Any]:
         """Name, size, and means over seeds; counts in millions. SOPs are those of the reference protocol, events are
@@ -174,10 +180,19 @@ def ranking_table(rivals: Sequence[Rival], prices: Prices) -> Table:
     return Table(f"ranking by energy, and its correlation with that of {REFERENCE}", records, columns)
 
 
-def found_claims(prices: Prices) -> list[Claim]:
+def found_claims(rivals: Sequence[Rival], prices: Prices) -> list[Claim]:
     """Which of two models costs less, by the protocols that price what a network itself does."""
-    own = {name: prices.costs(name) for name in prices.reports if name.partition(":")[0] not in OF_DENSE_SHAPES}
-    return claims(own)
+    names = [rival.name for rival in rivals]
+    own = [name for name in prices.reports if name.partition(":")[0] not in OF_DENSE_SHAPES]
+    costs = {name: prices.costs(name) for name in own}
+    return claims({protocol: {name: found[name] for name in names} for protocol, found in costs.items()})
+
+
+def unlearned_text(rivals: Sequence[Rival]) -> str:
+    """Who is in no ranking and no claim; empty if all learned."""
+    facts = [(rival.name, rival.facts()["worst"]) for rival in rivals if not rival.learned]
+    listed = ", ".join(f"`{name}` (worst seed {worst:.2f} %)" for name, worst in facts)
+    return f"Not learned within the recipe, so in no ranking and no claim: {listed}." if facts else ""
 
 
 def claims_text(found: Sequence[Claim]) -> list[str]:

@@ -2,17 +2,19 @@
 
 import re
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from functools import partial
+from importlib import resources
 from pathlib import Path
 
-from msvit_energy import Profile
+from msvit_energy import EnergyReport, Profile
 from msvit_energy.errors import EnergyError
-from msvit_energy.reporting.comparison import Entry, labels, plottable, published
+from msvit_energy.reporting.comparison import Entry, labels, measured, plottable, published
 from msvit_energy.reporting.published import published_table, read_published
 from msvit_energy.workflows.paper_tables.table1_rows import ROWS
 
 FIGURES = ("compare.png", "compare.svg")
+MEASURED = "measured"
 TABLES = {"table1": "ImageNet-1k", "table2": "", "table3": ""}  # and the data of tables that do not name it
 ALIASES = {"spikedriven": "sdt", "spikedrivenv2": "sdtv2", "vitb16": "vit", "swintransformer": "swin"}
 
@@ -27,15 +29,36 @@ def load_named(paths: Sequence[Path]) -> dict[str, Profile]:
     return dict(zip(names, profiles, strict=True))
 
 
-def published_entries(text: str) -> list[Entry]:
-    """Published rows by table, method (of Table 1, or as table2:method) or file; EnergyError for unknown names."""
+def baseline_entries(text: str, own: Collection[Profile], priced: Callable[[Profile], EnergyReport]) -> list[Entry]:
+    """Published rows by table, method (of Table 1, or as table2:method) or file, and rivals that were measured on the
+    data of one's `own` profiles; EnergyError for unknown names."""
     entries = []
     for name in filter(None, (part.strip() for part in text.split(","))):
-        if name.endswith(".csv"):
+        if name == MEASURED:
+            entries += [
+                measured(profile, priced(profile), f"{profile.provenance.model_name} ({MEASURED})")
+                for profile in measured_rivals({profile.provenance.data_name for profile in own})
+            ]
+        elif name.endswith(".csv"):
             entries += [published(row, "unknown") for row in read_published(Path(name))]
         else:
             entries += rows_of(name)
     return list(dict.fromkeys(entries))
+
+
+def measured_rivals(data: Collection[str]) -> list[Profile]:
+    """Profiles of small models of every family that were trained alike (reports/rivals), of seed 0 and on some data;
+    EnergyError where there are none."""
+    folder = resources.files("msvit_energy.reporting") / "data" / "rivals"
+    with resources.as_file(folder) as place:
+        every = [Profile.load(path) for path in sorted(place.glob("*.profile.json"))]
+    found = [profile for profile in every if profile.provenance.data_name in data]
+    if not found:
+        known = dict.fromkeys(profile.provenance.data_name for profile in every)
+        raise EnergyError(
+            f"--baselines {MEASURED}: rivals were measured on {' and '.join(known)}, not {', '.join(data)}"
+        )
+    return found
 
 
 def rows_of(name: str) -> list[Entry]:
@@ -43,7 +66,7 @@ def rows_of(name: str) -> list[Entry]:
     table, _, method = (name, "", "") if name in TABLES else name.rpartition(":")
     table = table or "table1"
     if table not in TABLES:
-        raise EnergyError(f"no table {table!r} in --baselines; tables: {', '.join(TABLES)}")
+        raise EnergyError(f"no table {table!r} in --baselines; tables: {', '.join(TABLES)}, or {MEASURED}")
     rows = published_table(table)
     doubts = doubts_of(table, len(rows))
     pairs = [

@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 import msvit
-from msvit.checkpoint import SHIPPED, open_checkpoint
+from msvit.checkpoint import SHIPPED, find, open_checkpoint
 from msvit.classifier import SpikingClassifier
 from msvit.weight_files import read_weight_file
 from msvit_energy.errors import EnergyError
@@ -114,7 +114,7 @@ def load_registered(
     else:
         if arguments:
             raise EnergyError("--model-args goes with --model and no checkpoint; a checkpoint says its own arguments")
-        path = ckpt or SHIPPED
+        path = find(ckpt or SHIPPED)
         network, notes = open_checkpoint(path, model=name, time_steps=time_steps, device=device, ema=ema)
         for note in notes:
             print(f"{path.name}: {note}", file=sys.stderr)

@@ -9,7 +9,10 @@ import pandas as pd
 import pytest
 
 import msvit
+from msvit_energy import price
 from msvit_energy.commands import app
+from msvit_energy.reporting.rivals import LEARNED
+from msvit_energy.workflows.comparison import measured_rivals
 from tests.support.command_line import run
 
 ROOT = Path(__file__).parents[2]
@@ -128,3 +131,35 @@ def test_worst_of_three_seeds_is_what_the_readme_says(recipe: str, worst: str) -
     seconds = [int(re.findall(r"^epoch 12: .* (\d+) s$", log, flags=re.MULTILINE)[0]) for log in logs]
     assert max(seconds) < 600
     assert f"{worst} % " in (ROOT / "README.md").read_text().split("Of three seeds")[1][:250]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("report", ["rivals", "rivals_dvs"])
+def test_energies_of_rivals_are_those_of_the_profiles_that_come_along(report: str) -> None:
+    table = pd.read_csv(REPORTS / report / "rivals.csv")
+    first = table[table.seed == 0]
+    profiles = measured_rivals({"rivals": {"digits"}, "rivals_dvs": {"digits-dvs"}}[report])
+    assert len(profiles) == first[first.accuracy >= LEARNED].model.nunique()
+    for profile in profiles:
+        rows = first[first.model == profile.provenance.model_name].set_index("protocol")
+        assert rows.accuracy.iloc[0] == pytest.approx(profile.accuracy)
+        for protocol, energy in rows.energy_mj.items():
+            assert price(profile, str(protocol)).total_mj == pytest.approx(energy, rel=1e-12), protocol
+
+
+def test_the_readme_says_of_rivals_what_the_report_says() -> None:
+    table = pd.read_csv(REPORTS / "rivals" / "rivals.csv")
+    worst = table.groupby("model").accuracy.min()
+    learned = table[table.model.isin(worst[worst >= LEARNED].index) & table.firing_rate.notna()]
+    means = learned.groupby(["protocol", "model"]).energy_mj.mean() * 1e3
+    readme, report = (" ".join(path.read_text().split()) for path in (ROOT / "README.md", REPORTS / "rivals/rivals.md"))
+    for protocol, digits in (("appendix-c", 1), ("memory", 0)):
+        low, high = means[protocol].min(), means[protocol].max()
+        assert f"from {low:.{digits}f} to {high:.{digits}f} uJ" in readme
+    found = re.search(r"(\d+) of (\d+) pairs under every protocol", report)
+    turned = re.search(r"(\d+) of \d+ pairs under some protocols, the opposite under others", report)
+    assert found
+    assert turned
+    assert f"Of {found[2]} pairs, {found[1]} cost less or more under every one of 30 conventions" in readme
+    assert f"and {turned[1]} turn around with the convention" in readme
+    assert learned.protocol.nunique() - sum(name.startswith(("ann", "qnn")) for name in learned.protocol.unique()) == 30

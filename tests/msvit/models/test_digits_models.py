@@ -1,5 +1,9 @@
 """The small siblings of the families: their sizes, that they learn, and that their weights say whose they are."""
 
+import hashlib
+import json
+from importlib import resources
+from pathlib import Path
 from typing import NamedTuple
 
 import pytest
@@ -7,10 +11,12 @@ import torch
 from torch import Tensor, nn
 
 import msvit
+from msvit.checkpoint import find
 from msvit.identify import identify
 from msvit.models.ann import RectifiedMSViT
 from msvit.neuron import LIF
 from msvit.registry import entry
+from msvit_energy import Profile
 from tests.support import parity
 
 
@@ -129,3 +135,30 @@ def test_dense_models_take_one_time_step(name: str) -> None:
 def test_an_unknown_stem_is_refused() -> None:
     with pytest.raises(msvit.ModelError, match="unknown stem 'dvs'; stems: imagenet, cifar"):
         msvit.create_model("spikingresformer_digits", stem="dvs")
+
+
+def shipped_rivals() -> list[str]:
+    return [name for name in msvit.list_checkpoints() if name.startswith("rivals/")]
+
+
+@pytest.mark.parametrize("name", shipped_rivals())
+def test_a_shipped_rival_is_small_and_has_the_weights_of_its_shipped_profile(name: str) -> None:
+    path = find(name)
+    assert path.stat().st_size < 1 << 20
+    model = msvit.load_checkpoint(name)
+    assert model.spec.name == path.stem
+    data = resources.files("msvit_energy.reporting") / "data" / "rivals" / f"{path.stem}.profile.json"
+    origin = Profile.load(Path(str(data))).provenance
+    assert origin.checkpoint is not None
+    assert origin.checkpoint.sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
+    sidecar = json.loads(path.with_suffix(".json").read_text())
+    assert sidecar["seed"] == 0
+    assert sidecar["metrics"]["test_accuracy"] >= 0.9
+
+
+def test_a_file_of_that_name_comes_before_a_shipped_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert find("rivals/sdt_digits").is_absolute()
+    (tmp_path / "rivals").mkdir()
+    (tmp_path / "rivals" / "sdt_digits").touch()
+    assert find("rivals/sdt_digits") == Path("rivals/sdt_digits")

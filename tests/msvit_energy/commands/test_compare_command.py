@@ -12,13 +12,18 @@ import torch
 import msvit
 import msvit_energy
 from msvit_energy import Profile, price
-from msvit_energy.profiles.provenance import ModelOrigin, Provenance
+from msvit_energy.profiles.provenance import DataOrigin, ModelOrigin, Provenance
 from msvit_energy.reporting.comparison import Entry, comparison, front, measured, ordered
 from msvit_energy.reporting.figures.style import save
 from msvit_energy.reporting.figures.tradeoff import energy_accuracy
-from msvit_energy.workflows.comparison import load_named, published_entries
+from msvit_energy.workflows.comparison import baseline_entries, load_named, measured_rivals
 from tests.support import parity
 from tests.support.command_line import run
+
+
+def printed_rows(text: str) -> list[Entry]:
+    """Published rows."""
+    return baseline_entries(text, (), price)
 
 
 @pytest.fixture(scope="module")
@@ -100,22 +105,21 @@ def test_energies_are_relative_to_the_first_row() -> None:
 
 def test_published_rows_are_those_printed() -> None:
     by_method = {
-        name: len(published_entries(name))
-        for name in ("spikformer", "qkformer", "sdt", "sdt-v2", "table1", "table2:sdt")
+        name: len(printed_rows(name)) for name in ("spikformer", "qkformer", "sdt", "sdt-v2", "table1", "table2:sdt")
     }
     assert by_method == {"spikformer": 2, "qkformer": 3, "sdt": 3, "sdt-v2": 3, "table1": 20, "table2:sdt": 4}
-    (big,) = [row for row in published_entries("msvit") if row.name == "MSViT-10-768"]
+    (big,) = [row for row in printed_rows("msvit") if row.name == "MSViT-10-768"]
     assert (big.energy_mj, big.top1, big.params_m, big.time_steps) == (45.88, 85.06, 69.8, 4)
     assert big.data == "ImageNet-1k"
-    doubted = [row.name for row in published_entries("table1") if row.doubt]
+    doubted = [row.name for row in printed_rows("table1") if row.doubt]
     assert doubted == ["Swin Transformer Swin-T", "Swin Transformer Swin-S", "Spikformer 8-384", "Spikformer 8-768"]
-    sdt, table1 = published_entries("sdt"), published_entries("table1")
-    assert published_entries("sdt,table1") == [*sdt, *(row for row in table1 if row not in sdt)]
+    sdt, table1 = printed_rows("sdt"), printed_rows("table1")
+    assert printed_rows("sdt,table1") == [*sdt, *(row for row in table1 if row not in sdt)]
 
 
 def test_rows_of_ones_own_table(tmp_path: Path) -> None:
     (tmp_path / "b.csv").write_text("method,dataset,energy_mj,top1\nOurs,CIFAR10,1.5,95\nTheirs,CIFAR10,,94\n")
-    rows = published_entries(str(tmp_path / "b.csv"))
+    rows = printed_rows(str(tmp_path / "b.csv"))
     assert [(row.name, row.data, row.energy_mj, row.top1) for row in rows] == [
         ("Ours", "CIFAR10", 1.5, 95.0),
         ("Theirs", "CIFAR10", None, 94.0),
@@ -191,7 +195,7 @@ def test_names_tell_equal_models_apart(profile: Profile, tmp_path: Path) -> None
 
 @pytest.mark.slow
 def test_scatter_draws_every_known_point_and_is_the_same_twice(tmp_path: Path) -> None:
-    entries = [*published_entries("table1"), entry("mine", 0.004, 98.0, data="digits"), entry("none", None, 99.0)]
+    entries = [*printed_rows("table1"), entry("mine", 0.004, 98.0, data="digits"), entry("none", None, 99.0)]
     figure = energy_accuracy(entries)
     assert len(figure.axes) == 2  # one for each data set
     drawn = [text.get_text() for axes in figure.axes for text in axes.texts]
@@ -199,3 +203,25 @@ def test_scatter_draws_every_known_point_and_is_the_same_twice(tmp_path: Path) -
     for number in (1, 2):
         save(energy_accuracy(entries), tmp_path / f"{number}.svg")
     assert (tmp_path / "1.svg").read_bytes() == (tmp_path / "2.svg").read_bytes()
+
+
+def test_rivals_that_were_measured_on_the_same_data_stand_beside_ones_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    own = next(profile for profile in measured_rivals({"digits"}) if profile.provenance.model_name == "sdt_digits")
+    own.save(tmp_path / "profile.json")
+    options = ("--baselines", "measured", "--protocol", "exact", "--out", str(tmp_path / "out"))
+    assert run(monkeypatch, "compare", str(tmp_path / "profile.json"), *options) == 0
+    table = pd.read_csv(tmp_path / "out" / "compare.csv").set_index("name")
+    assert table.energy_mj["sdt_digits"] == table.energy_mj["sdt_digits (measured)"] == price(own, "exact").total_mj
+    assert len(table) == 12
+    assert set(table.data) == {"digits test"}
+
+
+def test_measured_rivals_of_other_data_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], profile: Profile
+) -> None:
+    data = replace(profile.provenance.data or DataOrigin(), name="cifar10")
+    replace(profile, provenance=replace(profile.provenance, data=data)).save(tmp_path / "p.json")
+    assert run(monkeypatch, "compare", str(tmp_path / "p.json"), "--baselines", "measured") == 2
+    assert "--baselines measured: rivals were measured on digits and digits-dvs, not cifar10" in capsys.readouterr().err

@@ -16,6 +16,7 @@ from msvit_energy.reporting.rivals import (
     found_claims,
     price_all,
     ranking_table,
+    unlearned_text,
 )
 from tests.support.plain_profile import operand
 
@@ -105,7 +106,7 @@ def test_ranking_is_of_spiking_models_and_turns_with_the_protocol() -> None:
 
 def test_claims_leave_out_protocols_that_price_the_dense_shape() -> None:
     prices = price_all([SPARSE, BUSY, DENSE], ("appendix-c", "exact", "ann", "qnn"))
-    found = found_claims(prices)
+    found = found_claims([SPARSE, BUSY, DENSE], prices)
     assert {(claim.cheaper, claim.dearer, claim.holds) for claim in found} == {
         ("sparse", "busy", ("appendix-c", "exact")),
         ("sparse", "dense", ("appendix-c", "exact")),
@@ -130,3 +131,10 @@ def test_points_of_the_picture() -> None:
     assert point.energy_mj == pytest.approx(by_hand(3))
     assert point.energy_mj_half == pytest.approx(by_hand(1))
     assert [entry.name for entry in entries([SPARSE, DENSE], prices, "qnn", "digits test")] == ["sparse"]
+
+
+def test_who_did_not_learn_is_named() -> None:
+    good = Rival("good", (profile(2, correct=4), profile(4, correct=4)))
+    assert (good.learned, SPARSE.learned) == (True, False)
+    assert unlearned_text([good]) == ""
+    assert unlearned_text([good, SPARSE]).endswith("and no claim: `sparse` (worst seed 50.00 %).")
