@@ -50,11 +50,12 @@ const BREAK_EVEN = {
   help: "input rate below which the layer costs less than a dense one in few bits, memory included",
   cell: (row) => measure(row.breakEven, (rate) => rate.toFixed(4)),
 };
+const BESIDE_RATE = COLUMNS.findIndex(({ key }) => key === "rate") + 1;
 const SPIKING = "memory";
 const RIVAL = "qnn:memory=resident";
 
 function columns(state) {
-  return state.rival ? [...COLUMNS, BREAK_EVEN] : COLUMNS;
+  return state.rival ? COLUMNS.toSpliced(BESIDE_RATE, 0, BREAK_EVEN) : COLUMNS;
 }
 
 /** Rate of each layer below which it costs less than the quantised dense one, at the prices shown, by name: what spikes
@@ -128,7 +129,7 @@ function showLayers(state) {
     ),
   );
   table.tFoot.replaceChildren(sumRow(visible, state.priced, digits));
-  if (state.rival) table.tFoot.rows[0].append(numberCell(""));
+  if (state.rival) table.tFoot.rows[0].cells[0].colSpan += 1;
   byId("shown").textContent =
     visible.length === rows.length ? `${rows.length} rows` : `${visible.length} of ${rows.length} rows`;
 }
