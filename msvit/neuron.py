@@ -162,11 +162,6 @@ class IF(StepNeuron):
         self.decay, self.v_threshold, self.strict, self.surrogate = decay, v_threshold, strict, surrogate
         self.detach_reset = detach_reset
 
-    @property
-    def leaky(self) -> bool:
-        """Whether a leak multiplies the potential at each step."""
-        return self.decay != 1
-
     def fire(self, x: Tensor) -> Tensor:
         spikes: list[Tensor] = []
         membrane = torch.zeros_like(x[0])
@@ -203,8 +198,6 @@ class MultiSpike(StepNeuron):
     There is no membrane: time steps do not see each other. n stands for as many spikes within 4 virtual time steps.
     A current half way between two n gives the even one, or, with `half_up`, the greater.
     """
-
-    leaky = False
 
     def __init__(self, *, norm: int = LEVELS, half_up: bool = False) -> None:
         super().__init__()

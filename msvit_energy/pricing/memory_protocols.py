@@ -5,6 +5,7 @@ from msvit_energy.pricing.memory_rules import lemaire, memory, qnn
 from msvit_energy.pricing.protocol import Protocol, ProtocolAnswers
 
 LEMAIRE = "Lemaire et al. 2022, arXiv 2210.13107"
+NEURONS = {"neurons": ("leaky", "integrate")}
 OWN = {"spikingjelly": "45nm-int32:sram=per-32-bits", "paper": "lemaire"}
 
 MEMORY_PROTOCOLS = (
@@ -26,14 +27,15 @@ MEMORY_PROTOCOLS = (
             first_layer="multiply-accumulates once, as in Appendix C, with a weight read for each.",
             products="at the smaller of the two rates; the other operand is read as weights are.",
             beside_macs=(
-                "neuron updates: a multiply-accumulate at each step unless they are known not to leak, two accesses to "
-                "the potential, and a message for each spike. Batch norm is folded; biases, pooling, masks and column "
+                "neuron updates: a multiply-accumulate at each step, by the leak (option neurons=integrate: an "
+                "accumulate; a profile does not tell which neurons leak), two accesses to the potential, and a message "
+                "for each spike. Batch norm is folded; biases, pooling, masks and column "
                 "sums are left out. No weight is kept for the next position of a map, so that this is an upper bound "
                 "for convolutions. In intervals, spikes that no operator reads as they are count as certain."
             ),
             head="counted.",
         ),
-        {"schedule": ("event-driven", "dense"), "weights": ("resident", "streamed")},
+        {"schedule": ("event-driven", "dense"), "weights": ("resident", "streamed")} | NEURONS,
     ),
     Protocol(
         "lemaire",
@@ -60,7 +62,7 @@ MEMORY_PROTOCOLS = (
             ),
             head="counted as any other layer.",
         ),
-        {"prices": ("spikingjelly", "paper", "technology")},
+        NEURONS | {"prices": ("spikingjelly", "paper", "technology")},
         own_prices=OWN,
     ),
     Protocol(

@@ -22,7 +22,9 @@ QUEUE = Memory(1000, MESSAGE_BITS)  # messages that wait before and behind a lay
 OFF_CHIP = Memory(None)
 
 
-def memory(profile: Profile, *, schedule: str = "event-driven", weights: str = "resident") -> LayerOperations:
+def memory(
+    profile: Profile, *, schedule: str = "event-driven", weights: str = "resident", neurons: str = "leaky"
+) -> LayerOperations:
     """Operations, and every access to memory that they cause, per image. Of an operator with r the mean and z the share
     of non-zero values of its input, D its dense MACs, I its inputs and O its outputs, all runs together:
 
@@ -33,8 +35,8 @@ def memory(profile: Profile, *, schedule: str = "event-driven", weights: str = "
       the D MACs; results kept in a register, written once and read once by what follows: 2 O;
     - weights that are streamed come from off-chip memory once per image, since all T steps of a layer can run together.
 
-    Of a layer of N neurons over T steps: T N multiply-accumulates where they leak, else accumulates; 2 T N accesses to
-    potentials; a message written for each spike, or (dense) one bit for each neuron and step.
+    Of a layer of N neurons over T steps: T N multiply-accumulates, or accumulates if they only integrate; 2 T N
+    accesses to potentials; a message written for each spike, or (dense) one bit for each neuron and step.
 
     No weight is kept for the next position of a map, so this is an upper bound for convolutions. Products of
     activations hold one operand in place of weights. Batch norm is folded; biases, pooling, masks and column sums are
@@ -57,7 +59,7 @@ def memory(profile: Profile, *, schedule: str = "event-driven", weights: str = "
             accesses[QUEUE] = spikes_out(layer, profile)
         else:
             accesses[Memory(ceil(states), 1)] = updates
-        arithmetic = {"acs": updates} if layer.leaky is False else {"macs": updates}
+        arithmetic = {"macs" if neurons == "leaky" else "acs": updates}
         counted[name_of(layer, counted)] = Operations(**arithmetic, accesses=accesses)
     return counted
 
@@ -94,7 +96,7 @@ def _dense(operator: Operator, profile: Profile, runs: int) -> dict[Memory, Amou
     return found
 
 
-def lemaire(profile: Profile, *, prices: str = "spikingjelly") -> LayerOperations:
+def lemaire(profile: Profile, *, neurons: str = "leaky", prices: str = "spikingjelly") -> LayerOperations:
     """Lemaire et al. 2022 from counts, in its formulas as SpikingJelly corrects them (an input spike acts through C_out
     k^2 synapses, once). Per image, of a layer with `in` input spikes of 0 and 1, k taps and strides s:
 
@@ -105,8 +107,8 @@ def lemaire(profile: Profile, *, prices: str = "spikingjelly") -> LayerOperation
 
     Any other input is that of a dense layer: all MACs with as many weights read, inputs read once (of a convolution
     once for each MAC), addresses by counting up inputs, outputs and C_out k^2 taps. Of N neurons over T steps: 2 T N
-    accesses to potentials, T N multiply-accumulates unless they are known not to leak, and for each spike an
-    accumulate and a message written.
+    accesses to potentials, T N multiply-accumulates unless they only integrate, and for each spike an accumulate and a
+    message written.
 
     Products of activations, of which the paper has none, hold one operand in place of weights. Each run is by itself:
     buffers hold one time step, also where code runs all steps in one call.
@@ -123,7 +125,7 @@ def lemaire(profile: Profile, *, prices: str = "spikingjelly") -> LayerOperation
         states, written = layer.elements / profile.images, spikes_out(layer, profile)
         updates = Amount(states * len(layer.sums))
         counted[name_of(layer, counted)] = Operations(
-            macs=updates * float(layer.leaky is not False),
+            macs=updates * float(neurons == "leaky"),
             acs=written,
             accesses={Memory(ceil(states), MESSAGE_BITS): updates * 2, QUEUE: written},
         )

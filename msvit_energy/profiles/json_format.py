@@ -19,7 +19,7 @@ from msvit_energy.profiles.validation_message import validation_message
 
 VERSION = 2
 OPTIONAL = (  # not in every file of this version
-    "parameters", "provenance", "varies", "assumed_order", "step", "step_by", "signed", "shape", "leaky",
+    "parameters", "provenance", "varies", "assumed_order", "step", "step_by", "signed", "shape",
 )  # fmt: skip
 FRACTION = re.compile(r"-?[0-9]+/0*[1-9][0-9]*")
 
@@ -35,10 +35,9 @@ def save(profile: Profile, path: str | Path) -> None:
         for name, plain in (("step", 1), ("step_by", ""), ("signed", False)):  # as in nearly all
             if counted[name] == plain:
                 del counted[name]
-    for name, entries in (("shape", content["operators"]), ("leaky", content["neurons"])):
-        for entry in entries:
-            if entry[name] is None:  # unknown, as in files of earlier programs
-                del entry[name]
+    for operator in content["operators"]:
+        if operator["shape"] is None:  # unknown, as in files of earlier programs
+            del operator["shape"]
     if not profile.coverage.assumed_order:  # as in nearly all
         del content["coverage"]["assumed_order"]
     parts = (f" {json.dumps(key)}: {_lines(value)}" for key, value in content.items())

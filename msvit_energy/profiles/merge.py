@@ -131,7 +131,7 @@ def _provenance(profiles: Sequence[Profile], indices: str | None) -> Provenance:
 
 
 def _joined(a: Profile, b: Profile) -> Profile:
-    operators = tuple(map(_operators, a.operators, b.operators))
+    operators = tuple(_operators(*pair, a.images, b.images) for pair in zip(a.operators, b.operators, strict=True))
     overheads = tuple(_overheads(*pair, a.images, b.images) for pair in zip(a.overheads, b.overheads, strict=True))
     merged = replace(
         a,
@@ -173,10 +173,15 @@ def _all_operands(profile: Profile) -> list[Operand]:
     return [operand for entry in profile.entries for operand in entry.operands]
 
 
-def _operators(a: Operator, b: Operator) -> Operator:
+def _operators(a: Operator, b: Operator, images: int, more_images: int) -> Operator:
+    """Outputs are their mean over images, rounded."""
     operands = tuple(map(merged_operands, a.operands, b.operands))
     pairs = plus(_pairs(a, operands), _pairs(b, operands))
-    return replace(a, operands=operands, pairs=pairs)
+    shape = None
+    if a.shape is not None and b.shape is not None:
+        outputs = round(Fraction(a.shape.outputs * images + b.shape.outputs * more_images, images + more_images))
+        shape = replace(a.shape, outputs=outputs)
+    return replace(a, operands=operands, pairs=pairs, shape=shape)
 
 
 def _pairs(part: Operator, merged: Sequence[Operand]) -> int | None:

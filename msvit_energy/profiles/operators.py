@@ -92,9 +92,6 @@ class NeuronLayer:
     step: Step = 1
     step_by: StepVaries = ""
     signed: Signed = False
-    leaky: Annotated[
-        bool | None, Meta(description="whether a leak multiplies the potential at each step; absent where unknown")
-    ] = None
 
     @property
     def firing_rate(self) -> float:

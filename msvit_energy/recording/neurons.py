@@ -106,18 +106,6 @@ def is_neuron(module: nn.Module) -> bool:
     return getattr(module, "activation_op", None) == "neuron" or library_of(module) is not None
 
 
-LEAKS = {f"{SPIKINGJELLY}.neuron.integrate_and_fire.IFNode": False, f"{SPIKINGJELLY}.neuron.lif.LIFNode": True}
-
-
-def leaks(module: nn.Module) -> bool | None:
-    """Whether a neuron multiplies its potential by a leak at every time step: by its attribute `leaky`, or its class;
-    None where neither says."""
-    if isinstance(own := getattr(module, "leaky", None), bool):
-        return own
-    names = _names(type(module))  # type: ignore[arg-type]  # classes are hashable
-    return next((leaky for name, leaky in LEAKS.items() if name in names), None)
-
-
 @dataclass(frozen=True)
 class Neurons:
     """Which modules of a model are layers of spiking neurons: those of known libraries, those with `activation_op`, and

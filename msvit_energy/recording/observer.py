@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 from torch import Tensor, nn
@@ -23,7 +22,7 @@ from msvit_energy.recording.layouts.layout import Layout
 from msvit_energy.recording.layouts.layout_search import Layouts
 from msvit_energy.recording.model_parameters import parameters_of
 from msvit_energy.recording.module_calls import of_module
-from msvit_energy.recording.neurons import emitted, leaks, multiplies_without_synapses, steps_run, takes_sequences
+from msvit_energy.recording.neurons import emitted, multiplies_without_synapses, steps_run, takes_sequences
 from msvit_energy.recording.operator_calls import Call
 from msvit_energy.recording.overheads import SPIKE_COSTS, OverheadCounter, spike_cost
 from msvit_energy.recording.recording import Recording, check_heads, with_roles
@@ -62,7 +61,6 @@ class Observer:
         self._spike_costs = CallCounter(self.streams, reaching=False)
         self._overheads = OverheadCounter()
         self._unplaced: dict[str, int] = {}
-        self._leaky: dict[str, bool | None] = {}
         self._nan_in = ""  # the first layer whose output has NaN
 
     def begin(self, inputs: Tensor, images: int) -> None:
@@ -187,7 +185,6 @@ class Observer:
         key, spikes, sequences = StreamKey(name, OUTPUT), emitted(output), takes_sequences(module)
         self.streams.stats.note_neuron(spikes)
         self.call_sites.neuron_runs += 1
-        self._leaky[name] = leaks(module)
         # a neuron that runs over one step at a time has no time axis, whatever its shape looks like
         rank = spikes.dim() if sequences is False else None
         layout = self.streams.layout(key, spikes, rank)
@@ -265,9 +262,7 @@ class Observer:
             images=self._images,
             time_steps=self._time_steps,
             operators=operators,
-            neurons=tuple(
-                replace(counter.neuron_layer(layer), leaky=self._leaky.get(layer)) for layer, counter in neurons.items()
-            ),
+            neurons=tuple(counter.neuron_layer(layer) for layer, counter in neurons.items()),
             overheads=overheads,
             moments=self.streams.moments.moments(count_keys),
             unplaced=dict(self._unplaced),

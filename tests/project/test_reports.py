@@ -160,6 +160,6 @@ def test_the_readme_says_of_rivals_what_the_report_says() -> None:
     turned = re.search(r"(\d+) of \d+ pairs under some protocols, the opposite under others", report)
     assert found
     assert turned
-    assert f"Of {found[2]} pairs, {found[1]} cost less or more under every one of 30 conventions" in readme
+    assert f"Of {found[2]} pairs, {found[1]} cost less or more under every one of 32 conventions" in readme
     assert f"and {turned[1]} turn around with the convention" in readme
-    assert learned.protocol.nunique() - sum(name.startswith(("ann", "qnn")) for name in learned.protocol.unique()) == 30
+    assert learned.protocol.nunique() - sum(name.startswith(("ann", "qnn")) for name in learned.protocol.unique()) == 32

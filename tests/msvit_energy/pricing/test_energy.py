@@ -308,8 +308,8 @@ def test_answers_are_there_when_python_drops_docstrings() -> None:
 
 
 def test_every_choice_of_options_is_priced() -> None:
-    assert len(all_choices()) == 35
-    assert len(set(all_choices())) == 35
+    assert len(all_choices()) == 37
+    assert len(set(all_choices())) == 37
 
 
 def test_unknown_names_are_answered_with_the_right_ones() -> None:

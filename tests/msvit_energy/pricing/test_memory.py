@@ -57,11 +57,11 @@ def test_a_dense_schedule_visits_every_synapse_and_stores_spikes_as_bits(profile
 
 def test_neurons_read_and_write_their_potentials_and_send_messages(profile: Profile) -> None:
     first, second = profile.neurons
-    assert (first.leaky, second.leaky) == (False, True)
     fired = float(sum(second.sums))
     assert float(sum(first.sums)) == len(SPIKES)
-    found = energies(profile, "memory")
-    assert found["0"] == pytest.approx(100 * 1.0 + (2 * 100 + len(SPIKES)) * WORD, rel=1e-12)  # no leak: an addition
+    found, integrating = energies(profile, "memory"), energies(profile, "memory:neurons=integrate")
+    assert found["0"] == pytest.approx(100 * 4.0 + (2 * 100 + len(SPIKES)) * WORD, rel=1e-12)
+    assert integrating["0"] == pytest.approx(100 * 1.0 + (2 * 100 + len(SPIKES)) * WORD, rel=1e-12)  # an addition
     assert found["2"] == pytest.approx(150 * 4.0 + (2 * 150 + fired) * WORD, rel=1e-12)
     dense = energies(profile, "memory:schedule=dense")
     assert dense["2"] == pytest.approx(150 * 4.0 + (2 * 150 + 150 / 32) * WORD, rel=1e-12)
@@ -154,7 +154,7 @@ def test_at_its_break_even_rate_a_layer_costs_what_the_rival_costs(
 
 def test_the_total_breaks_even_where_neurons_cost_what_they_cost_in_silence(profile: Profile) -> None:
     _, total = break_even(profile, FLAT)
-    silent = 100 * 1.0 + 2 * 100 * WORD + 150 * 4.0 + 2 * 150 * WORD  # and the operators nothing
+    silent = 100 * 4.0 + 2 * 100 * WORD + 150 * 4.0 + 2 * 150 * WORD  # and the operators nothing
     assert total.silent_pj == pytest.approx(silent, rel=1e-12)
     assert total.spiking_pj == price(profile, "memory", FLAT).total_pj
 
