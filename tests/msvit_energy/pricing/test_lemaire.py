@@ -142,6 +142,22 @@ def test_every_layer_costs_what_the_estimator_says(make: Callable[[], nn.Module]
         assert found[name] == pytest.approx(energy, rel=1e-12), name
 
 
+@pytest.mark.parametrize(
+    "layers",
+    [
+        (nn.Conv2d(3, 6, 3, groups=3), neuron.LIFNode()),
+        (nn.Conv2d(3, 4, 3, bias=False), nn.Flatten(), nn.Linear(4 * 36, 7)),
+    ],
+    ids=["grouped", "without neurons"],
+)
+def test_real_numbers_cost_what_the_estimator_says_of_a_dense_layer(
+    layers: tuple[nn.Module, ...], images: Tensor
+) -> None:
+    model = (Steps(*layers) if len(layers) == 2 else nn.Sequential(*layers)).eval()
+    found = by_counts(msvit_energy.profile(model, [images]), model)
+    assert found == pytest.approx(estimated(model, images.split(1)), rel=1e-12)
+
+
 def test_where_code_runs_all_steps_in_one_call_only_the_buffers_of_the_estimator_grow_with_t(images: Tensor) -> None:
     torch.manual_seed(1)
     model = nn.Sequential(
