@@ -57,7 +57,7 @@ def break_even(
     }
     costs, rivals, silence = (_by_layer(report) for report in (spiking, rival, silent))
     rows = [
-        BreakEven(layer, rate, costs[layer], rivals.get(layer, 0.0), silence[layer])
+        BreakEven(layer, rate, costs[layer], rivals[layer], silence[layer])
         for layer, (rate, _) in rates.items()
         if layer in costs
     ]

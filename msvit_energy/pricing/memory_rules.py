@@ -54,14 +54,21 @@ def memory(
     for layer in profile.neurons:
         states = layer.elements / profile.images
         updates = Amount(states * len(layer.sums))
-        accesses = {Memory(ceil(states)): updates * 2}
-        if schedule == "event-driven":
-            accesses[QUEUE] = spikes_out(layer, profile)
-        else:
-            accesses[Memory(ceil(states), 1)] = updates
+        fired = (
+            (QUEUE, spikes_out(layer, profile)) if schedule == "event-driven" else (Memory(ceil(states), 1), updates)
+        )
+        accesses = _accesses((Memory(ceil(states)), updates * 2), fired)
         arithmetic = {"macs" if neurons == "leaky" else "acs": updates}
         counted[name_of(layer, counted)] = Operations(**arithmetic, accesses=accesses)
     return counted
+
+
+def _accesses(*words: tuple[Memory, Amount | float]) -> dict[Memory, Amount]:
+    """Words by the memory that they are read from or written to; memories of one size are one."""
+    found: dict[Memory, Amount] = {}
+    for where, some in words:
+        found[where] = found.get(where, Amount()) + some
+    return found
 
 
 def _computed(operator: Operator, runs: int, accesses: Mapping[Memory, Amount]) -> Operations:
@@ -75,25 +82,23 @@ def _event_driven(operator: Operator, profile: Profile, runs: int) -> dict[Memor
     shape, share = shape_of(operator), runs / operator.runs_per_image
     arriving = operator.driver.nonzero_share()
     reached = arriving * dense_macs(operator, runs)
-    potentials = Memory(ceil(shape.outputs / operator.runs_per_image))
-    found = {QUEUE: arriving * (inputs_of(operator.driver, profile) * share)}
-    found[held_by(operator, profile)] = reached
-    found[potentials] = found.get(potentials, Amount()) + reached * 2
-    return found
+    return _accesses(
+        (QUEUE, arriving * (inputs_of(operator.driver, profile) * share)),
+        (held_by(operator, profile), reached),
+        (Memory(ceil(shape.outputs / operator.runs_per_image)), reached * 2),
+    )
 
 
-def _dense(operator: Operator, profile: Profile, runs: int) -> dict[Memory, Amount]:
-    """Accesses of an operator that visits every synapse."""
+def _dense(operator: Operator, profile: Profile, runs: int, bits: int | None = None) -> dict[Memory, Amount]:
+    """Accesses of an operator that visits every synapse; inputs have so many bits, or as many as they need."""
     shape, share = shape_of(operator), runs / operator.runs_per_image
     inputs, outputs = inputs_of(operator.driver, profile), shape.outputs
-    found: dict[Memory, Amount] = {}
-    for where, words in (
-        (Memory(ceil(inputs / operator.runs_per_image), bits_of(operator.driver)), inputs * share),
+    wide = bits_of(operator.driver) if bits is None else bits
+    return _accesses(
+        (Memory(ceil(inputs / operator.runs_per_image), wide), inputs * share),
         (held_by(operator, profile), dense_macs(operator, runs)),
         (Memory(ceil(outputs / operator.runs_per_image)), 2 * outputs * share),
-    ):
-        found[where] = found.get(where, Amount()) + words
-    return found
+    )
 
 
 def lemaire(profile: Profile, *, neurons: str = "leaky", prices: str = "spikingjelly") -> LayerOperations:
@@ -127,7 +132,7 @@ def lemaire(profile: Profile, *, neurons: str = "leaky", prices: str = "spikingj
         counted[name_of(layer, counted)] = Operations(
             macs=updates * float(neurons == "leaky"),
             acs=written,
-            accesses={Memory(ceil(states), MESSAGE_BITS): updates * 2, QUEUE: written},
+            accesses=_accesses((Memory(ceil(states), MESSAGE_BITS), updates * 2), (QUEUE, written)),
         )
     return counted
 
@@ -137,10 +142,11 @@ def _lemaire_events(operator: Operator, profile: Profile, bias: int) -> Operatio
     spikes = operator.driver.mean() * inputs
     fan_out = operator.macs_per_image / inputs  # of a product
     synapses, targets = (shape.synapses, shape.targets) if shape.channels else (fan_out, fan_out)
-    potentials = Memory(ceil(shape.outputs / operator.runs_per_image), MESSAGE_BITS)
-    held = _with_bias(operator, profile, bias)
-    accesses = {QUEUE: spikes, held: spikes * synapses + bias}
-    accesses[potentials] = accesses.get(potentials, Amount()) + spikes * (2 * synapses)
+    accesses = _accesses(
+        (QUEUE, spikes),
+        (_with_bias(operator, profile, bias), spikes * synapses + bias),
+        (Memory(ceil(shape.outputs / operator.runs_per_image), MESSAGE_BITS), spikes * (2 * synapses)),
+    )
     located = spikes * (2.0 if shape.taps else 0.0)
     return Operations(macs=located, acs=spikes * (targets + synapses) + bias, accesses=accesses)
 
@@ -148,13 +154,12 @@ def _lemaire_events(operator: Operator, profile: Profile, bias: int) -> Operatio
 def _lemaire_dense(operator: Operator, profile: Profile, bias: int) -> Operations:
     shape, inputs, macs = shape_of(operator), inputs_of(operator.driver, profile), operator.macs_per_image
     every_tap = shape.synapses * shape.groups * operator.runs_per_image if shape.taps else 0
-    source = Memory(ceil(inputs / operator.runs_per_image), MESSAGE_BITS)
-    accesses = {source: Amount(macs if shape.taps else inputs)}
-    held = _with_bias(operator, profile, bias)
-    accesses[held] = accesses.get(held, Amount()) + (macs + bias)
-    if not profile.neurons:  # a network without spikes writes its outputs
-        written = Memory(ceil(shape.outputs / operator.runs_per_image), MESSAGE_BITS)
-        accesses[written] = accesses.get(written, Amount()) + shape.outputs
+    written = 0 if profile.neurons else shape.outputs  # which a network without spikes does
+    accesses = _accesses(
+        (Memory(ceil(inputs / operator.runs_per_image), MESSAGE_BITS), macs if shape.taps else inputs),
+        (_with_bias(operator, profile, bias), macs + bias),
+        (Memory(ceil(shape.outputs / operator.runs_per_image), MESSAGE_BITS), written),
+    )
     return Operations(Amount(macs), Amount(bias + inputs + shape.outputs + every_tap), accesses)
 
 
@@ -174,17 +179,10 @@ def qnn(profile: Profile, *, memory: str = "none") -> LayerOperations:
     price = integer_mac_pj(bits)
     counted = {}
     for operator in profile.operators:
-        macs = operator.macs_per_step
-        accesses: dict[Memory, Amount] = {}
-        if memory != "none":
-            shape, runs = shape_of(operator), operator.runs_per_image
-            inputs, outputs = inputs_of(operator.driver, profile) / runs, shape.outputs / runs
-            accesses = {Memory(ceil(inputs), bits): Amount(inputs)}
-            for where, words in ((held_by(operator, profile), macs), (Memory(ceil(outputs)), 2 * outputs)):
-                accesses[where] = accesses.get(where, Amount()) + words
-            if memory == "streamed" and shape.weights:
-                accesses[OFF_CHIP] = Amount(shape.weights)
-        counted[operator.layer] = Operations(accesses=accesses, other_pj=Amount(macs * price))
+        accesses = {} if memory == "none" else _dense(operator, profile, 1, bits)
+        if memory == "streamed" and shape_of(operator).weights:
+            accesses[OFF_CHIP] = Amount(shape_of(operator).weights)
+        counted[operator.layer] = Operations(accesses=accesses, other_pj=Amount(operator.macs_per_step * price))
     return counted
 
 

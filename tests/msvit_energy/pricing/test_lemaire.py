@@ -75,7 +75,22 @@ def wide() -> nn.Module:
                  nn.Linear(128 * 36, 80), neuron.LIFNode())  # fmt: skip
 
 
-NETWORKS: tuple[Callable[[], nn.Module], ...] = (plain, strided, linear, grouped, one_dimensional, residual, wide)
+def as_large_as_the_queue() -> nn.Module:
+    """1000 neurons, and 1000 weights: buffers of the size of the queue, which are others all the same."""
+    return Steps(nn.Flatten(), nn.Linear(192, 1000), neuron.LIFNode(), nn.Linear(1000, 100), neuron.LIFNode(),
+                 nn.Linear(100, 10, bias=False), neuron.LIFNode())  # fmt: skip
+
+
+NETWORKS: tuple[Callable[[], nn.Module], ...] = (
+    plain,
+    strided,
+    linear,
+    grouped,
+    one_dimensional,
+    residual,
+    wide,
+    as_large_as_the_queue,
+)
 
 
 def estimated(model: nn.Module, batches: Sequence[Tensor]) -> dict[str, float]:
