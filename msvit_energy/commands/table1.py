@@ -33,14 +33,13 @@ def table1(
     An appendix has rows that the paper does not have.
     """
     from msvit_energy.reporting.table import files as table_files
-    from msvit_energy.workflows.measurement import DataOptions
     from msvit_energy.workflows.paper_tables.table1 import (
         assigned,
         audit,
         check_apart,
         linear_protocols,
         load_assigned,
-        measure_checkpoint,
+        measure_checkpoints,
     )
     from msvit_energy.workflows.paper_tables.table1_appendix import appendix
     from msvit_energy.workflows.paper_tables.table1_rows import APPENDIX
@@ -50,8 +49,7 @@ def table1(
     check_apart(files, weights, data)
     profiles = [f"{name}.profile.json" for name in weights]
     output = TableOutput("table1", out, formats, force, also=[*table_files(APPENDIX), *profiles])
-    source = DataOptions(data or "", images, batch_size, seed)
-    taken = {name: measure_checkpoint(name, path, source, device, progress_bar) for name, path in weights.items()}
+    taken = measure_checkpoints(weights, data, images, batch_size, seed, device, progress_bar)
     measured = load_assigned(files) | taken
     table = audit(protocols, prices, measured, progress_bar)
     beside = {APPENDIX: appendix(protocols, prices, measured, progress_bar)}

@@ -26,6 +26,12 @@ FRACTION = re.compile(r"-?[0-9]+/0*[1-9][0-9]*")
 
 def save(profile: Profile, path: str | Path) -> None:
     """Write `profile`. Whole numbers are exact; sums of real numbers are kept as fractions, "p/q"."""
+    parts = (f" {json.dumps(key)}: {_lines(value)}" for key, value in content_of(profile).items())
+    Path(path).write_text("{\n" + ",\n".join(parts) + "\n}\n")
+
+
+def content_of(profile: Profile) -> dict[str, Any]:
+    """What the file of a profile holds, its fractions as they are."""
     content = {"version": VERSION} | asdict(profile) | {"provenance": profile.provenance.as_mapping()}
     operands = [operand for entry in (*content["operators"], *content["overheads"]) for operand in entry["operands"]]
     for operand in operands:
@@ -40,8 +46,7 @@ def save(profile: Profile, path: str | Path) -> None:
             del operator["shape"]
     if not profile.coverage.assumed_order:  # as in nearly all
         del content["coverage"]["assumed_order"]
-    parts = (f" {json.dumps(key)}: {_lines(value)}" for key, value in content.items())
-    Path(path).write_text("{\n" + ",\n".join(parts) + "\n}\n")
+    return content
 
 
 def load(path: str | Path) -> Profile:

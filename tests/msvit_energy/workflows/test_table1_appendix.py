@@ -5,7 +5,6 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-import msvit
 from msvit_energy import price
 from msvit_energy.errors import EnergyError
 from msvit_energy.pricing.technology import get_technology
@@ -86,7 +85,7 @@ def test_a_measured_profile_takes_the_place_of_published_rates() -> None:
 
 @pytest.mark.usefixtures("few_rows")
 def test_a_row_without_a_model_shows_what_is_printed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(msvit, "list_models", lambda: ["spikingformer_8_384"])
+    monkeypatch.setattr(table1_appendix, "appendix_models", lambda: ["spikingformer_8_384"])
     records = {row["architecture"]: row for row in table1_appendix.appendix(["appendix-c"], FP32, {}).records}
     assert records["Spikingformer-8-384"]["params_m"] == pytest.approx(16.828312)
     other = records["Spikingformer-8-768"]
