@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from msvit_energy.errors import EnergyError
+from msvit_energy.errors import EnergyError, did_you_mean
 from msvit_energy.reporting.formatting import size_text
 from msvit_energy.reporting.table import Column, Table
 from msvit_energy.workflows.shipped_geometry import model_records
@@ -12,8 +12,8 @@ def models_like(pattern: str) -> list[dict[str, Any]]:
     """`model_records` of a pattern; EnergyError if no model fits."""
     rows = model_records(pattern)
     if not rows:
-        names = ", ".join(row["name"] for row in model_records())
-        raise EnergyError(f"no model matches {pattern!r}; models: {names}")
+        names = [row["name"] for row in model_records()]
+        raise EnergyError(f"no model matches {pattern!r}; {did_you_mean(pattern, names)}models: {', '.join(names)}")
     return rows
 
 
