@@ -118,8 +118,9 @@ class Uncertainty:
 
     @property
     def interval(self) -> tuple[float, float]:
-        """Lower and upper end of the 95 % confidence interval."""
-        return self.mean - self.half_width, self.mean + self.half_width
+        """Lower and upper end of the 95 % confidence interval; what is no less than 0 has no end below 0."""
+        low = self.mean - self.half_width
+        return max(low, 0.0) if self.mean >= 0 else low, self.mean + self.half_width
 
 
 class Spread:

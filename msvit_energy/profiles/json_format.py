@@ -50,7 +50,9 @@ def content_of(profile: Profile) -> dict[str, Any]:
 
 
 def load(path: str | Path) -> Profile:
-    """Read a saved profile; EnergyError for a missing or newer file, or with the path of a field that is damaged."""
+    """Read a saved profile, of a folder the profile.json in it; EnergyError for a missing or newer file, or with the
+    path of a field that is damaged."""
+    path = Path(path, "profile.json") if Path(path).is_dir() else path
     try:
         content = json.loads(Path(path).read_text(), parse_constant=_refuse, object_pairs_hook=_object)
     except OSError as error:

@@ -124,7 +124,8 @@ class Profile:
     def records(self) -> list[dict[str, Any]]:
         """One record per operator. MACs are per run, SOPs per image (Appendix C), rates of the driving operand.
 
-        Real numbers are no spikes, so an analog input has neither `input_rate` nor `sops`: they are None.
+        Real numbers are no spikes, so an analog input has neither `input_rate` nor `sops`: they are None. Their mean is
+        `input_mean`, which of spikes in units of a step is the rate times that, and of signed ones None.
         """
         events = self.events_by_layer()
         return [
@@ -137,6 +138,7 @@ class Profile:
                 "macs_per_step": operator.macs_per_step,
                 "runs_per_image": operator.runs_per_image,
                 "input_rate": operator.driver.input_rate,
+                "input_mean": operator.driver.input_mean,
                 "nonzero_rate": operator.driver.nonzero_rate,
                 "input_max": operator.driver.maximum,
                 "sops": None if operator.driver.kind == "analog" else operator.sops,

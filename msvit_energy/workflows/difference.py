@@ -16,7 +16,7 @@ def opened(path: Path, model: str | None, time_steps: int | None) -> Profile:
     """A profile, a table of layers (CSV, XLSX), or anything else as a log on the geometry of `model`."""
     if path.suffix.lower() in TABLES:
         return read_table(path, time_steps)
-    if path.suffix.lower() == ".json":
+    if path.suffix.lower() == ".json" or path.is_dir():
         return Profile.load(path)
     if model is None:
         raise EnergyError(

@@ -21,12 +21,12 @@ def model_table(rows: list[dict[str, Any]]) -> Table:
     """Models as `model_records` gives them."""
     columns = {
         "name": Column("name"),
-        "family": Column("family"),
-        "parameters": Column("parameters", ","),
-        "input": Column("input"),
-        "time_steps": Column("T", "d"),
-        "gmacs": Column("GMACs", ".4f"),
-        "source": Column("source"),
+        "family": Column("family", rank=4),
+        "parameters": Column("parameters", ",", rank=1),
+        "input": Column("input", rank=3),
+        "time_steps": Column("T", "d", rank=2),
+        "gmacs": Column("GMACs", ".4f", rank=1),
+        "source": Column("source", rank=5),
     }
     records = [row | {"input": size_text(row["input_size"]), "gmacs": row["macs_per_step"] / 1e9} for row in rows]
     return Table("", records, columns)

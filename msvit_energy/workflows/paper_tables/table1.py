@@ -198,19 +198,19 @@ def verdict(row: Row, cells: Mapping[str, Any], prices: Technology, measured: bo
 def energy_table(rows: list[dict[str, Any]], protocols: list[str], measured: Mapping[str, Profile]) -> Table:
     """The table in print: the audit by one protocol, or rows x protocols."""
     columns = {
-        "method": Column("method"),
+        "method": Column("method", rank=8),
         "architecture": Column("architecture"),
-        "params_m_published": Column("M printed", ".2f"),
-        "params_m": Column("M", ".2f"),
-        "gmacs_per_step": Column("GMACs", ".4f"),
+        "params_m_published": Column("M printed", ".2f", rank=6),
+        "params_m": Column("M", ".2f", rank=5),
+        "gmacs_per_step": Column("GMACs", ".4f", rank=5),
         "energy_mj_published": Column("mJ printed", ".2f"),
-        "energy_mj": Column("mJ", ".2f", margin="energy_mj_half"),
-        "difference_percent": Column("%", "+.2f"),
-        "rate": Column("rate", ".3f"),
-        "implied_rate": Column("implied", ".3f"),
-        "implied_rate_every_step": Column("every step", ".3f"),
-        "verdict": Column("verdict"),
-        "accuracy_note": Column("accuracy hangs on"),
+        "energy_mj": Column("mJ", ".2f", margin="energy_mj_half", rank=1),
+        "difference_percent": Column("%", "+.2f", rank=3),
+        "rate": Column("rate", ".3f", rank=4),
+        "implied_rate": Column("implied", ".3f", rank=2),
+        "implied_rate_every_step": Column("every step", ".3f", rank=6),
+        "verdict": Column("verdict", rank=1),
+        "accuracy_note": Column("accuracy hangs on", rank=7),
     }
     if len(protocols) > 1:
         kept = ("method", "architecture", "energy_mj_published", "rate")
