@@ -5,12 +5,11 @@ from typing import Annotated
 
 import typer
 
-from msvit_energy import price
 from msvit_energy.commands._options import Columns, Force, Formats, Out, PriceOfAc, PriceOfMac, Protocol, TechnologyName
 from msvit_energy.commands._terminal import USUAL_FORMATS, TableOutput
 from msvit_energy.pricing.protocols import get_protocol
 from msvit_energy.pricing.technology import get_technology, with_prices
-from msvit_energy.reporting.comparison import check_order, comparison, measured, ordered
+from msvit_energy.reporting.comparison import check_order
 
 EXAMPLES = """
 msvit-energy compare mine/profile.json other/profile.json
@@ -36,15 +35,11 @@ def compare(
     force: Force = False,
 ) -> None:
     """Parameters, MACs, SOPs, rate, energy and accuracy side by side; energies relative to the first row."""
-    from msvit_energy.workflows.comparison import FIGURES, baseline_entries, load_named, scatter_plot
+    from msvit_energy.workflows.comparison import FIGURES, comparison_of, entries_of, load_named, scatter_plot
 
     check_order(sort)
     choice, prices = str(get_protocol(protocol)), with_prices(get_technology(technology), e_mac, e_ac)
     output = TableOutput("compare", out, formats, force, also=FIGURES, columns=columns)
     named = load_named(profiles)
-    entries = [measured(profile, price(profile, choice, prices), name) for name, profile in named.items()]
-    others = baseline_entries(baselines or "", named.values(), lambda profile: price(profile, choice, prices))
-    entries = ordered(entries + others, sort)
-    title = f"energy by {choice}, {prices.name}: E_MAC {prices.e_mac} pJ, E_AC {prices.e_ac} pJ"
-    warnings = [f"{name}: {warning}" for name, profile in named.items() for warning in profile.warnings()]
-    output.show(comparison(entries, title, warnings), also=scatter_plot(entries) if out else {})
+    entries = entries_of(named, baselines or "", sort, choice, prices)
+    output.show(comparison_of(named, entries, choice, prices), also=scatter_plot(entries) if out else {})

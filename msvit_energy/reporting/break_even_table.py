@@ -5,9 +5,10 @@ from typing import Any
 
 from msvit_energy.pricing.break_even import BreakEven
 from msvit_energy.pricing.energy import PJ_PER_MJ
+from msvit_energy.pricing.energy_units import energy_unit
 from msvit_energy.pricing.memory_rules import rival_bits
 from msvit_energy.profiles.profile import Profile
-from msvit_energy.reporting.formatting import energy_unit, title
+from msvit_energy.reporting.formatting import title
 from msvit_energy.reporting.table import Column, Table
 
 PUBLISHED = (

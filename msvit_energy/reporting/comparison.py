@@ -7,9 +7,10 @@ from typing import Any
 
 from msvit_energy.errors import EnergyError
 from msvit_energy.pricing.energy import PJ_PER_MJ, EnergyReport
+from msvit_energy.pricing.energy_units import energy_text, energy_unit
 from msvit_energy.profiles.profile import Profile
 from msvit_energy.profiles.provenance import DataOrigin
-from msvit_energy.reporting.formatting import energy_text, energy_unit, ratio
+from msvit_energy.reporting.formatting import ratio
 from msvit_energy.reporting.table import Column, Table
 
 

@@ -4,8 +4,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from msvit_energy.pricing.energy import PJ_PER_MJ, EnergyReport
+from msvit_energy.pricing.energy_units import EnergyUnit, energy_unit
 from msvit_energy.profiles.profile import Profile
-from msvit_energy.reporting.formatting import EnergyUnit, count, energy_unit
+from msvit_energy.reporting.formatting import count
 from msvit_energy.reporting.table import Column, Table
 
 Priced = tuple[Profile, EnergyReport]

@@ -9,9 +9,10 @@ from typing import Any
 from msvit_energy.errors import EnergyError
 from msvit_energy.pricing.chips import CHIPS, PROCESSORS, on_chip, on_processor
 from msvit_energy.pricing.energy import PJ_PER_MJ, price
+from msvit_energy.pricing.energy_units import energy_unit
 from msvit_energy.pricing.memory_rules import rival_bits
 from msvit_energy.profiles.profile import Profile
-from msvit_energy.reporting.formatting import count, energy_unit, times, title
+from msvit_energy.reporting.formatting import count, times, title
 from msvit_energy.reporting.table import Column, Group, Table
 
 OPERATIONS, MEMORY, ON_CHIPS, DENSE, SIMULATED = (

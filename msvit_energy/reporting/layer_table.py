@@ -7,10 +7,11 @@ from typing import Any
 
 from msvit_energy.errors import EnergyError, did_you_mean
 from msvit_energy.pricing.energy import PJ_PER_MJ, EnergyReport, as_accumulates_mj, as_macs_mj
+from msvit_energy.pricing.energy_units import energy_text, energy_unit
 from msvit_energy.pricing.scaled_inputs import is_integer, is_real, is_scaled, share
 from msvit_energy.profiles.operand import Operand
 from msvit_energy.profiles.profile import Profile
-from msvit_energy.reporting.formatting import count, digits_of, energy_text, energy_unit, fixed, percent_off, title
+from msvit_energy.reporting.formatting import count, digits_of, fixed, percent_off, title
 from msvit_energy.reporting.table import Column, Group, Table
 
 _IN_TERMINAL = ("kind", "input_rate", "macs_per_step", "acs", "events_difference", "energy_mj", "share")

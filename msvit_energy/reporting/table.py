@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from msvit_energy.errors import EnergyError, did_you_mean
+from msvit_energy.profiles.html_table import html_table
 from msvit_energy.reporting.formatting import with_margin
 
 if TYPE_CHECKING:
@@ -57,7 +58,7 @@ class Group:
     size: int
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Table:
     """Records, the columns of them that print (files for programs have all), warnings above, notes below.
 
@@ -74,6 +75,18 @@ class Table:
     groups: Sequence[Group] = ()
     missing: str = ""
     most_in_latex: int | None = None
+
+    def __repr__(self) -> str:
+        return markdown(self)
+
+    def _repr_html_(self) -> str:
+        """What prints, for notebooks."""
+        notes = [*(f"warning: {warning}" for warning in self.warnings), *self.notes]
+        return html_table(self.title, self.header, self.body, notes)
+
+    def to_frame(self) -> "pd.DataFrame":
+        """All keys of the records, in full precision."""
+        return frame(self)
 
     def keys(self) -> list[str]:
         """All that is known of the records, what prints first."""

@@ -7,8 +7,8 @@ from torch import nn
 from msvit_energy import price
 from msvit_energy.errors import EnergyError
 from msvit_energy.pricing.energy import PJ_PER_MJ
+from msvit_energy.pricing.energy_units import energy_unit
 from msvit_energy.pricing.technology import Technology
-from msvit_energy.reporting.formatting import energy_unit
 from msvit_energy.reporting.table import Column, Table
 from msvit_energy.workflows.measurement import DataOptions, measure
 from msvit_energy.workflows.model_loading import LoadedModel

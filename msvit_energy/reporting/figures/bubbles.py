@@ -12,6 +12,7 @@ from matplotlib.ticker import MaxNLocator
 
 from msvit_energy.errors import EnergyError
 from msvit_energy.pricing.energy import PJ_PER_MJ, EnergyReport
+from msvit_energy.pricing.energy_units import EnergyUnit, energy_unit
 from msvit_energy.profiles.profile import Profile
 from msvit_energy.reporting.figures.energy import left_out
 from msvit_energy.reporting.figures.glyphs import line_height, widest
@@ -32,7 +33,7 @@ from msvit_energy.reporting.figures.style import (
     short_title,
     shortened,
 )
-from msvit_energy.reporting.formatting import EnergyUnit, count, digits_of, energy_unit, fixed, percent, plain
+from msvit_energy.reporting.formatting import count, digits_of, fixed, percent, plain
 
 PANEL = (4.3, 3.6)  # inches
 KEY = 0.62

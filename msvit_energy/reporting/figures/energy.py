@@ -9,6 +9,7 @@ from matplotlib.ticker import MaxNLocator
 
 from msvit_energy.errors import EnergyError
 from msvit_energy.pricing.energy import PJ_PER_MJ, EnergyReport, EnergyRow
+from msvit_energy.pricing.energy_units import EnergyUnit, energy_unit
 from msvit_energy.profiles.profile import Profile
 from msvit_energy.reporting.figures.layers import Column, Layers, Row, draw_layers, page_width
 from msvit_energy.reporting.figures.style import (
@@ -26,7 +27,7 @@ from msvit_energy.reporting.figures.style import (
     short_title,
     shortened,
 )
-from msvit_energy.reporting.formatting import EnergyUnit, digits_of, energy_unit, fixed, percent
+from msvit_energy.reporting.formatting import digits_of, fixed, percent
 
 PANEL, KEY = 3.0, 0.34  # inches
 BAR = 0.72  # of a row

@@ -7,6 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
 
+from msvit_energy.pricing.energy_units import energy_unit
 from msvit_energy.profiles.profile import Profile
 from msvit_energy.reporting.figures.glyphs import wrapped
 from msvit_energy.reporting.figures.layers import Column, Row, draw_layers, page_width
@@ -24,7 +25,7 @@ from msvit_energy.reporting.figures.style import (
     own_style,
     short_title,
 )
-from msvit_energy.reporting.formatting import energy_unit, percent, times
+from msvit_energy.reporting.formatting import percent, times
 from msvit_energy.reporting.hardware_table import (
     DENSE,
     MEMORY,

@@ -18,9 +18,10 @@ from matplotlib.transforms import Affine2D
 
 from msvit_energy.errors import EnergyError
 from msvit_energy.pricing.energy import EnergyReport
+from msvit_energy.pricing.energy_units import EnergyUnit, energy_text
 from msvit_energy.profiles.profile import Profile
 from msvit_energy.reporting.figures.glyphs import Label, Labels, line_height, literal, wrapped
-from msvit_energy.reporting.formatting import EnergyUnit, energy_text, percent, plain, title
+from msvit_energy.reporting.formatting import percent, plain, title
 
 FORMATS = (".png", ".svg")
 MARGIN = 0.15  # inches

@@ -10,6 +10,7 @@ from matplotlib.patheffects import withStroke
 from matplotlib.ticker import LogLocator, NullLocator
 
 from msvit_energy.errors import EnergyError
+from msvit_energy.pricing.energy_units import energy_unit
 from msvit_energy.reporting.comparison import Entry, front, not_drawn, plottable
 from msvit_energy.reporting.figures.glyphs import line_height, wrapped
 from msvit_energy.reporting.figures.style import (
@@ -24,7 +25,6 @@ from msvit_energy.reporting.figures.style import (
     own_style,
     shortened,
 )
-from msvit_energy.reporting.formatting import energy_unit
 
 WIDTH, HEIGHT = 6.6, 4.2  # inches of the axes of one data set
 LEFT, ABOVE, BELOW = 0.75, 0.35, 0.6

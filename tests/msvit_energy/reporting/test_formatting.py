@@ -2,7 +2,7 @@
 
 import pytest
 
-from msvit_energy.reporting.formatting import energy_text, energy_unit
+from msvit_energy.pricing.energy_units import energy_text, energy_unit
 
 
 @pytest.mark.parametrize(
