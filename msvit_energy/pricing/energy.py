@@ -161,11 +161,11 @@ def price_counts(counts: OperationCounts, technology: Technology) -> EnergyRepor
     """Energy per image of counted operations, each entry with its uncertainty; at the prices that the protocol is
     defined with, where it has its own."""
     technology = get_technology(counts.own_prices) if counts.own_prices else technology
-    rows, total = [], Amount()
+    rows, energies = [], []
     for entry in counts.entries:
         operations = entry.operations
         energy = operations.energy_pj(technology)
-        total = total + energy
+        energies.append(energy)
         row = EnergyRow(
             layer=entry.layer,
             stage=entry.stage,
@@ -180,7 +180,8 @@ def price_counts(counts: OperationCounts, technology: Technology) -> EnergyRepor
     report = EnergyReport(counts.protocol, technology, tuple(rows), counts.macs_per_step)
     if counts.spread is None:
         return report
-    return replace(report, spread=counts.spread.of(Amount(report.total_pj, total.weights)))
+    weights = Amount.total(energies).weights
+    return replace(report, spread=counts.spread.of(Amount(report.total_pj, weights)))
 
 
 def as_macs_mj(profile: Profile, report: EnergyReport, among: Callable[[Operator], bool]) -> float:
