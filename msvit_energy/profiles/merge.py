@@ -11,7 +11,7 @@ from msgspec import UNSET
 
 from msvit_energy.errors import EnergyError
 from msvit_energy.profiles.amounts import Moments
-from msvit_energy.profiles.image_indices import overlap, read_ranges, write_ranges
+from msvit_energy.profiles.image_indices import as_text, joined, overlap, read_ranges
 from msvit_energy.profiles.memory_estimate import MemoryEstimate
 from msvit_energy.profiles.merged_streams import merged_neurons, merged_operands, multiple, plus
 from msvit_energy.profiles.operand import Operand
@@ -105,16 +105,17 @@ def _fact(profile: Profile, path: tuple[str, str]) -> Any:
 
 def _all_indices(profiles: Sequence[Profile], labels: Sequence[str]) -> str:
     """The indices of all images; EnergyError if some profile does not say its own, or two share one."""
-    together: list[int] = []
+    together: list[range] = []
     for profile, label in zip(profiles, labels, strict=True):
         text = _fact(profile, ("data", "indices"))
         if not isinstance(text, str):
             raise EnergyError(f"{label} does not say which images it is of, so nothing shows that they are others")
         own = read_ranges(text)
         if common := overlap(together, own):
-            raise EnergyError(f"{label} shares {len(common)} images with another profile: {write_ranges(common)}")
-        together += own
-    return write_ranges(together)
+            images = sum(map(len, common))
+            raise EnergyError(f"{label} shares {images} images with another profile: {as_text(common)}")
+        together = joined([*together, *own])
+    return as_text(together)
 
 
 def _provenance(profiles: Sequence[Profile], indices: str | None) -> Provenance:
