@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from msvit_energy.commands._terminal import progress_bar
+from msvit_energy.errors import printable
 
 
 def train(
@@ -44,5 +45,5 @@ def train(
         resume=resume,
         force=force,
     )
-    if not train_recipe(request, lambda line: print(line, flush=True), progress_bar):
+    if not train_recipe(request, lambda line: print(printable(line), flush=True), progress_bar):
         raise typer.Exit(130)

@@ -8,13 +8,14 @@ from rich.console import Group
 from rich.table import Table as RichTable
 from rich.text import Text
 
+from msvit_energy.errors import printable
 from msvit_energy.reporting.table import Column, Table
 
 
 def terminal(table: Table) -> Group:
     """Warnings, the table and its notes; where space is short text folds, numbers never."""
     shown = RichTable(
-        title=Text(table.title),
+        title=Text(printable(table.title)),
         title_justify="left",
         box=SIMPLE_HEAD,
         padding=(0, 1, 0, 0),
@@ -29,7 +30,7 @@ def terminal(table: Table) -> Group:
         for record in records:
             shown.add_row(*_cells(table, record, table.missing))
         shown.add_section()
-    warnings = [Text(f"warning: {warning}", style="bold red") for warning in table.warnings]
+    warnings = [Text(f"warning: {printable(warning)}", style="bold red") for warning in table.warnings]
     return Group(*warnings, shown, *map(_note, table.notes))
 
 
@@ -44,7 +45,7 @@ def _sections(table: Table) -> Iterator[tuple[Mapping[str, Any] | None, Sequence
 
 
 def _cells(table: Table, record: Mapping[str, Any], missing: str) -> list[Text]:
-    return [Text(column.cell(key, record) or missing) for key, column in table.columns.items()]
+    return [Text(printable(column.cell(key, record)) or missing) for key, column in table.columns.items()]
 
 
 def _add_column(shown: RichTable, column: Column, cells: Sequence[str]) -> None:
@@ -56,5 +57,5 @@ def _add_column(shown: RichTable, column: Column, cells: Sequence[str]) -> None:
 
 
 def _note(note: str) -> Text:
-    label, colon, text = note.partition(": ")
-    return Text.assemble((f"{label}: ", "bold"), text) if colon else Text(note)
+    label, colon, text = printable(note).partition(": ")
+    return Text.assemble((f"{label}: ", "bold"), text) if colon else Text(label)
