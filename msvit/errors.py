@@ -3,10 +3,18 @@
 import difflib
 from collections.abc import Iterable
 
+LONGEST = 4000  # characters of a message
+
 
 class ModelError(ValueError):
     """Wrong input to a model, a checkpoint, a data set or a recipe. The message is one line: what was wrong,
     the value, what would be right. Command lines print it and exit with code 2."""
+
+    def __str__(self) -> str:
+        """The message, which may quote a file: what does not print stands in it as Python writes it."""
+        text = super().__str__()
+        text = text if len(text) <= LONGEST else f"{text[: LONGEST // 2]} ... {text[-LONGEST // 2 :]}"
+        return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 class UnreadableFileError(ModelError):

@@ -7,6 +7,7 @@ import typer
 
 from msvit_energy.commands._options import Device, Force
 from msvit_energy.commands._terminal import progress_bar
+from msvit_energy.errors import printable
 
 EXAMPLES = """
 msvit-energy train digits
@@ -51,5 +52,5 @@ def train(
         resume=resume,
         force=force,
     )
-    if not train_recipe(request, lambda line: print(line, flush=True), progress_bar):
+    if not train_recipe(request, lambda line: print(printable(line), flush=True), progress_bar):
         raise typer.Exit(130)

@@ -9,7 +9,9 @@ from typing import Any
 
 from msvit_energy.errors import EnergyError, did_you_mean
 from msvit_energy.pricing.memory_prices import DRAMS, SRAMS
+from msvit_energy.profiles.text_files import MIB, read_text
 
+MOST_BYTES = MIB  # of a file
 MEMORIES: Mapping[str, Mapping[str, Any]] = {"sram": SRAMS, "dram": DRAMS}
 
 
@@ -131,10 +133,10 @@ def get_technology(text: str) -> Technology:
 def read_technology(path: Path) -> Technology:
     """Prices from a TOML file: `e_mac`, `e_ac` (pJ), `source`, and the other fields of Technology if wanted."""
     try:
-        table = tomllib.loads(path.read_text())
-    except OSError as error:
-        raise EnergyError(f"cannot read technology {path}: {error.strerror}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        table = tomllib.loads(read_text(path, MOST_BYTES, "technology"))
+    except EnergyError:
+        raise
+    except (ValueError, RecursionError) as error:
         raise EnergyError(f"{path} is not TOML: {error}") from error
     entries, known = {"e_mac", "e_ac", "source"}, [entry.name for entry in fields(Technology)]
     if missing := sorted(entries - table.keys()):

@@ -11,10 +11,11 @@ from msgspec import UNSET
 
 from msvit_energy.errors import EnergyError
 from msvit_energy.profiles.amounts import Moments
+from msvit_energy.profiles.field_types import MOST_REAL
 from msvit_energy.profiles.operators import Operator
 from msvit_energy.profiles.profile import Profile
 from msvit_energy.profiles.provenance import DataOrigin, sha256
-from msvit_energy.profiles.table_cells import fitted, number, read_cells
+from msvit_energy.profiles.table_cells import exact, fitted, read_cells
 
 FIRST = ("image", "sequence", "sample")
 SAME = Fraction(1, 10**6)  # relative: a mean in the table may be rounded
@@ -62,8 +63,8 @@ def _read(path: Path, operators: Mapping[str, Operator]) -> dict[str, list[Fract
 def _rate(text: str, operator: Operator, what: str) -> Fraction:
     plain = text.removesuffix("%").strip()
     binary = operator.driver.kind == "binary" and operator.op != "counted"
-    number(plain, what, most=math.inf if plain != text or not binary else 1.0, signed=operator.driver.kind == "analog")
-    value = Fraction(plain) / (100 if plain != text else 1)
+    most = MOST_REAL if plain != text or not binary else 1.0
+    value = exact(plain, what, most, signed=operator.driver.kind == "analog") / (100 if plain != text else 1)
     if binary and value > 1:
         raise EnergyError(f"{what}: a binary input has a rate of at most 1, not {text}")
     return value

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from msvit_energy.errors import EnergyError, did_you_mean
+from msvit_energy.errors import EnergyError, did_you_mean, printable
 from msvit_energy.profiles.html_table import html_table
 from msvit_energy.reporting.formatting import with_margin
 
@@ -144,21 +144,31 @@ def _plain_column(key: str, values: Sequence[Any]) -> Column:
 def markdown_table(table: Table) -> str:
     """The table alone, numbers flush right."""
     rule = ["---:" if numeric else "---" for numeric in table.numeric]
-    lines = ([_markdown_text(cell) for cell in cells] for cells in (table.header, rule, *table.body))
+    lines = (
+        [_markdown_text(cell).replace("|", "\\|") for cell in cells] for cells in (table.header, rule, *table.body)
+    )
     return "\n".join("| " + " | ".join(cells) + " |" for cells in lines)
 
 
 def _markdown_text(cell: str) -> str:
-    return " ".join(cell.split()).replace("|", "\\|").replace("<", "&lt;")
+    """As one line, in which no tag, link or picture can begin."""
+    return TAG.sub("&lt;", _one_line(cell).replace("\\", "\\\\").replace("](", "]\\("))
+
+
+def _one_line(text: str) -> str:
+    return printable(" ".join(text.split()))
 
 
 def markdown(table: Table) -> str:
     """A heading, warnings, the table, notes."""
-    warnings = "\n\n".join(f"> **Warning:** {warning}" for warning in table.warnings)
-    notes = "\n".join(f"- {note}" for note in table.notes)
-    return "\n\n".join(filter(None, (f"# {table.title}", warnings, markdown_table(table), notes))) + "\n"
+    warnings = "\n\n".join(f"> **Warning:** {_markdown_text(warning)}" for warning in table.warnings)
+    notes = "\n".join(f"- {_markdown_text(note)}" for note in table.notes)
+    heading = f"# {_markdown_text(table.title)}"
+    return "\n\n".join(filter(None, (heading, warnings, markdown_table(table), notes))) + "\n"
 
 
+TAG = re.compile("<(?=[A-Za-z/!?])")
+FORMULA = ("=", "+", "-", "@")  # with which a spreadsheet takes a cell for one
 ESCAPES = {c: f"\\{c}" for c in "&%$#_{}"} | {
     "~": r"\textasciitilde{}",
     "^": r"\textasciicircum{}",
@@ -187,7 +197,7 @@ def latex(table: Table) -> str:
     for cells in table.body:
         lines.append(_latex_row([_latex_cell(cell, kind) for cell, kind in zip(cells, kinds, strict=True)]))
     lines += [r"\bottomrule", r"\end{tabular}"]
-    lines += [f"% {' '.join(note.split())}" for note in (*table.warnings, *table.notes)]
+    lines += [f"% {_one_line(note)}" for note in (*table.warnings, *table.notes)]
     return "\n".join(lines) + "\n"
 
 
@@ -206,7 +216,7 @@ def _latex_column(cells: Sequence[str]) -> str:
 
 def _latex_text(cell: str, kind: str) -> str:
     """Escaped; braces keep siunitx from reading it as a number."""
-    text = "".join(ESCAPES.get(character, character) for character in " ".join(cell.split()))
+    text = "".join(ESCAPES.get(character, character) for character in _one_line(cell))
     return f"{{{text}}}" if kind.startswith("S") else text
 
 
@@ -241,8 +251,16 @@ def _csv(table: Table) -> str:
     text = io.StringIO()
     writer = csv.DictWriter(text, list(keys), lineterminator="\n")
     writer.writeheader()
-    writer.writerows(_flat(table))
+    writer.writerows({key: _csv_cell(value) for key, value in record.items()} for record in _flat(table))
     return text.getvalue()
+
+
+def _csv_cell(value: Any) -> Any:
+    """Numbers as they are; a text behind a ' where a spreadsheet would take it for a formula."""
+    if not isinstance(value, str):
+        return value
+    lines = "\n".join(map(printable, value.split("\n")))
+    return f"'{lines}" if value.lstrip().startswith(FORMULA) else lines
 
 
 def _json(table: Table) -> str:

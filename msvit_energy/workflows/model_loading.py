@@ -15,7 +15,7 @@ import msvit
 from msvit.checkpoint import SHIPPED, find, open_checkpoint
 from msvit.classifier import SpikingClassifier
 from msvit.weight_files import read_weight_file
-from msvit_energy.errors import EnergyError
+from msvit_energy.errors import EnergyError, printable
 from msvit_energy.profiles.provenance import sha256
 from msvit_energy.workflows.device import choose
 from msvit_energy.workflows.model_arguments import parse_arguments, parse_size
@@ -91,7 +91,7 @@ def load_registered(
         path = find(ckpt or SHIPPED)
         network, notes = open_checkpoint(path, model=name, time_steps=time_steps, device=device, ema=ema)
         for note in notes:
-            print(f"{path.name}: {note}", file=sys.stderr)
+            print(printable(f"{path.name}: {note}"), file=sys.stderr)
         provenance = {"checkpoint": {"file": path.name, "sha256": sha256(path), "ema": ema, "inferred": list(notes)}}
         warnings = []
     provenance["model"] = {"name": network.spec.name, "args": network.spec.args}

@@ -119,7 +119,7 @@ def test_provenance_says_how_to_measure_again(monkeypatch: pytest.MonkeyPatch) -
     assert provenance["model"] == {"name": "msvit_digits", "args": {"num_classes": 10, "time_steps": 2}}
     data = provenance["data"]
     assert (data["split"], data["drawn"], data["seed"]) == ("test", "3 of 355 drawn with seed 7", 7)
-    assert len(read_ranges(data["indices"])) == 3
+    assert sum(map(len, read_ranges(data["indices"]))) == 3
     assert (provenance["batch_size"], provenance["device"]) == (32, "cuda" if torch.cuda.is_available() else "cpu")
     assert len(provenance["checkpoint"]["sha256"]) == 64
     assert provenance["versions"]["torch"] == torch.__version__.split("+")[0]

@@ -15,7 +15,8 @@ from msvit.classifier import SpikingClassifier
 from msvit_energy import EnergyError, Profile, price
 from msvit_energy.pricing.protocols import all_choices
 from msvit_energy.profiles.amounts import Moments
-from msvit_energy.profiles.image_indices import read_ranges, write_ranges
+from msvit_energy.profiles.image_indices import as_text, overlap, read_ranges, write_ranges
+from msvit_energy.profiles.image_indices import joined as joined_ranges
 from msvit_energy.profiles.merge import merge
 from msvit_energy.profiles.provenance import CheckpointOrigin, ModelOrigin, Provenance
 from tests.support.foreign_models import Forward, numbers
@@ -88,10 +89,17 @@ def test_without_indices_the_caller_must_vouch(small_model: SpikingClassifier) -
 )
 def test_indices_are_written_as_ranges_and_read_back(indices: Sequence[int], text: str) -> None:
     assert write_ranges(indices) == text
-    assert read_ranges(text) == sorted(indices)
+    assert [index for part in read_ranges(text) for index in part] == sorted(indices)
 
 
-@pytest.mark.parametrize("text", ["a", "1-", "-1", "1--2", "1;2"])
+def test_common_indices_are_found_and_joined() -> None:
+    a, b = read_ranges("0-9,20,30-39"), read_ranges("5-20,35-35,50")
+    assert as_text(overlap(a, b)) == "5-9,20,35"
+    assert as_text(joined_ranges([*a, *b])) == "0-20,30-39,50"
+    assert as_text(overlap(read_ranges("0-999999999999999999"), a)) == "0-9,20,30-39"
+
+
+@pytest.mark.parametrize("text", ["a", "1-", "-1", "1--2", "1;2", "9" * 19])
 def test_damaged_indices_are_named(text: str) -> None:
     with pytest.raises(EnergyError, match="image indices must look like 0-31,40, not"):
         read_ranges(text)
