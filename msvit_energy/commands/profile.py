@@ -64,6 +64,7 @@ def profile(
     formats: Annotated[
         str, typer.Option("--format", help="Of the table: csv, md, tex, json, parquet.")
     ] = USUAL_FORMATS,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with the measurement in --out.")] = False,
     seed: Annotated[int, typer.Option(help="Seed of subsets, orders and noise.")] = 0,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, ...")] = "auto",
     force: Annotated[bool, typer.Option("--force", help="Replace the files of an earlier run in --out.")] = False,
@@ -72,12 +73,14 @@ def profile(
 
     --model without --ckpt profiles fresh, untrained weights. --model package.module:factory profiles any PyTorch
     spiking network.
+
+    Ctrl-C ends after the present batch with the profile of the images so far; --resume goes on, after a kill too.
     """
     from msvit_energy.workflows.firing_maps import requested_maps
     from msvit_energy.workflows.interval_stop import IntervalStop
     from msvit_energy.workflows.measurement import DataOptions
     from msvit_energy.workflows.model_loading import load_model
-    from msvit_energy.workflows.profile_files import check_output, write_files
+    from msvit_energy.workflows.profile_files import output, stopped_line, write_files
     from msvit_energy.workflows.profiling import ProfilingOptions, profile_model
 
     get_protocol(protocol)  # before minutes of measuring
@@ -85,14 +88,19 @@ def profile(
     stop = None if ci is None else IntervalStop(ci, protocol, prices)
     source = DataOptions(data, images, batch_size, seed, input_size, stop is not None, shard, time_steps, workers)
     maps_wanted = requested_maps(maps, map_image, out)
-    how = ProfilingOptions(feed, frames, time_steps, lemaire, maps_wanted, stop, fast, compiled, strict, head, neurons)
-    check_output(out, force)
-    loaded = load_model(ckpt, model, model_args, ema=ema, time_steps=time_steps, seed=seed, device=device)
-    measured = profile_model(loaded, source, how, progress_bar)
-    report = price(measured.profile, protocol, prices)
-    show(stage_table(measured.profile, report))
-    for path in write_files(measured, report, out, wanted) if out else ():
-        print(path)
+    how = ProfilingOptions(
+        feed, frames, time_steps, lemaire, maps_wanted, stop, fast, compiled, strict, head, neurons, out, resume
+    )
+    with output(out, force=force, resume=resume):
+        loaded = load_model(ckpt, model, model_args, ema=ema, time_steps=time_steps, seed=seed, device=device)
+        measured = profile_model(loaded, source, how, progress_bar)
+        report = price(measured.profile, protocol, prices)
+        show(stage_table(measured.profile, report))
+        for path in write_files(measured, report, out, wanted) if out else ():
+            print(path)
+    if measured.stopped:
+        print(stopped_line(measured, out), file=sys.stderr)
+        raise typer.Exit(130)
     if stop is not None:
         reached = stop.reached(measured.profile)
         print(stop.summary(measured.profile, measured.available), file=sys.stdout if reached else sys.stderr)

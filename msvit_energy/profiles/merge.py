@@ -120,6 +120,9 @@ def _all_indices(profiles: Sequence[Profile], labels: Sequence[str]) -> str:
 def _provenance(profiles: Sequence[Profile], indices: str | None) -> Provenance:
     first = profiles[0].provenance
     data = replace(first.data, indices=indices) if first.data and indices is not None else first.data
+    planned = [part.provenance.data.planned if part.provenance.data else None for part in profiles]
+    if data and any(planned):
+        data = replace(data, planned=sum(number or part.images for number, part in zip(planned, profiles, strict=True)))
     notes = dict.fromkeys(note for profile in profiles for note in profile.provenance.warnings or ())
     notes |= dict.fromkeys(_unproven(profiles))
     parts = tuple(
