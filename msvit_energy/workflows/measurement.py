@@ -5,6 +5,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib import metadata
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
@@ -116,7 +117,8 @@ def identity(loaded: LoadedModel, source: Samples, options: DataOptions, how: Ma
     """What a measurement has in common with one that it goes on with, by the names that a user knows."""
     files = getattr(getattr(source.dataset, "dataset", source.dataset), "files", ())
     some = files[:: len(files) // SIZES_READ + 1]
-    contents = [str(path) for path, *_ in files], [path.stat().st_size for path, *_ in some if path.exists()]
+    sizes = [path.stat().st_size for path in (Path(name) for name, *_ in some) if path.exists()]
+    contents = [str(name) for name, *_ in files], sizes
     maps: FiringMaps | None = how.get("maps")
     origin = loaded.provenance
     return {
