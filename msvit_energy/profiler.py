@@ -17,6 +17,7 @@ from msvit_energy.preparation import Preparation, Prepared
 from msvit_energy.profiles.coverage import Coverage, Unknown
 from msvit_energy.profiles.profile import Profile
 from msvit_energy.profiles.provenance import InputOrigin, ModelOrigin, Provenance
+from msvit_energy.recording.earlier_counts import EarlierCounts
 from msvit_energy.recording.feeding import input_modes
 from msvit_energy.recording.feeding.batches import read_batch
 from msvit_energy.recording.feeding.calls_remembered import check_remembers
@@ -75,6 +76,8 @@ def profile(
     provenance: Mapping[str, Any] | None = None,
     on_batch: Callable[[int], None] | None = None,
     enough: Callable[[Profile], bool] | None = None,
+    earlier: EarlierCounts | None = None,
+    after_batch: Callable[[Callable[[], EarlierCounts]], bool] | None = None,
     preparation: Preparation | None = None,
     reset: Callable[[], object] | None = None,
     head: str | Collection[str] | None = None,
@@ -96,6 +99,10 @@ def profile(
     - `provenance`: facts to store; Provenance has the known ones.
     - `on_batch`: called after each batch with its number of images.
     - `enough`: called with what was measured so far; ends the measurement when it returns True.
+    - `earlier`: what an earlier process counted before it ended. `batches` are then the very first one, which runs
+      again and is not counted twice, and those that the other had not run; the profile is that of all.
+    - `after_batch`: called after each batch with a function that makes such counts, to be written before it returns;
+      ends the measurement when it returns True.
     - `preparation`: keeps what is worked out about the model for its next measurement, such as how it is fed.
     - `reset`: called before every batch, after the resets of known libraries' neurons; puts a state to rest that
       is kept where RestState does not find it, such as in class attributes or in variables of functions.
@@ -151,13 +158,18 @@ def profile(
                     alone = False
                     with recorder.unhooked():
                         recorder.place_by(find_layouts(model, inputs[:1], mode, rest, kept=prepared.shapes))
-                single += [one.unsqueeze(0).clone() for one in inputs[: max(0, lemaire - len(single))]]
+                single.extend(one.unsqueeze(0).clone() for one in inputs[: max(0, lemaire - len(single))])
                 with recorder.batch(inputs, len(inputs)), first_run:
                     logits = input_modes.run(model, inputs, mode)
                 first_run = nullcontext()
                 labels.add(logits, known)
+                counted = len(inputs)
+                if earlier is not None:
+                    counted, earlier = _taken_over(earlier, recorder, labels, single), None
                 if on_batch is not None:
-                    on_batch(len(inputs))
+                    on_batch(counted)
+                if after_batch is not None and after_batch(lambda: _counted(recorder, labels, single)):
+                    break
                 if enough is not None and enough(profile_of(model, recorder.result(), labels)):
                     break
         recording = recorder.result()
@@ -197,6 +209,18 @@ def _first_look(
     alone = probe.with_functions(functions) if leaks.alone else None
     layouts = find_layouts(model, images[:1].clone(), mode, rest, alone, prepared.shapes)
     return layouts, leaks.second_run() if len(images) == 1 and images.is_cpu else nullcontext()
+
+
+def _counted(recorder: Recorder, labels: Labels, single: list[Tensor]) -> EarlierCounts:
+    """What was counted so far, for another process."""
+    return EarlierCounts.of(recorder, known=labels.known, right=labels.correct, single=single)
+
+
+def _taken_over(earlier: EarlierCounts, recorder: Recorder, labels: Labels, single: list[Tensor]) -> int:
+    """Replace what was counted in the first batch by what was counted earlier; of how many images that is."""
+    earlier.restore(recorder)
+    labels.known, labels.right, single[:] = earlier.known, earlier.right, earlier.single
+    return earlier.images
 
 
 def _names(head: str | Collection[str] | None) -> Collection[str] | None:

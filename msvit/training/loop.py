@@ -18,13 +18,13 @@ from msvit.errors import ModelError
 from msvit.layers import set_drop_path, set_recompute
 from msvit.memory import keep_memory
 from msvit.neuron import compile_neurons
+from msvit.stop_signal import stop_signal
 from msvit.training import optimisation
 from msvit.training.batches import Batches
 from msvit.training.evaluation import evaluate, first_not_finite
 from msvit.training.history import Epoch, new_bests
 from msvit.training.recipes import Recipe
 from msvit.training.state import newest_state, random_states, save_state, set_random_states
-from msvit.training.stop_signal import stop_signal
 
 STATE_FORMAT = 2
 # what a measurement of a model after an epoch, by its number, gives: columns of the history

@@ -140,18 +140,23 @@ def profile(
     map_image: Annotated[
         str | None, typer.Option(help="With --maps: one image, by number or file name.", rich_help_panel=OUTPUT)
     ] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with the measurement in --out.", rich_help_panel=OUTPUT)
+    ] = False,
     force: Force = False,
 ) -> None:
     """Measure firing rates, MACs, SOPs and energy. Without arguments: the shipped checkpoint on the digits test images.
 
     --model without --ckpt profiles fresh, untrained weights. --model package.module:factory profiles any PyTorch
     spiking network.
+
+    Ctrl-C ends after the present batch with the profile of the images so far; --resume goes on, after a kill too.
     """
     from msvit_energy.workflows.firing_maps import requested_maps
     from msvit_energy.workflows.interval_stop import IntervalStop
     from msvit_energy.workflows.measurement import DataOptions
     from msvit_energy.workflows.model_loading import load_model
-    from msvit_energy.workflows.profile_files import check_output, write_files
+    from msvit_energy.workflows.profile_files import output, stopped_line, write_files
     from msvit_energy.workflows.profiling import ProfilingOptions, profile_model
 
     get_protocol(protocol)  # before minutes of measuring
@@ -160,14 +165,19 @@ def profile(
     stop = None if ci is None else IntervalStop(ci, protocol, prices)
     source = DataOptions(data, images, batch_size, seed, input_size, stop is not None, shard, time_steps, workers)
     maps_wanted = requested_maps(maps, map_image, out)
-    how = ProfilingOptions(feed, frames, time_steps, lemaire, maps_wanted, stop, fast, compiled, strict, head, neurons)
-    check_output(out, force)
-    loaded = load_model(ckpt, model, model_args, ema=ema, time_steps=time_steps, seed=seed, device=device)
-    measured = profile_model(loaded, source, how, progress_bar)
-    report = price(measured.profile, protocol, prices)
-    show(shown_layers(measured.profile, report, view))
-    for path in write_files(measured, report, out, wanted, columns) if out else ():
-        print(path)
+    how = ProfilingOptions(
+        feed, frames, time_steps, lemaire, maps_wanted, stop, fast, compiled, strict, head, neurons, out, resume
+    )
+    with output(out, force=force, resume=resume):
+        loaded = load_model(ckpt, model, model_args, ema=ema, time_steps=time_steps, seed=seed, device=device)
+        measured = profile_model(loaded, source, how, progress_bar)
+        report = price(measured.profile, protocol, prices)
+        show(shown_layers(measured.profile, report, view))
+        for path in write_files(measured, report, out, wanted, columns) if out else ():
+            print(path)
+    if measured.stopped:
+        print(stopped_line(measured, out), file=sys.stderr)
+        raise typer.Exit(130)
     if stop is not None:
         reached = stop.reached(measured.profile)
         print(stop.summary(measured.profile, measured.available), file=sys.stdout if reached else sys.stderr)

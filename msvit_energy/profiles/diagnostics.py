@@ -8,7 +8,7 @@ from msvit_energy.profiles.profile import Profile
 
 def warnings(profile: Profile) -> list[str]:
     """What a reader must know before using the numbers, in words."""
-    notes = list(profile.provenance.warnings or ())
+    notes = [*stopped(profile), *(profile.provenance.warnings or ())]
     rate = profile.firing_rate
     if rate is not None and rate < 0.001:
         notes.append(f"the network hardly fires: mean firing rate {rate:.2g}")
@@ -38,6 +38,16 @@ def warnings(profile: Profile) -> list[str]:
     if profile.coverage.note:
         notes.append(profile.coverage.note)
     return notes
+
+
+def stopped(profile: Profile) -> list[str]:
+    """That a measurement was stopped before its end, and what its interval then holds for."""
+    data = profile.provenance.data
+    if not data or not data.planned or data.planned <= profile.images:
+        return []
+    drawn = "order drawn" in (data.drawn or "")
+    order = "" if drawn else ", the first ones in their order: the interval says nothing of the others if they differ"
+    return [f"partial: stopped after {profile.images} of {data.planned} images{order}"]
 
 
 def contradictions(profile: Profile) -> list[str]:

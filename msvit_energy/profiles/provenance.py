@@ -47,7 +47,10 @@ class CheckpointOrigin:
 
 @dataclass(frozen=True)
 class DataOrigin:
-    """Data set, split, and which images; `indices` are ranges such as "0-31,40", `input_size` is (C, H, W)."""
+    """Data set, split, and which images; `indices` are ranges such as "0-31,40", `input_size` is (C, H, W).
+
+    `planned`: how many images there were to be, stated only if the measurement was stopped before.
+    """
 
     name: Stated[str] = UNSET
     split: Stated[str] = UNSET
@@ -56,6 +59,7 @@ class DataOrigin:
     preprocessing: Stated[str] = UNSET
     input_size: Stated[tuple[int, ...]] = UNSET
     seed: Stated[int] = UNSET
+    planned: Stated[int] = UNSET
     other: Mapping[str, Any] = field(default_factory=dict)
 
 

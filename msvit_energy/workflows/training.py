@@ -179,7 +179,9 @@ def energy_measurement(recipe: Recipe, batches: Batches, folder: Path) -> Measur
 
     def measure(model: nn.Module, epoch: int) -> Mapping[str, float]:
         facts = {"model": model_is, "data": {"name": recipe.data, "split": "test"}, "epoch": epoch}
-        profile = profile_together(model, sample, PROFILE_BATCH, classes=batches.classes, preparation=preparation)
+        profile = profile_together(
+            model, sample, PROFILE_BATCH, classes=batches.classes, preparation=preparation
+        ).profile
         profile = replace(profile, provenance=Provenance.of(facts).with_measured(profile.provenance))
         if rank() == 0:
             profile.save(folder / f"epoch-{epoch:04d}.profile.json")

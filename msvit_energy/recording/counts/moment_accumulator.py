@@ -18,6 +18,8 @@ MOST = 1 << 2 * HALF_BITS
 class MomentAccumulator:
     """Accumulates Moments image by image. Counts are whole numbers from 0; one that is missing for an image is 0."""
 
+    KEPT = ("_keys", "_combined", "_sums", "_gram")
+
     def __init__(self) -> None:
         self._keys: dict[str, int] = {}
         self._combined: dict[str, Mapping[str, int]] = {}
