@@ -127,12 +127,8 @@ def profile(
     the network, tensors that do not fit T, a state that leaks from batch to batch, or where T is unknown, no way of
     feeding fits, or several do and give different numbers.
     """
-    _check(time_steps, feed, lemaire)
     model = _written(model)
-    _check_model(model)
-    _check_batches(batches)
-    _check_scripted(model)
-    _check_format(model)
+    _check(model, batches, time_steps, feed, lemaire)
     named = one_or_more(neurons)
     spiking = named_neurons(model, named)
     origin = _with_model(Provenance.of(provenance or {}), model, named, preparation)
@@ -268,12 +264,17 @@ def _input_origin(found: FoundMode, *, random: bool) -> InputOrigin:
     return replace(origin, random=True) if random else origin
 
 
-def _check(time_steps: int | None, feed: str, lemaire: int) -> None:
+def _check(model: nn.Module, batches: object, time_steps: int | None, feed: str, lemaire: int) -> None:
+    """EnergyError for what cannot be measured, before anything runs."""
     if time_steps is not None and time_steps < 1:
         raise EnergyError(f"time steps must be at least 1, not {time_steps}")
     if lemaire < 0:
         raise EnergyError(f"the number of images to estimate after Lemaire et al. must be 0 or more, not {lemaire}")
     input_modes.check(feed)
+    _check_model(model)
+    _check_batches(batches)
+    _check_scripted(model)
+    _check_format(model)
 
 
 def _written(model: nn.Module) -> nn.Module:

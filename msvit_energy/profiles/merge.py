@@ -60,7 +60,7 @@ class _Seen:
         self._unstated = False  # whether some profile states none
         self._checkpoints: set[Any] = set()
         self._notes: dict[str, None] = {}
-        self._planned: list[int | None] = []
+        self._planned: list[int] = []  # images that there were to be
         self._images: list[tuple[list[range], str]] | None = None if disjoint else []
 
     def check(self, profile: Profile, label: str) -> None:
@@ -75,7 +75,8 @@ class _Seen:
         self._notes |= dict.fromkeys(origin.warnings or ())
         facts = origin.created or None, origin.command or None, origin.versions or None
         self.parts.append(MergedPart(profile.images, *facts))
-        self._planned.append(origin.data.planned if origin.data else None)
+        planned = _fact(profile, ("data", "planned"))
+        self._planned.append(profile.images if planned is None else int(planned))
 
     def _check_weights(self, profile: Profile, label: str) -> None:
         """EnergyError for other weights than those that an earlier profile states."""
@@ -92,9 +93,9 @@ class _Seen:
         data, notes = first.data, dict(self._notes)
         if data and self._images is not None:
             data = replace(data, indices=as_text(_together(self._images)))
-        if data and any(self._planned):
-            planned = (number or part.images for number, part in zip(self._planned, self.parts, strict=True))
-            data = replace(data, planned=sum(planned))
+        planned = sum(self._planned)
+        if data and planned > sum(part.images for part in self.parts):
+            data = replace(data, planned=planned)
         if self._unstated and None in self._checkpoints:
             notes |= dict.fromkeys([UNPROVEN])
         return replace(first, data=data, warnings=tuple(notes), merged=tuple(self.parts))
