@@ -60,7 +60,8 @@ class _Seen:
         self._unstated = False  # whether some profile states none
         self._checkpoints: set[Any] = set()
         self._notes: dict[str, None] = {}
-        self._planned: list[int] = []  # images that there were to be
+        self._measured = 0
+        self._missing = 0  # images that there were to be beside those measured
         self._images: list[tuple[list[range], str]] | None = None if disjoint else []
 
     def check(self, profile: Profile, label: str) -> None:
@@ -76,7 +77,8 @@ class _Seen:
         facts = origin.created or None, origin.command or None, origin.versions or None
         self.parts.append(MergedPart(profile.images, *facts))
         planned = _fact(profile, ("data", "planned"))
-        self._planned.append(profile.images if planned is None else int(planned))
+        self._missing += 0 if planned is None else int(planned) - profile.images
+        self._measured += profile.images
 
     def _check_weights(self, profile: Profile, label: str) -> None:
         """EnergyError for other weights than those that an earlier profile states."""
@@ -93,9 +95,8 @@ class _Seen:
         data, notes = first.data, dict(self._notes)
         if data and self._images is not None:
             data = replace(data, indices=as_text(_together(self._images)))
-        planned = sum(self._planned)
-        if data and planned > sum(part.images for part in self.parts):
-            data = replace(data, planned=planned)
+        if data and self._missing:
+            data = replace(data, planned=self._measured + self._missing)
         if self._unstated and None in self._checkpoints:
             notes |= dict.fromkeys([UNPROVEN])
         return replace(first, data=data, warnings=tuple(notes), merged=tuple(self.parts))
