@@ -7,7 +7,7 @@ export OMP_WAIT_POLICY ?= passive
 # one process per core; one that has nothing left takes tests from another
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --dist worksteal
 
-.PHONY: help profile test check lint format clean
+.PHONY: help profile test check lint dist smoke format clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1  /p' $(MAKEFILE_LIST) | expand -t 10
@@ -26,6 +26,13 @@ lint: $(VENV)/installed  ## style and types
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+dist: $(VENV)/installed  ## build the wheel and the source distribution
+	rm -rf dist
+	$(BIN)/python -m build --quiet
+
+smoke: dist  ## install the wheel into an environment of its own and use it from an empty folder
+	tests/project/smoke.sh dist/*.whl
+
 format: $(VENV)/installed  ## bring the code into style
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
@@ -36,4 +43,4 @@ $(VENV)/installed: pyproject.toml
 	touch $@
 
 clean:  ## remove what the other targets made
-	rm -rf $(VENV) out runs
+	rm -rf $(VENV) dist out runs
