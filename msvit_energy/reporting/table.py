@@ -97,16 +97,11 @@ class Table:
         all that print. EnergyError for one that is none."""
         if text is None:
             return self
-        chosen: dict[str, Column] = {}
         headings = {column.heading: key for key, column in self.columns.items()}
-        for name in filter(None, (part.strip() for part in text.split(","))):
-            key = name if name in self.keys() else headings.get(name)
-            if key is None:
-                near = did_you_mean(name, [*self.keys(), *headings])
-                raise EnergyError(f"no column {name!r}; {near}columns: {', '.join(self.keys())}")
+        chosen = {}
+        for name in check_columns(text, self.keys(), self.columns):
+            key = name if name in self.keys() else headings[name]
             chosen[key] = self.columns.get(key) or _plain_column(key, [record.get(key) for record in self.records])
-        if not chosen:
-            raise EnergyError(f"--columns names no column; columns: {', '.join(self.keys())}")
         return replace(self, columns=chosen, most_in_latex=None)
 
     def by_rank(self) -> list[str]:
@@ -131,6 +126,21 @@ class Table:
     def numeric(self) -> list[bool]:
         """Which columns hold numbers."""
         return [column.numeric for column in self.columns.values()]
+
+
+def check_columns(text: str | None, keys: Sequence[str], *columns: Mapping[str, Column]) -> list[str]:
+    """The names in a list of columns, keys or headings of some `columns`; EnergyError for one that is none."""
+    if text is None:
+        return []
+    headings = [column.heading for some in columns for column in some.values()]
+    names = list(filter(None, (part.strip() for part in text.split(","))))
+    for name in names:
+        if name not in keys and name not in headings:
+            near = did_you_mean(name, [*keys, *headings])
+            raise EnergyError(f"no column {name!r}; {near}columns: {', '.join(keys)}")
+    if not names:
+        raise EnergyError(f"--columns names no column; columns: {', '.join(keys)}")
+    return names
 
 
 def _plain_column(key: str, values: Sequence[Any]) -> Column:

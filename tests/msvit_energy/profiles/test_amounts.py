@@ -1,6 +1,7 @@
 """Moments and uncertainties against Python's integers, fractions, numpy and a printed table of Student's t."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from fractions import Fraction
 
 import numpy as np
@@ -203,7 +204,9 @@ def test_interval_of_five_images_worked_out_by_hand() -> None:
     uncertainty = Spread.of_moments(moments_of(a=[1, 2, 3, 4, 5]), 5).of(Amount(3.0, {"a": 1 / 5}))
     assert uncertainty is not None
     assert uncertainty.standard_error == pytest.approx(0.5**0.5, rel=1e-12)
-    assert uncertainty.interval == pytest.approx((3 - 3.04243, 3 + 3.04243), abs=1e-5)
+    assert uncertainty.half_width == pytest.approx(3.04243, abs=1e-5)
+    assert uncertainty.interval == pytest.approx((0, 3 + 3.04243), abs=1e-5)  # no energy is below 0
+    assert replace(uncertainty, mean=-3.0).interval == pytest.approx((-3 - 3.04243, -3 + 3.04243), abs=1e-5)
 
 
 def test_95_of_100_intervals_hold_the_true_mean_of_skewed_images() -> None:
