@@ -11,7 +11,7 @@ from msgspec import UNSET
 
 from msvit_energy.errors import EnergyError
 from msvit_energy.profiles.amounts import Moments
-from msvit_energy.profiles.image_indices import as_text, joined, overlap, read_ranges
+from msvit_energy.profiles.image_indices import as_text, overlap, read_ranges, sorted_ranges
 from msvit_energy.profiles.memory_estimate import MemoryEstimate
 from msvit_energy.profiles.merged_streams import merged_neurons, merged_operands, multiple, plus
 from msvit_energy.profiles.operand import Operand
@@ -114,7 +114,7 @@ def _all_indices(profiles: Sequence[Profile], labels: Sequence[str]) -> str:
         if common := overlap(together, own):
             images = sum(map(len, common))
             raise EnergyError(f"{label} shares {images} images with another profile: {as_text(common)}")
-        together = joined([*together, *own])
+        together = sorted_ranges([*together, *own])
     return as_text(together)
 
 

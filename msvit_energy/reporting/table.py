@@ -36,7 +36,7 @@ class Column:
     def cell(self, key: str, record: Mapping[str, Any]) -> str:
         """The text of `record[key]`, empty where nothing is known."""
         value = record.get(key)
-        if value is None or (isinstance(value, float) and math.isnan(value)):
+        if _unknown(value):
             return ""
         half = record.get(self.margin)
         if half:
@@ -87,7 +87,9 @@ class Table:
 def markdown_table(table: Table) -> str:
     """The table alone, numbers flush right."""
     rule = ["---:" if numeric else "---" for numeric in table.numeric]
-    lines = ([_markdown_text(cell).replace("|", "\\|") for cell in cells] for cells in (table.header, rule, *table.body))
+    lines = (
+        [_markdown_text(cell).replace("|", "\\|") for cell in cells] for cells in (table.header, rule, *table.body)
+    )
     return "\n".join("| " + " | ".join(cells) + " |" for cells in lines)
 
 
@@ -201,7 +203,12 @@ def _csv_cell(value: Any) -> Any:
 
 
 def _json(table: Table) -> str:
-    return json.dumps([dict(record) for record in table.records], indent=1, allow_nan=False) + "\n"
+    known = [{key: None if _unknown(value) else value for key, value in record.items()} for record in table.records]
+    return json.dumps(known, indent=1, allow_nan=False) + "\n"
+
+
+def _unknown(value: Any) -> bool:
+    return value is None or (isinstance(value, float) and math.isnan(value))
 
 
 def _parquet(table: Table, path: Path) -> None:
