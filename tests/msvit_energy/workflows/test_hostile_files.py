@@ -51,11 +51,11 @@ def profile(**fields: str) -> str:
 
 def fact(value: str) -> str:
     """The small profile with a fact of another program."""
-    return profile(provenance='{"x": %s}' % value)
+    return profile(provenance=f'{{"x": {value}}}')
 
 
 def neuron(sums: str) -> str:
-    return profile(neurons='[{"neuron": "a", "stage": "b", "elements": 1, "sums": %s}]' % sums)
+    return profile(neurons=f'[{{"neuron": "a", "stage": "b", "elements": 1, "sums": {sums}}}]')
 
 
 def many(item: str, times: int, end: str) -> str:
@@ -135,13 +135,13 @@ LOG = (RATES / "spikingformer_8_512.log.txt").read_text()
 NESTED = "\n".join(
     f"{' ' * i}(a): B( 1 Ops, 1% oriMACs, 1 Ops, 1% ACs, 1 Ops, 1% MACs, 1% Spike Rate" for i in range(4000)
 )
-TEXTS: dict[str, tuple[str, Callable[[], bytes], str]] = {
+TEXTS: dict[str, tuple[str, Callable[[], str | bytes], str]] = {
     "t.csv, rows": ("table", lambda: rows(50_000), ""),
     "t.csv, more cells": ("table", lambda: rows(110_000), "at most 400000 cells"),
-    "t.csv, short lines": ("table", lambda: (HEADER + "a\n" * 500_000).encode(), "at most 400000 cells"),
+    "t.csv, short lines": ("table", lambda: HEADER + "a\n" * 500_000, "at most 400000 cells"),
     "t.csv, blank lines": ("table", lambda: b"\n" * 4 * MIB, "is empty"),
-    "t.csv, one line": ("table", lambda: HEADER.encode() + b"a" * 5 * MIB, "not a CSV file|4 MiB in a line"),
-    "t.csv, an open quote": ("table", lambda: HEADER.encode() + b'"' + b"a\n" * 8 * MIB, "not a CSV file"),
+    "t.csv, one line": ("table", lambda: HEADER + "a" * 5 * MIB, "not a CSV file|4 MiB in a line"),
+    "t.csv, an open quote": ("table", lambda: HEADER + '"' + "a\n" * 8 * MIB, "not a CSV file"),
     "t.csv, commas": ("table", lambda: b"," * 3 * MIB, "at most 400000 cells"),
     "t.csv, runs": ("table", lambda: b"layer,macs,rate,runs\na,1,.5,4000000000000\n", "more than 1000000 times"),
     "t.csv, digits": ("table", lambda: b"layer,macs,rate,runs\na,1,1e-999999999,4\n", "at most 400 digits"),
@@ -156,18 +156,18 @@ TEXTS: dict[str, tuple[str, Callable[[], bytes], str]] = {
     "i.csv, commas": ("per-image", lambda: b"image" + b",a" * 10**5 + b"\n", "no layer in the table"),
     "r.csv, rows": ("rates", lambda: b"layer,input_rate\n" + b"a,1\n" * MIB, "4 MiB"),
     "r.csv, lines": ("rates", lambda: b"\n" * 5 * MIB, "4 MiB|has the columns"),
-    "l.txt, lines": ("log", lambda: LOG.encode() + b"a\n" * 3 * MIB, ""),
-    "l.txt, wide": ("log", lambda: (LOG + "\U0001f600\n" + "a\n" * 3 * MIB).encode(), ""),
-    "l.txt, digits": ("log", lambda: (LOG + ("1" * 19_000 + "\n") * 500).encode(), ""),
-    "l.txt, fragments": ("log", lambda: (LOG + ("1 Ops, 1% oriMACs, " * 1000 + "\n") * 500).encode(), ""),
-    "l.txt, braces": ("log", lambda: (LOG + "SSA info:{" * 10**6).encode(), ""),
-    "l.txt, escapes": ("log", lambda: (LOG + "\x1b[" * 5 * 10**6).encode(), ""),
-    "l.txt, modules": ("log", lambda: (LOG + NESTED).encode(), ""),
-    "l.txt, lists": ("log", lambda: LOG.replace("[[", "[[" + "[" * 10**5).encode(), "no table of three rates"),
+    "l.txt, lines": ("log", lambda: LOG + "a\n" * 3 * MIB, ""),
+    "l.txt, wide": ("log", lambda: LOG + "\U0001f600\n" + "a\n" * 3 * MIB, ""),
+    "l.txt, digits": ("log", lambda: LOG + ("1" * 19_000 + "\n") * 500, ""),
+    "l.txt, fragments": ("log", lambda: LOG + ("1 Ops, 1% oriMACs, " * 1000 + "\n") * 500, ""),
+    "l.txt, braces": ("log", lambda: LOG + "SSA info:{" * 10**6, ""),
+    "l.txt, escapes": ("log", lambda: LOG + "\x1b[" * 5 * 10**6, ""),
+    "l.txt, modules": ("log", lambda: LOG + NESTED, ""),
+    "l.txt, lists": ("log", lambda: LOG.replace("[[", "[[" + "[" * 10**5), "no table of three rates"),
     "l.txt, large": ("log", lambda: b"a" * 17 * MIB, "at most 16 MiB"),
-    "t.toml, lists": ("technology", lambda: (PRICES + "a=" + "[" * 15_000).encode(), "is not TOML"),
-    "t.toml, keys": ("technology", lambda: (PRICES + "a." * 7_000 + "b=1").encode(), "unknown entries a|is not TOML"),
-    "t.toml, digits": ("technology", lambda: PRICES.replace("1", "9" * 400, 1).encode(), "must be a price"),
+    "t.toml, lists": ("technology", lambda: PRICES + "a=" + "[" * 15_000, "is not TOML"),
+    "t.toml, keys": ("technology", lambda: PRICES + "a." * 7_000 + "b=1", "unknown entries a|is not TOML"),
+    "t.toml, digits": ("technology", lambda: PRICES.replace("1", "9" * 400, 1), "must be a price"),
     "t.toml, large": ("technology", lambda: b" " * MIB, "at most 16 KiB"),
     "r.json, lists": ("recipe", lambda: b"[" * 10**5, ENDLESS),
     "r.json, large": ("recipe", lambda: b" " * 2 * MIB, "at most 1 MiB"),
@@ -186,7 +186,8 @@ def test_other_files_of_any_size_are_read_or_refused_within_bounds(
 ) -> None:
     kind, content, message = TEXTS[case]
     path = tmp_path / case.partition(",")[0]
-    path.write_bytes(content())
+    written = content()
+    path.write_bytes(written if isinstance(written, bytes) else written.encode())
     check(isolated, kind, path, message)
 
 
