@@ -36,7 +36,7 @@ class Column:
     def cell(self, key: str, record: Mapping[str, Any]) -> str:
         """The text of `record[key]`, empty where nothing is known."""
         value = record.get(key)
-        if _unknown(value):
+        if value is None or _unknown(value):
             return ""
         half = record.get(self.margin)
         if half:
