@@ -7,7 +7,9 @@ export OMP_WAIT_POLICY ?= passive
 # one process per core; one that has nothing left takes tests from another
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --dist worksteal
 
-.PHONY: help profile test check lint dist smoke format clean
+SECONDS ?= 3600
+
+.PHONY: help profile test check lint dist smoke format fuzz clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1  /p' $(MAKEFILE_LIST) | expand -t 10
@@ -36,6 +38,9 @@ smoke: dist  ## install the wheel into an environment of its own and use it from
 format: $(VENV)/installed  ## bring the code into style
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+fuzz: $(VENV)/installed  ## look for files on which a parser breaks, for an hour or SECONDS=60; finds are in out/finds
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.fuzz --seconds $(SECONDS)
 
 $(VENV)/installed: pyproject.toml
 	$(PYTHON) -m venv $(VENV)

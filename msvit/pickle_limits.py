@@ -5,7 +5,7 @@ an object of a hundred. Neither is in any file that training wrote.
 """
 
 import pickletools
-from typing import BinaryIO
+from typing import BinaryIO, cast
 
 from msvit.errors import ModelError
 
@@ -39,9 +39,9 @@ def check_pickle(file: BinaryIO) -> None:
         if code.name == "MARK":
             marks.append(len(stack))
         elif code.name in ("BINPUT", "LONG_BINPUT"):
-            memo[argument] = stack[-1]
+            memo[cast(int, argument)] = stack[-1]
         elif code.name in ("BINGET", "LONG_BINGET"):
-            stack.append(memo[argument])
+            stack.append(memo[cast(int, argument)])
         else:
             _run(code, stack, marks)
 

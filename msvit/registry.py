@@ -103,6 +103,6 @@ def create_model(
             raise
         if "unexpected keyword argument" in str(error):
             raise ModelError(f"{name}: {str(error).split('() ')[-1]}") from error
-        listed = ", ".join(f"{key}={value!r}"[:100] for key, value in kwargs.items())
+        named = ", ".join(f"{key}={value!r}"[:100] for key, value in kwargs.items())
         reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise ModelError(f"{name} cannot be built with {listed}: {reason}") from error
+        raise ModelError(f"{name} cannot be built with {named}: {reason}") from error

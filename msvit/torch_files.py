@@ -1,4 +1,4 @@
-"""What `torch.save` wrote, read as plain data and within limits: nothing in the file runs, whatever it says of its size.
+"""What `torch.save` wrote, read as plain data and within limits: nothing in a file runs, whatever it says of itself.
 
 Files are read with `weights_only=True`; the one class allowed beyond plain data is the `argparse.Namespace` in which
 training scripts store their arguments. SECURITY.md says what is promised.
@@ -47,6 +47,10 @@ def _check(path: Path) -> None:
     with zipfile.ZipFile(path) as archive:
         entries = archive.infolist()
         names = {entry.filename for entry in entries}
+        if any(name.endswith("/constants.pkl") for name in names):
+            raise ModelError(
+                "it is a TorchScript archive, which holds code; save the state_dict() of its model instead"
+            )
         if len(names) < len(entries):
             raise ModelError("two entries of its archive have one name")
         if any(entry.compress_type != zipfile.ZIP_STORED for entry in entries):

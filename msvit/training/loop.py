@@ -212,12 +212,23 @@ class Training:
         save_state(self.folder, self.updates, state, self.recipe.keep)
 
     def resume(self) -> bool:
-        """Continue from the newest state in the folder; False without one. ModelError for one of another recipe."""
+        """Continue from the newest state in the folder; False without one. ModelError for one of another recipe, or
+        whose content is no state's; the run is then of no use."""
         folder = self.folder
         state = None if folder is None else from_first(lambda: newest_state(folder, "cpu"))
         if state is None:
             return False
-        self._check(state)
+        try:
+            self._check(state)
+            self._restore(state)
+        except ModelError:
+            raise
+        except Exception as error:
+            reason = (str(error).splitlines() or [""])[0]
+            raise ModelError(f"the state in {folder} is damaged: {type(error).__name__} {reason}") from error
+        return True
+
+    def _restore(self, state: Mapping[str, Any]) -> None:
         self.model.load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.scaler.load_state_dict(state["scaler"])
@@ -228,7 +239,6 @@ class Training:
         own, self.seconds = state["processes"][rank()], state["seconds"]
         self.losses, self.epoch_start = own["losses"], own["epoch_start"]
         set_random_states(own["random"])
-        return True
 
     def _check(self, state: Mapping[str, Any]) -> None:
         """ModelError for a state of another recipe, seed, number of processes or version."""

@@ -1,6 +1,5 @@
 """Technologies: what one operation costs, and one access to memory where the source says it."""
 
-import math
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
@@ -9,9 +8,10 @@ from typing import Any
 
 from msvit_energy.errors import EnergyError, did_you_mean
 from msvit_energy.pricing.memory_prices import DRAMS, SRAMS
-from msvit_energy.profiles.text_files import MIB, read_text
+from msvit_energy.profiles.field_types import MOST_REAL
+from msvit_energy.profiles.text_files import read_text
 
-MOST_BYTES = MIB  # of a file
+MOST_BYTES = 2**14  # of a file
 MEMORIES: Mapping[str, Mapping[str, Any]] = {"sram": SRAMS, "dram": DRAMS}
 
 
@@ -32,7 +32,7 @@ class Technology:
 
     def __post_init__(self) -> None:
         for label, price in (("e_mac", self.e_mac), ("e_ac", self.e_ac)):
-            if isinstance(price, bool) or not isinstance(price, int | float) or not (0 <= price < math.inf):
+            if isinstance(price, bool) or not isinstance(price, int | float) or not (0 <= price <= MOST_REAL):
                 raise EnergyError(f"technology {self.name}: {label} must be a price in pJ, 0 or more, not {price!r}")
         if isinstance(self.bits, bool) or not isinstance(self.bits, int) or not 1 <= self.bits <= 64:
             raise EnergyError(f"technology {self.name}: bits must be a whole number from 1 to 64, not {self.bits!r}")

@@ -10,7 +10,7 @@ RANGE = re.compile(r"([0-9]{1,18})(?:-([0-9]{1,18}))?")
 
 def write_ranges(indices: Iterable[int]) -> str:
     """Indices as text, sorted, runs joined: [3, 0, 1] -> "0-1,3"."""
-    return as_text(joined(range(index, index + 1) for index in indices))
+    return as_text(sorted_ranges(range(index, index + 1) for index in indices))
 
 
 def read_ranges(text: str) -> list[range]:
@@ -20,7 +20,7 @@ def read_ranges(text: str) -> list[range]:
         if (ends := RANGE.fullmatch(part)) is None:
             raise EnergyError(f"image indices must look like 0-31,40, not {text!r}")
         ranges.append(range(int(ends[1]), int(ends[2] or ends[1]) + 1))
-    return joined(ranges)
+    return sorted_ranges(ranges)
 
 
 def as_text(ranges: Iterable[range]) -> str:
@@ -28,7 +28,7 @@ def as_text(ranges: Iterable[range]) -> str:
     return ",".join(str(each.start) if len(each) == 1 else f"{each.start}-{each.stop - 1}" for each in ranges)
 
 
-def joined(ranges: Iterable[range]) -> list[range]:
+def sorted_ranges(ranges: Iterable[range]) -> list[range]:
     """The same indices in sorted ranges of which no two touch."""
     found: list[range] = []
     for each in sorted(filter(None, ranges), key=lambda part: part.start):

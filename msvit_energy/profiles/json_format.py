@@ -23,6 +23,7 @@ MOST_BYTES = 2**28
 OPTIONAL = (  # not in every file of this version
     "parameters", "provenance", "varies", "assumed_order", "step", "step_by", "signed", "shape",
 )  # fmt: skip
+SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 FRACTION = re.compile(r"-?[0-9]+/0*[1-9][0-9]*")
 
 
@@ -61,6 +62,8 @@ def load(path: str | Path) -> Profile:
         text = written.decode()
         del written  # else it would be there beside all that is made of it
         content = json.loads(text, parse_constant=_refuse, object_pairs_hook=_object)
+        if SURROGATE.search(text):  # of two that are one character, as they should be, or of one alone
+            json.dumps(content, ensure_ascii=False).encode()
     except (ValueError, RecursionError) as error:
         raise EnergyError(f"{path} is not a profile: {error}") from error
     version = content.pop("version", None) if isinstance(content, dict) else None

@@ -11,7 +11,7 @@ from msgspec import UNSET
 
 from msvit_energy.errors import EnergyError
 from msvit_energy.profiles.amounts import Moments
-from msvit_energy.profiles.image_indices import as_text, joined, overlap, read_ranges
+from msvit_energy.profiles.image_indices import as_text, overlap, read_ranges, sorted_ranges
 from msvit_energy.profiles.memory_estimate import MemoryEstimate
 from msvit_energy.profiles.merged_streams import merged_neurons, merged_operands, multiple, plus
 from msvit_energy.profiles.operand import Operand
@@ -147,10 +147,10 @@ def _together(images: Sequence[tuple[list[range], str]]) -> list[range]:
         if start < stop:
             later = max(first, second)
             own, label = images[later]
-            common = overlap(joined(each for ranges, _ in images[:later] for each in ranges), own)
+            common = overlap(sorted_ranges(each for ranges, _ in images[:later] for each in ranges), own)
             count = sum(map(len, common))
             raise EnergyError(f"{label} shares {count} images with another profile: {as_text(common)}")
-    return joined(range(start, stop) for start, stop, _ in every)
+    return sorted_ranges(range(start, stop) for start, stop, _ in every)
 
 
 def _indices(profile: Profile, label: str) -> list[range]:

@@ -18,6 +18,7 @@ from msvit_energy.profiles.provenance import DataOrigin, sha256
 from msvit_energy.profiles.table_cells import exact, fitted, read_cells
 
 FIRST = ("image", "sequence", "sample")
+MOST_LAYERS = 1000  # whose products, two by two, are kept
 SAME = Fraction(1, 10**6)  # relative: a mean in the table may be rounded
 
 
@@ -28,6 +29,8 @@ def with_rates_per_image(profile: Profile, path: Path) -> Profile:
     Layers without a column keep the table's rate for all images, and a warning counts them. EnergyError with line and
     column for layers that the table does not have, and for rates that cannot be.
     """
+    if len(profile.operators) > MOST_LAYERS:
+        raise EnergyError(f"{path}: rates of images go with at most {MOST_LAYERS} layers, not {len(profile.operators)}")
     rates = _read(path, {operator.layer: operator for operator in profile.operators})
     images = len(next(iter(rates.values())))
     operators = tuple(_with_rates(operator, rates.get(operator.layer), images) for operator in profile.operators)

@@ -13,11 +13,12 @@ from typing import Any
 
 from msvit_energy.errors import EnergyError
 from msvit_energy.profiles.field_types import MOST_REAL
-from msvit_energy.profiles.text_files import MIB, limited_lines
+from msvit_energy.profiles.text_files import MIB, limited_lines, size
 
 DELIMITERS = ",;\t"
 MOST_BYTES = 32 * MIB  # uncompressed
-MOST_CELLS = 500_000
+MOST_XLSX = 8 * MIB  # uncompressed, of which the reader makes many times as much
+MOST_CELLS = 400_000
 LONGEST_NUMBER = 400  # characters; its digits are kept exactly
 MOST_EXPONENT = 400
 
@@ -60,9 +61,11 @@ def _of_xlsx(path: Path) -> Iterator[tuple[int, list[str]]]:
     with path.open("rb") as file:
         try:
             with zipfile.ZipFile(file) as archive:  # which gives out no more than it says there is
-                size = sum(entry.file_size for entry in archive.infolist())
-            if size > MOST_BYTES:
-                raise EnergyError(f"{path} is too large for a table: at most {MOST_BYTES // MIB} MiB are uncompressed")
+                uncompressed = sum(entry.file_size for entry in archive.infolist())
+            if uncompressed > MOST_XLSX:
+                raise EnergyError(
+                    f"{path} is too large for a table: it has {size(uncompressed)}, at most {size(MOST_XLSX)} are read"
+                )
             sheet = load_workbook(file, read_only=True, data_only=True).worksheets[0]
             for line, row in enumerate(sheet.iter_rows(), 1):
                 yield line, [_text(cell.value, getattr(cell, "number_format", "")) for cell in row]

@@ -27,8 +27,13 @@ def read_bytes(path: Path, most: int, what: str = "") -> bytes:
     except OSError as error:
         raise EnergyError(f"cannot read {what}{' ' if what else ''}{path}: {error.strerror}") from error
     if len(content) > most:
-        raise EnergyError(f"{path} is too large for a {what or 'file of its kind'}: at most {most // MIB} MiB are read")
+        raise EnergyError(f"{path} is too large for a {what or 'file of its kind'}: at most {size(most)} are read")
     return content
+
+
+def size(most: int) -> str:
+    """A limit as text."""
+    return f"{most // MIB} MiB" if most >= MIB else f"{most // 1024} KiB"
 
 
 def check_json_memory(content: bytes, path: Path) -> None:
@@ -38,7 +43,7 @@ def check_json_memory(content: bytes, path: Path) -> None:
     needed += len(content) * (1 if content.isascii() else 8)  # text takes four bytes a character with some in it
     if needed > 2 * len(content) + SPARE:
         raise EnergyError(
-            f"{path} would fill {needed // MIB} MiB of memory, at most {(2 * len(content) + SPARE) // MIB} are used for "
+            f"{path} would fill {needed // MIB} MiB, at most {(2 * len(content) + SPARE) // MIB} are used for "
             "a file of its size"
         )
 
@@ -51,6 +56,6 @@ def limited_lines(file: TextIO, path: Path, most: int) -> Iterator[str]:
         read += len(line)
         if read > most or len(line) == LONGEST_LINE:
             raise EnergyError(
-                f"{path} is too large for a table: at most {most // MIB} MiB are read, {LONGEST_LINE // MIB} in a line"
+                f"{path} is too large for a table: at most {size(most)} are read, {size(LONGEST_LINE)} in a line"
             )
         yield line

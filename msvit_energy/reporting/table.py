@@ -40,7 +40,7 @@ class Column:
     def cell(self, key: str, record: Mapping[str, Any]) -> str:
         """The text of `record[key]`, empty where nothing is known."""
         value = record.get(key)
-        if value is None or (isinstance(value, float) and math.isnan(value)):
+        if value is None or _unknown(value):
             return ""
         if self.scale != 1:
             value *= self.scale
@@ -274,7 +274,12 @@ def _csv_cell(value: Any) -> Any:
 
 
 def _json(table: Table) -> str:
-    return json.dumps([dict(record) for record in table.records], indent=1, allow_nan=False) + "\n"
+    known = [{key: None if _unknown(value) else value for key, value in record.items()} for record in table.records]
+    return json.dumps(known, indent=1, allow_nan=False) + "\n"
+
+
+def _unknown(value: Any) -> bool:
+    return value is None or (isinstance(value, float) and math.isnan(value))
 
 
 def _parquet(table: Table, path: Path) -> None:

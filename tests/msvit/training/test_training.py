@@ -372,6 +372,30 @@ def test_the_newest_whole_state_is_taken_and_few_are_kept(tmp_path: Path) -> Non
         newest_state(tmp_path, "cpu")
 
 
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (lambda state: state.pop("processes"), "KeyError 'processes'"),
+        (lambda state: state.update(history=[{"number": 1}]), "TypeError .*missing"),
+        (lambda state: state.update(bests={"accuracy": 7}), "IndexError"),
+        (lambda state: state["model"].popitem(), "RuntimeError Error"),
+        (lambda state: state.update(recipe=3), "AttributeError"),
+    ],
+)
+def test_a_state_with_other_content_is_refused_in_one_line(
+    damage: Callable[[dict[str, Any]], object], message: str, tmp_path: Path
+) -> None:
+    run = run_of(TINY, tmp_path)
+    run.save(0.0)
+    state = newest_state(tmp_path, "cpu")
+    assert state is not None
+    damage(state)
+    save_state(tmp_path, 99, state, keep=1)
+    with pytest.raises(ModelError, match=f"the state in .* is damaged: {message}") as refused:
+        run_of(TINY, tmp_path).resume()
+    assert str(refused.value).isprintable()
+
+
 def test_fine_tuning_takes_what_fits_and_says_what_does_not(tmp_path: Path) -> None:
     shipped = load_checkpoint(SHIPPED)
     other = msvit.create_model("msvit_digits", num_classes=3, time_steps=6)

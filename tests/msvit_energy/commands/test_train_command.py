@@ -50,6 +50,26 @@ def test_a_run_that_fails_before_its_first_epoch_leaves_nothing_and_the_correcte
     assert run(monkeypatch, *SHORT, "--out", "run") == 0
 
 
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('{"depths": 3}', "msvit_digits cannot be built with depths=3: "),
+        ('{"embed_dims": "abc"}', "msvit_digits cannot be built with embed_dims='abc'"),
+        ('{"depths": [1, 1, 1e9]}', "msvit_digits cannot be built with depths="),
+        ('{"num_heads": [0, 0, 0]}', "msvit_digits cannot be built with num_heads="),
+        ('{"depth": [1, 1, 1]}', "unexpected keyword argument 'depth'"),
+        ("[" * 10_000, "model_args must be a JSON object"),
+    ],
+)
+def test_arguments_that_no_model_has_are_refused_before_anything_is_written(
+    text: str, message: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(monkeypatch, "train", "digits", "--set", f"model_args={text}", "--out", "run") == 2
+    errors = capsys.readouterr().err.splitlines()
+    assert [message in line for line in errors if line.startswith("error: ")] == [True], errors
+    assert not Path("run").exists()
+
+
 def test_tensorboard_gets_the_history(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     events = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
     options = (

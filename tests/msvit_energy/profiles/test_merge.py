@@ -15,8 +15,7 @@ from msvit.classifier import SpikingClassifier
 from msvit_energy import EnergyError, Profile, price
 from msvit_energy.pricing.protocols import all_choices
 from msvit_energy.profiles.amounts import Moments
-from msvit_energy.profiles.image_indices import as_text, overlap, read_ranges, write_ranges
-from msvit_energy.profiles.image_indices import joined as joined_ranges
+from msvit_energy.profiles.image_indices import as_text, overlap, read_ranges, sorted_ranges, write_ranges
 from msvit_energy.profiles.merge import merge
 from msvit_energy.profiles.provenance import CheckpointOrigin, ModelOrigin, Provenance
 from tests.support.foreign_models import Forward, numbers
@@ -95,7 +94,7 @@ def test_indices_are_written_as_ranges_and_read_back(indices: Sequence[int], tex
 def test_common_indices_are_found_and_joined() -> None:
     a, b = read_ranges("0-9,20,30-39"), read_ranges("5-20,35-35,50")
     assert as_text(overlap(a, b)) == "5-9,20,35"
-    assert as_text(joined_ranges([*a, *b])) == "0-20,30-39,50"
+    assert as_text(sorted_ranges([*a, *b])) == "0-20,30-39,50"
     assert as_text(overlap(read_ranges("0-999999999999999999"), a)) == "0-9,20,30-39"
 
 
