@@ -123,4 +123,6 @@ def _reason(error: Exception) -> str:
     if "Unsupported global" in text:  # torch names the class in the middle of advice that is wrong here
         name = text.split("GLOBAL ", 1)[-1].split(" ", 1)[0]
         return f"it would run {name} when opened"
+    if "weights_only" in text:  # its advice is to open the file without any check
+        return text.partition("WeightsUnpickler error: ")[2].strip().partition("\n")[0] or "torch cannot read it"
     return text.splitlines()[0] if text else type(error).__name__
