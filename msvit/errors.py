@@ -1,5 +1,8 @@
 """The errors that a user of `msvit` can cause and correct."""
 
+import difflib
+from collections.abc import Iterable
+
 
 class ModelError(ValueError):
     """Wrong input to a model, a checkpoint, a data set or a recipe. The message is one line: what was wrong,
@@ -13,3 +16,9 @@ class UnreadableFileError(ModelError):
     def __init__(self, message: str) -> None:
         own = message.rpartition(f"{type(self).__name__}: ")[2]
         super().__init__(" ".join(own.splitlines()))
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """For a message about an unknown name: "did you mean x? " where one is much like it, else nothing."""
+    near = difflib.get_close_matches(name, list(known), n=1)
+    return f"did you mean {near[0]}? " if near else ""

@@ -1,6 +1,5 @@
 """Names of models: `register` puts a builder into the list, which is filled when it is first asked for."""
 
-import difflib
 import fnmatch
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -8,7 +7,7 @@ from importlib import import_module
 from typing import Any
 
 from msvit.classifier import ModelSpec, SpikingClassifier
-from msvit.errors import ModelError
+from msvit.errors import ModelError, did_you_mean
 
 Builder = Callable[..., SpikingClassifier]
 
@@ -81,9 +80,7 @@ def entry(name: str) -> Entry:
     """The registered model of that name; an unknown name raises ModelError with the right ones."""
     known = entries()
     if name not in known:
-        near = difflib.get_close_matches(name, known, n=1)
-        hint = f"did you mean {near[0]}? " if near else ""
-        raise ModelError(f"unknown model {name!r}; {hint}models: {', '.join(list_models())}")
+        raise ModelError(f"unknown model {name!r}; {did_you_mean(name, known)}models: {', '.join(list_models())}")
     return known[name]
 
 

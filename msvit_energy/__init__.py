@@ -1,9 +1,10 @@
 """Energy of spiking networks: profile once, price many times.
 
-`profile` and `Preparation` need torch and are imported when first used; everything else works from a saved profile
-without it.
+`profile`, `Preparation` and `EnergyMonitor` need torch, and everything but pricing is imported when first used: a saved
+profile is priced, compared and shown without torch.
 """
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from msvit_energy.errors import EnergyError
@@ -12,19 +13,48 @@ from msvit_energy.profiles.profile import Profile
 from msvit_energy.profiles.table_format import read_table
 
 if TYPE_CHECKING:
+    from msvit_energy.monitor import EnergyMonitor
     from msvit_energy.preparation import Preparation
     from msvit_energy.profiler import profile
+    from msvit_energy.reporting import figures
+    from msvit_energy.workflows.comparison import compare
+    from msvit_energy.workflows.difference import diff
+    from msvit_energy.workflows.evidence import evidence
+    from msvit_energy.workflows.report_page import report
 
-__all__ = ["EnergyError", "EnergyReport", "Preparation", "Profile", "price", "profile", "read_table"]
+__all__ = [
+    "EnergyError",
+    "EnergyMonitor",
+    "EnergyReport",
+    "Preparation",
+    "Profile",
+    "compare",
+    "diff",
+    "evidence",
+    "figures",
+    "price",
+    "profile",
+    "read_table",
+    "report",
+]
+_WHERE = {
+    "EnergyMonitor": "monitor",
+    "Preparation": "preparation",
+    "compare": "workflows.comparison",
+    "diff": "workflows.difference",
+    "evidence": "workflows.evidence",
+    "figures": "reporting",
+    "profile": "profiler",
+    "report": "workflows.report_page",
+}
 
 
 def __getattr__(name: str) -> Any:
-    if name == "profile":
-        from msvit_energy.profiler import profile
+    if name not in _WHERE:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    module = import_module(f"{__name__}.{_WHERE[name]}")
+    return import_module(f"{module.__name__}.figures") if name == "figures" else getattr(module, name)
 
-        return profile
-    if name == "Preparation":
-        from msvit_energy.preparation import Preparation
 
-        return Preparation
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

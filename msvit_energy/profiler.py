@@ -37,6 +37,8 @@ from msvit_energy.recording.state.repeatable import float32_as_it_is
 from msvit_energy.recording.state.state_check import StateCheck
 from msvit_energy.recording.weights_hash import weights_hash
 
+COMPILED = "OptimizedModule"  # what torch.compile makes of a module; importing the class takes seconds
+
 
 @dataclass
 class Labels:
@@ -126,8 +128,9 @@ def profile(
     feeding fits, or several do and give different numbers.
     """
     _check(time_steps, feed, lemaire)
-    _check_scripted(model)
-    _check_format(model)
+    model = _written(model)
+    _check_model(model)
+    _check_batches(batches)
     named = one_or_more(neurons)
     spiking = named_neurons(model, named)
     origin = _with_model(Provenance.of(provenance or {}), model, named, preparation)
@@ -271,6 +274,51 @@ def _check(time_steps: int | None, feed: str, lemaire: int) -> None:
     input_modes.check(feed)
 
 
+def _written(model: nn.Module) -> nn.Module:
+    """The module that `torch.compile` was given: its hooks and operators are seen, and it runs the same forward."""
+    while type(model).__name__ == COMPILED:
+        model = model._orig_mod  # type: ignore[assignment]
+    return model
+
+
+@contextmanager
+def _run_as_written(model: nn.Module) -> Iterator[None]:
+    """Where parts of a model are compiled, these run as they were written."""
+    replaced: list[tuple[dict[str, Any], str, Any]] = []
+    for part in nn.Module.modules(model):
+        held = vars(part)
+        if part._compiled_call_impl is not None:
+            replaced.append((held, "_compiled_call_impl", None))
+        if type(part).__name__ == COMPILED:
+            replaced.append((held, "forward", part._orig_mod))
+    before = [(held, name, held[name]) for held, name, _ in replaced]
+    try:
+        for held, name, value in replaced:
+            held[name] = value
+        yield
+    finally:
+        for held, name, value in before:
+            held[name] = value
+
+
+def _check_model(model: object) -> None:
+    """EnergyError for what is no module, and for one whose weights have no values."""
+    if not isinstance(model, nn.Module):
+        raise EnergyError(f"a model is a torch.nn.Module, not a {type(model).__name__}")
+    bare = next((name for name, weights in model.named_parameters() if weights.is_meta), None)
+    if bare is not None:
+        raise EnergyError(f"the weights {bare} are on the meta device and have no values; load a checkpoint first")
+    _check_scripted(model)
+    _check_format(model)
+
+
+def _check_batches(batches: object) -> None:
+    """EnergyError for what is no iterable of batches."""
+    if isinstance(batches, Tensor | str | bytes) or not isinstance(batches, Iterable):
+        what = f"a tensor {list(batches.shape)}" if isinstance(batches, Tensor) else f"a {type(batches).__name__}"
+        raise EnergyError(f"batches are an iterable of batches, such as a DataLoader or [images], not {what}")
+
+
 def _check_scripted(model: nn.Module) -> None:
     """EnergyError for modules that torch.jit compiled."""
     for name, module in model.named_modules():
@@ -312,7 +360,7 @@ def _measuring(model: nn.Module, time_steps: int | None) -> Iterator[None]:
     model.eval()
     torch.backends.mha.set_fastpath_enabled(False)
     try:
-        with float32_as_it_is(), time_steps_set(model, time_steps):
+        with float32_as_it_is(), time_steps_set(model, time_steps), _run_as_written(model):
             yield
     finally:
         torch.backends.mha.set_fastpath_enabled(fused)

@@ -10,7 +10,7 @@ from msvit.data import digits
 from msvit.data.catalog import DATASETS, DatasetSpec, by, dataset_spec, evaluation_transform, preprocessing
 from msvit.data.normalisation import IMAGENET_MEAN, IMAGENET_STD, MODES, normalisation
 from msvit.data.samples import UNKNOWN, Samples
-from msvit.errors import ModelError
+from msvit.errors import ModelError, did_you_mean
 
 __all__ = ["DATASETS", "DatasetSpec", "Samples", "dataset_spec", "evaluation_transform", "open_data"]
 
@@ -77,8 +77,10 @@ def _noise(input_size: tuple[int, int, int], images: int, seed: int) -> Samples:
 def _folder(folder: Path, input_size: tuple[int, int, int]) -> Samples:
     if not folder.is_dir():
         named = ", ".join(spec.name + ":DIR" * spec.has_folder for spec in DATASETS.values() if spec.name not in NAMES)
+        near = did_you_mean(str(folder), [*NAMES, *DATASETS])
         raise ModelError(
-            f"unknown data set {str(folder)!r}; data sets: {', '.join(NAMES)}, or an existing folder of images; {named}"
+            f"unknown data set {str(folder)!r}; {near}data sets: {', '.join(NAMES)}, or an existing folder of images; "
+            f"{named}"
         )
     from msvit.data.images import ImageFolder, evaluation
 

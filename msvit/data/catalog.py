@@ -9,7 +9,7 @@ from typing import Any
 from msvit.data import digits
 from msvit.data.normalisation import IMAGENET_MEAN, IMAGENET_STD, normalisation
 from msvit.data.samples import LabelledDataset
-from msvit.errors import ModelError
+from msvit.errors import ModelError, did_you_mean
 
 Size = tuple[int, int, int]
 Transform = Callable[[Any], Any]
@@ -67,7 +67,7 @@ class DatasetSpec:
 def dataset_spec(name: str) -> DatasetSpec:
     """The entry of that name; an unknown one raises ModelError with the list."""
     if name not in DATASETS:
-        raise ModelError(f"unknown data set {name!r}; data sets: {', '.join(DATASETS)}")
+        raise ModelError(f"unknown data set {name!r}; {did_you_mean(name, DATASETS)}data sets: {', '.join(DATASETS)}")
     return DATASETS[name]
 
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, get_type_hints
 
-from msvit.errors import ModelError
+from msvit.errors import ModelError, did_you_mean
 
 BESTS = ("last", "accuracy", "energy", "both")
 PRECISIONS = ("float32", "bf16", "fp16")
@@ -288,7 +288,7 @@ RECIPES: dict[str, Callable[[], Recipe]] = {
 def get_recipe(name: str) -> Recipe:
     """The recipe of that name; ModelError with the list for an unknown one."""
     if name not in RECIPES:
-        raise ModelError(f"unknown recipe {name!r}; recipes: {', '.join(sorted(RECIPES))}")
+        raise ModelError(f"unknown recipe {name!r}; {did_you_mean(name, RECIPES)}recipes: {', '.join(sorted(RECIPES))}")
     return RECIPES[name]()
 
 

@@ -1,58 +1,77 @@
 """The command line: one small file per command, which parses, calls and prints."""
 
 import sys
+from importlib.metadata import version
+from types import ModuleType
+from typing import Annotated
 
 import typer
 
-from msvit_energy.commands.compare import compare
-from msvit_energy.commands.diff import diff
-from msvit_energy.commands.energy import energy
-from msvit_energy.commands.evidence import evidence
-from msvit_energy.commands.hardware import hardware
-from msvit_energy.commands.heatmap import heatmap
-from msvit_energy.commands.leak import leak
-from msvit_energy.commands.merge import merge
-from msvit_energy.commands.models import models
-from msvit_energy.commands.precision import precision
-from msvit_energy.commands.profile import profile
-from msvit_energy.commands.protocols import protocols
-from msvit_energy.commands.recipes import recipes
-from msvit_energy.commands.report import report
-from msvit_energy.commands.table1 import table1
-from msvit_energy.commands.table2 import table2
-from msvit_energy.commands.table3 import table3
-from msvit_energy.commands.technologies import technologies
-from msvit_energy.commands.train import train
+from msvit_energy.commands import (
+    compare,
+    diff,
+    energy,
+    evidence,
+    hardware,
+    heatmap,
+    leak,
+    merge,
+    models,
+    precision,
+    profile,
+    protocols,
+    recipes,
+    report,
+    table1,
+    table2,
+    table3,
+    technologies,
+    train,
+)
+from msvit_energy.commands._help import Command, Group
 from msvit_energy.workflows.processes import processes
 from msvit_energy.workflows.user_errors import USER_ERRORS, fault_in_words
 
+COMMANDS: dict[str, tuple[ModuleType, ...]] = {
+    "Measure": (profile, merge, leak, precision),
+    "Price and compare": (energy, compare, diff, hardware),
+    "Show": (report, heatmap),
+    "Train": (train, recipes, models),
+    "Check the literature": (table1, table2, table3, evidence),
+    "Conventions": (protocols, technologies),
+}
+
 app = typer.Typer(
     name="msvit-energy",
+    cls=Group,
     help="Profile spiking transformers and price their energy.",
+    context_settings={"help_option_names": ["-h", "--help"]},
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-app.command()(profile)
-app.command()(energy)
-app.command()(compare)
-app.command()(diff)
-app.command()(heatmap)
-app.command()(hardware)
-app.command()(protocols)
-app.command()(technologies)
-app.command()(merge)
-app.command()(train)
-app.command()(recipes)
-app.command()(models)
-app.command()(table1)
-app.command()(table2)
-app.command()(table3)
-app.command()(evidence)
-app.command()(leak)
-app.command()(precision)
-app.command()(report)
+
+
+def show_version(wanted: bool) -> None:
+    """Print the version of the package and end."""
+    if wanted:
+        print(f"msvit-energy {version('msvit-energy')}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    _: Annotated[
+        bool, typer.Option("--version", help="Show the version and exit.", is_eager=True, callback=show_version)
+    ] = False,
+) -> None:
+    """Profile spiking transformers and price their energy."""
+
+
+for panel, modules in COMMANDS.items():
+    for module in modules:
+        name = module.__name__.rpartition(".")[2]
+        app.command(name, cls=Command, epilog=module.EXAMPLES, rich_help_panel=panel)(getattr(module, name))
 
 
 def main() -> None:

@@ -23,11 +23,11 @@ def console() -> "Console":
     return Console() if sys.stdout.isatty() else Console(width=WIDTH_OF_A_FILE)
 
 
-def show(table: Table) -> None:
-    """Print warnings, the table, notes."""
-    from msvit_energy.reporting.terminal import terminal
+def show(table: Table, columns: str | None = None) -> None:
+    """Print warnings, the table, notes; `columns` as for Table.with_columns."""
+    from msvit_energy.reporting.terminal import TerminalTable
 
-    console().print(terminal(table))
+    console().print(TerminalTable(table.with_columns(columns)))
 
 
 @contextmanager
@@ -59,11 +59,19 @@ class TableOutput:
     """Where a command's table goes: the terminal, and files called `name` in `out`, of which none may be there yet
     unless `force` is given.
 
-    `also` are names of further files that the command may write.
+    `also` are names of further files that the command may write, `columns` those that the command's own table prints.
     """
 
-    def __init__(self, name: str, out: Path | None, formats: str, force: bool, also: Sequence[str] = ()) -> None:
-        self.name, self.out, self.formats = name, out, parse_formats(formats)
+    def __init__(
+        self,
+        name: str,
+        out: Path | None,
+        formats: str,
+        force: bool,
+        also: Sequence[str] = (),
+        columns: str | None = None,
+    ) -> None:
+        self.name, self.out, self.formats, self.columns = name, out, parse_formats(formats), columns
         self.names = [*files(name), *also]
         if out is not None:
             check_free(out, self.names, force)
@@ -75,7 +83,7 @@ class TableOutput:
         beside: Mapping[str, Table] | None = None,
     ) -> None:
         """Print the table, and further ones `beside` it under their own names, and write all with the files `also`."""
-        tables = {self.name: table, **(beside or {})}
+        tables = {self.name: table.with_columns(self.columns), **(beside or {})}
         for each in tables.values():
             show(each)
         self.write(tables, also)

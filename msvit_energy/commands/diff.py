@@ -5,9 +5,15 @@ from typing import Annotated
 
 import typer
 
+from msvit_energy.commands._options import Columns, Force, Formats, Out, PriceOfAc, PriceOfMac, Protocol, TechnologyName
 from msvit_energy.commands._terminal import USUAL_FORMATS, TableOutput
 from msvit_energy.pricing.protocols import get_protocol
 from msvit_energy.pricing.technology import get_technology, with_prices
+
+EXAMPLES = """
+msvit-energy diff before/profile.json after/profile.json
+msvit-energy diff profile.json spreadsheet.csv --tolerance 1%
+"""
 
 
 def diff(
@@ -16,13 +22,14 @@ def diff(
     tolerance: Annotated[str, typer.Option(help="Totals may differ by that share of A's, such as 0.1%.")] = "0",
     model: Annotated[str | None, typer.Option(help="Name of the model whose geometry a log has.")] = None,
     time_steps: Annotated[int | None, typer.Option(help="T of tables without a column of runs.")] = None,
-    protocol: Annotated[str, typer.Option(help="Accounting protocol.")] = "appendix-c",
-    technology: Annotated[str, typer.Option(help="Prices per operation: a name or a .toml file.")] = "45nm-fp32",
-    e_mac: Annotated[float | None, typer.Option(help="Price of a multiply-accumulate, in pJ.")] = None,
-    e_ac: Annotated[float | None, typer.Option(help="Price of an accumulate, in pJ.")] = None,
-    out: Annotated[Path | None, typer.Option(help="Folder for the table.")] = None,
-    formats: Annotated[str, typer.Option("--format", help="csv, md, tex, json, parquet.")] = USUAL_FORMATS,
-    force: Annotated[bool, typer.Option("--force", help="Replace an earlier run's files in --out.")] = False,
+    protocol: Protocol = "appendix-c",
+    technology: TechnologyName = "45nm-fp32",
+    e_mac: PriceOfMac = None,
+    e_ac: PriceOfAc = None,
+    columns: Columns = None,
+    out: Out = None,
+    formats: Formats = USUAL_FORMATS,
+    force: Force = False,
 ) -> None:
     """Layers that differ in MACs, input, rate or energy, the largest difference first. Exit code 1 if the totals differ
     by more than --tolerance."""
@@ -31,7 +38,7 @@ def diff(
 
     choice, prices = str(get_protocol(protocol)), with_prices(get_technology(technology), e_mac, e_ac)
     allowed = parse_share(tolerance, "--tolerance", zero=True)
-    output = TableOutput("diff", out, formats, force)
+    output = TableOutput("diff", out, formats, force, columns=columns)
     first, second = (opened(path, model, time_steps) for path in (a, b))
     table, differ = compared(first, second, (str(a), str(b)), choice, prices, allowed)
     output.show(table)

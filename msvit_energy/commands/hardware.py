@@ -5,36 +5,44 @@ from typing import Annotated
 
 import typer
 
+from msvit_energy.commands._options import AsJson, Columns, Force, Formats, Out
 from msvit_energy.commands._terminal import USUAL_FORMATS, TableOutput, show
+
+EXAMPLES = """
+msvit-energy hardware energy/profile.json
+msvit-energy hardware energy/profile.json --layers --technology 45nm-int8 --out hardware/
+"""
 
 
 def hardware(
-    profile: Annotated[Path, typer.Argument(help="A profile.json.")],
+    profile: Annotated[Path, typer.Argument(help="A profile.json, or its folder.")],
     technology: Annotated[
         str | None, typer.Option(help="Prices of operations and memory. [default: 45nm-fp32 and 45nm-int8]")
     ] = None,
     counting: Annotated[str, typer.Option(help="Of the rival: memory or operations.")] = "memory",
     layers: Annotated[bool, typer.Option("--layers", help="Also the break-even rate of every layer.")] = False,
-    out: Annotated[Path | None, typer.Option(help="Folder for both tables, and figures as PNG and SVG.")] = None,
-    formats: Annotated[str, typer.Option("--format", help="csv, md, tex, json, parquet.")] = USUAL_FORMATS,
-    force: Annotated[bool, typer.Option("--force", help="Replace an earlier run's files in --out.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="One object, on standard output.")] = False,
+    columns: Columns = None,
+    out: Out = None,
+    formats: Formats = USUAL_FORMATS,
+    force: Force = False,
+    as_json: AsJson = False,
 ) -> None:
     """Print what one profile costs with and without memory, on chips by their published price per synaptic operation,
     and as others simulated the same model; and the rate below which it beats a quantised dense network."""
     from msvit_energy.reporting.table import files
     from msvit_energy.workflows.hardware import FIGURES, Hardware
 
-    output = TableOutput("hardware", out, formats, force, [*files("break_even"), *FIGURES])
+    output = TableOutput("hardware", out, formats, force, [*files("break_even"), *FIGURES], columns)
     found = Hardware(profile, technology, counting)
     if as_json:
         print(found.as_json())
         return
-    show(found.table)
+    table = found.table.with_columns(columns)
+    show(table)
     rival = found.rival_table
     if layers and rival:
         show(rival)
     else:
         print(found.summary)
     if out is not None:
-        output.write({"hardware": found.table} | ({"break_even": rival} if rival else {}), found.figures())
+        output.write({"hardware": table} | ({"break_even": rival} if rival else {}), found.figures())

@@ -5,9 +5,15 @@ from typing import Annotated
 
 import typer
 
+EXAMPLES = """
+msvit-energy profile --ckpt weights.pth --data val/ --shard 1/2 --out first/
+msvit-energy profile --ckpt weights.pth --data val/ --shard 2/2 --out second/
+msvit-energy merge first/profile.json second/profile.json --out whole.json
+"""
+
 
 def merge(
-    profiles: Annotated[list[Path], typer.Argument(help="Two profile.json or more.")],
+    profiles: Annotated[list[Path], typer.Argument(help="Two profile.json or more, or their folders.")],
     out: Annotated[Path, typer.Option(help="The joined profile.")],
     force: Annotated[bool, typer.Option("--force", help="Replace --out if it exists.")] = False,
 ) -> None:

@@ -5,18 +5,25 @@ from typing import Annotated
 
 import typer
 
-from msvit_energy.commands._terminal import progress_bar, show
+from msvit_energy.commands._options import AsJson, Columns
+from msvit_energy.commands._terminal import show
+
+EXAMPLES = """
+msvit-energy models msvit
+msvit-energy models 'spikformer_*' --json
+"""
 
 
 def models(
-    pattern: Annotated[str, typer.Argument(help="Shell pattern of names.")] = "*",
-    as_json: Annotated[bool, typer.Option("--json", help="A list of objects.")] = False,
+    pattern: Annotated[str, typer.Argument(help="Part of a name, or a shell pattern of names.")] = "*",
+    columns: Columns = None,
+    as_json: AsJson = False,
 ) -> None:
     """List models: name, family, parameters, input, T, dense GMACs of one time step, source."""
     from msvit_energy.workflows.model_list import model_table, models_like
 
-    rows = models_like(pattern, progress_bar)
+    rows = models_like(pattern)
     if as_json:
         print(json.dumps(rows, indent=1))
     else:
-        show(model_table(rows))
+        show(model_table(rows), columns)

@@ -5,16 +5,23 @@ from typing import Annotated
 
 import typer
 
+from msvit_energy.commands._options import BatchSize, Images, Seed
+
+EXAMPLES = """
+msvit-energy precision --images 32
+msvit-energy precision --model msvit_cifar --data noise --excite --images 8
+"""
+
 
 def precision(
     ckpt: Annotated[Path | None, typer.Option(help="Checkpoint; the shipped one if neither this nor --model.")] = None,
     model: Annotated[str | None, typer.Option(help="Model with untrained weights, or of a bare checkpoint.")] = None,
     excite: Annotated[bool, typer.Option("--excite", help="Random weights under which every layer fires.")] = False,
     data: Annotated[str, typer.Option(help="digits, digits-dvs, noise, a folder of images, or NAME:DIR.")] = "digits",
-    images: Annotated[int | None, typer.Option(help="Random subset of that many images.")] = None,
-    batch_size: Annotated[int, typer.Option(help="Images per forward.")] = 32,
+    images: Images = None,
+    batch_size: BatchSize = 32,
     time_steps: Annotated[int | None, typer.Option(help="T, if not the checkpoint's own.")] = None,
-    seed: Annotated[int, typer.Option(help="Seed of random weights, subsets and noise.")] = 0,
+    seed: Seed = 0,
 ) -> None:
     """Run the same weights and images in float32 and float64 on the CPU and compare spikes and SOPs."""
     from msvit_energy.workflows.measurement import DataOptions

@@ -1,17 +1,21 @@
 """`msvit-energy protocols`: the accounting protocols and what each says to the questions that matter."""
 
 import json
-from typing import Annotated, Any
+from typing import Any
 
-import typer
-
+from msvit_energy.commands._options import AsJson
 from msvit_energy.commands._terminal import console
 from msvit_energy.pricing.protocols import PROTOCOLS
 from msvit_energy.pricing.technology import TECHNOLOGIES
 
+EXAMPLES = """
+msvit-energy protocols
+msvit-energy protocols --json
+"""
+
 
 def protocols(
-    as_json: Annotated[bool, typer.Option("--json", help="A list of objects.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """List protocols with their answers (what counts, at whose rate, at which price), and technologies."""
     from rich.padding import Padding

@@ -5,10 +5,17 @@ from typing import Annotated
 
 import typer
 
+from msvit_energy.commands._options import AsJson
+
+EXAMPLES = """
+msvit-energy recipes
+msvit-energy recipes digits --json
+"""
+
 
 def recipes(
     name: Annotated[str | None, typer.Argument(help="Show one, with all its settings.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Settings as an object.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """List training recipes: model, data, epochs, and what they came from."""
     from msvit_energy.workflows.recipe_list import recipe_description, recipe_settings

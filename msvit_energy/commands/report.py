@@ -5,17 +5,25 @@ from typing import Annotated
 
 import typer
 
+from msvit_energy.commands._options import PriceOfAc, PriceOfMac, Protocol, TechnologyName
 from msvit_energy.pricing.protocols import get_protocol
 from msvit_energy.pricing.technology import get_technology, with_prices
 
+EXAMPLES = """
+msvit-energy report energy/profile.json --html energy.html
+msvit-energy report before/profile.json after/profile.json --html both.html --protocol exact
+"""
+
 
 def report(
-    profiles: Annotated[list[Path], typer.Argument(help="One profile.json or more; several are compared.")],
+    profiles: Annotated[
+        list[Path], typer.Argument(help="One profile.json or more, or their folders; several are compared.")
+    ],
     html: Annotated[Path, typer.Option(help="The page to write.")],
-    protocol: Annotated[str, typer.Option(help="Protocol it opens with; `protocols` lists them.")] = "appendix-c",
-    technology: Annotated[str, typer.Option(help="Prices it opens with: a name or a .toml file.")] = "45nm-fp32",
-    e_mac: Annotated[float | None, typer.Option(help="Price of a multiply-accumulate, in pJ.")] = None,
-    e_ac: Annotated[float | None, typer.Option(help="Price of an accumulate, in pJ.")] = None,
+    protocol: Protocol = "appendix-c",
+    technology: TechnologyName = "45nm-fp32",
+    e_mac: PriceOfMac = None,
+    e_ac: PriceOfAc = None,
     force: Annotated[bool, typer.Option("--force", help="Replace --html if it exists.")] = False,
 ) -> None:
     """Write one page that opens offline: totals, stages, firing rates, layers, at any protocol and price."""

@@ -1,20 +1,21 @@
 """`msvit-energy table2`: the paper's results on CIFAR and on event cameras, parameters counted beside printed ones."""
 
-from pathlib import Path
-from typing import Annotated
-
-import typer
-
+from msvit_energy.commands._options import Columns, Force, Formats, Out
 from msvit_energy.commands._terminal import USUAL_FORMATS, TableOutput
+
+EXAMPLES = """
+msvit-energy table2 --out table2/
+"""
 
 
 def table2(
-    out: Annotated[Path | None, typer.Option(help="Folder for the table.")] = None,
-    formats: Annotated[str, typer.Option("--format", help="csv, md, tex, json, parquet.")] = USUAL_FORMATS,
-    force: Annotated[bool, typer.Option("--force", help="Replace an earlier run's files in --out.")] = False,
+    columns: Columns = None,
+    out: Out = None,
+    formats: Formats = USUAL_FORMATS,
+    force: Force = False,
 ) -> None:
     """Count the parameters of every row of the paper's Table 2 (CIFAR, DVS128 Gesture, CIFAR10-DVS) and compare."""
     from msvit_energy.workflows.paper_tables.table2 import parameter_table
 
-    output = TableOutput("table2", out, formats, force)
+    output = TableOutput("table2", out, formats, force, columns=columns)
     output.show(parameter_table())

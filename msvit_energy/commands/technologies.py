@@ -2,10 +2,9 @@
 
 import json
 from dataclasses import asdict
-from typing import Annotated, Any
+from typing import Any
 
-import typer
-
+from msvit_energy.commands._options import AsJson
 from msvit_energy.commands._terminal import console
 from msvit_energy.pricing.chips import CHIPS, PROCESSORS
 from msvit_energy.pricing.memory_prices import DRAMS, KB, SRAMS
@@ -13,9 +12,14 @@ from msvit_energy.pricing.technology import TECHNOLOGIES
 
 SIZES = (8 * KB, 32 * KB, KB * KB)  # bytes, at which prices of buffers are shown
 
+EXAMPLES = """
+msvit-energy technologies
+msvit-energy energy profile.json --technology 45nm-fp32:sram=per-32-bits
+"""
+
 
 def technologies(
-    as_json: Annotated[bool, typer.Option("--json", help="One object.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """List prices with what their sources say: operations, on-chip and off-chip memory, chips."""
     from rich.padding import Padding

@@ -5,7 +5,14 @@ from typing import Annotated
 
 import typer
 
+from msvit_energy.commands._options import Device, Force
 from msvit_energy.commands._terminal import progress_bar
+
+EXAMPLES = """
+msvit-energy train digits
+msvit-energy train digits --model qkformer_digits --epochs 5 --set learning_rate=0.002
+msvit-energy train cifar10 --data cifar10/ --out runs/mine --resume
+"""
 
 
 def train(
@@ -21,8 +28,8 @@ def train(
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --out.")] = False,
     seed: Annotated[int | None, typer.Option(help="Seed of weights, order and augmentation. [default: 0]")] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, ...")] = "auto",
-    force: Annotated[bool, typer.Option("--force", help="Replace the files of an earlier run in --out.")] = False,
+    device: Device = "auto",
+    force: Force = False,
 ) -> None:
     """Train a model; write model.safetensors, its sidecar model.json, recipe.json and history.csv.
 

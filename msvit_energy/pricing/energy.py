@@ -4,9 +4,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from msvit_energy.pricing.energy_units import energy_text, energy_unit
 from msvit_energy.pricing.operation_counts import OperationCounts, count
 from msvit_energy.pricing.technology import Technology, get_technology
 from msvit_energy.profiles.amounts import Amount, Uncertainty
+from msvit_energy.profiles.html_table import html_table
 from msvit_energy.profiles.operand import Operand
 from msvit_energy.profiles.operators import Operator
 from msvit_energy.profiles.profile import Profile
@@ -35,7 +37,7 @@ class EnergyRow:
     beside_pj: float = 0.0
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class EnergyReport:
     """Energy of one image under one protocol and technology; every total is the sum of the rows.
 
@@ -84,6 +86,40 @@ class EnergyReport:
         """A row's part of the total, 0 when the total is 0."""
         return row.energy_pj / self.total_pj if self.total_pj else 0.0
 
+    def summary(self) -> str:
+        """Total, operations and prices in three lines."""
+        margin = ""
+        if self.spread is not None and self.total_pj:
+            margin = f" +- {self.spread.half_width / self.total_pj:.1%} (95 %, {self.spread.images} images)"
+        prices = self.technology
+        return "\n".join(
+            (
+                f"{energy_text(self.total_mj)} per image{margin} by {self.protocol}",
+                f"{self.acs:,.0f} accumulates, {self.macs:,.0f} multiply-accumulates; an ANN of equal shape "
+                f"{energy_text(self.ann_mj)}",
+                f"{prices.name}: E_MAC {prices.e_mac} pJ, E_AC {prices.e_ac} pJ",
+            )
+        )
+
+    def __repr__(self) -> str:
+        return f"<EnergyReport: {'; '.join(self.summary().splitlines())}>"
+
+    def _repr_html_(self) -> str:
+        """The entries, for notebooks."""
+        title, *notes = self.summary().splitlines()
+        unit = energy_unit([self.total_mj])
+        rows = [
+            (
+                row.layer,
+                f"{row.acs:,.0f}",
+                f"{row.macs:,.0f}",
+                f"{row.energy_pj / PJ_PER_MJ * unit.per_mj:.4g}" if row.counted else "",
+                f"{self.share(row):.1%}" if row.counted else "",
+            )
+            for row in self.rows
+        ]
+        return html_table(title, ("layer", "ACs", "MACs", unit.name, "share"), rows, notes)
+
     def records(self) -> list[dict[str, Any]]:
         """One record per entry, with its standard error and 95 % confidence interval over images where known."""
         rows = []
@@ -125,11 +161,11 @@ def price_counts(counts: OperationCounts, technology: Technology) -> EnergyRepor
     """Energy per image of counted operations, each entry with its uncertainty; at the prices that the protocol is
     defined with, where it has its own."""
     technology = get_technology(counts.own_prices) if counts.own_prices else technology
-    rows, total = [], Amount()
+    rows, energies = [], []
     for entry in counts.entries:
         operations = entry.operations
         energy = operations.energy_pj(technology)
-        total = total + energy
+        energies.append(energy)
         row = EnergyRow(
             layer=entry.layer,
             stage=entry.stage,
@@ -144,7 +180,8 @@ def price_counts(counts: OperationCounts, technology: Technology) -> EnergyRepor
     report = EnergyReport(counts.protocol, technology, tuple(rows), counts.macs_per_step)
     if counts.spread is None:
         return report
-    return replace(report, spread=counts.spread.of(Amount(report.total_pj, total.weights)))
+    weights = Amount.total(energies).weights
+    return replace(report, spread=counts.spread.of(Amount(report.total_pj, weights)))
 
 
 def as_macs_mj(profile: Profile, report: EnergyReport, among: Callable[[Operator], bool]) -> float:

@@ -4,7 +4,7 @@ They need the sizes of each layer (LayerShape), which a measured profile and a m
 word that is read or written; what it costs depends on the memory that it goes to, and is the technology's.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping, Sequence
 from math import ceil, log2
 
 from msvit_energy.errors import EnergyError
@@ -51,11 +51,14 @@ def memory(
         if weights == "streamed" and shape.weights:
             moved[OFF_CHIP] = Amount(shape.weights)
         counted[operator.layer] = _computed(operator, runs, moved)
+    readers = readers_of(profile)
     for layer in profile.neurons:
         states = layer.elements / profile.images
         updates = Amount(states * len(layer.sums))
         fired = (
-            (QUEUE, spikes_out(layer, profile)) if schedule == "event-driven" else (Memory(ceil(states), 1), updates)
+            (QUEUE, spikes_out(layer, readers, profile))
+            if schedule == "event-driven"
+            else (Memory(ceil(states), 1), updates)
         )
         accesses = _accesses((Memory(ceil(states)), updates * 2), fired)
         arithmetic = {"macs" if neurons == "leaky" else "acs": updates}
@@ -126,8 +129,9 @@ def lemaire(profile: Profile, *, neurons: str = "leaky", prices: str = "spikingj
         bias = biases.get(f"{operator.layer}.bias", 0)
         rule = _lemaire_events if operator.driver.kind == "binary" else _lemaire_dense
         counted[operator.layer] = rule(operator, profile, bias)
+    readers = readers_of(profile)
     for layer in profile.neurons:
-        states, written = layer.elements / profile.images, spikes_out(layer, profile)
+        states, written = layer.elements / profile.images, spikes_out(layer, readers, profile)
         updates = Amount(states * len(layer.sums))
         counted[name_of(layer, counted)] = Operations(
             macs=updates * float(neurons == "leaky"),
@@ -233,18 +237,24 @@ def bits_of(operand: Operand) -> int:
     return max(1, ceil(log2(operand.maximum + 1))) + operand.signed
 
 
-def spikes_out(layer: NeuronLayer, profile: Profile) -> Amount:
+def spikes_out(layer: NeuronLayer, readers: Mapping[str, Sequence[Operand]], profile: Profile) -> Amount:
     """Spikes of a layer of neurons per image. What varies over images is known where an operator reads them as they
     are; else their number counts as certain in intervals."""
     total = float(sum(layer.sums)) / profile.images
-    for operand in _read_by(profile):
-        if operand.neurons == (layer.neuron,) and operand.sums == layer.sums and operand.kind != "analog":
+    for operand in readers.get(layer.neuron, ()):
+        if operand.sums == layer.sums and operand.kind != "analog":
             return Amount(total, {operand.key("value")[0]: 1 / profile.images})
     return Amount(total)
 
 
-def _read_by(profile: Profile) -> Iterator[Operand]:
-    return (operand for operator in profile.operators for operand in operator.operands)
+def readers_of(profile: Profile) -> dict[str, list[Operand]]:
+    """Operands that come from one layer of neurons, by that layer, in the order of the operators."""
+    readers: dict[str, list[Operand]] = {}
+    for operator in profile.operators:
+        for operand in operator.operands:
+            if len(operand.neurons) == 1:
+                readers.setdefault(operand.neurons[0], []).append(operand)
+    return readers
 
 
 def name_of(layer: NeuronLayer, counted: Mapping[str, Operations]) -> str:

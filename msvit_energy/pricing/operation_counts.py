@@ -38,7 +38,7 @@ class OperationCounts:
     @property
     def total(self) -> Operations:
         """Operations of all entries."""
-        return sum((entry.operations for entry in self.entries), Operations())
+        return Operations.total(entry.operations for entry in self.entries)
 
     def __add__(self, other: "OperationCounts") -> "OperationCounts":
         if self.protocol != other.protocol:

@@ -4,7 +4,7 @@ Each has a function of counting_rules.py or memory_rules.py, its source, and its
 which `msvit-energy protocols` prints. To add one, write the function and enter it in PROTOCOLS.
 """
 
-from msvit_energy.errors import EnergyError
+from msvit_energy.errors import EnergyError, did_you_mean
 from msvit_energy.pricing.counting_rules import (
     ann,
     appendix_c,
@@ -263,7 +263,8 @@ def get_protocol(text: str) -> ProtocolChoice:
     """The protocol that `text` names, with its options; EnergyError with the right ones for anything unknown."""
     name, _, chosen = text.partition(":")
     if name not in PROTOCOLS:
-        raise EnergyError(f"unknown protocol {name!r}; protocols: {', '.join(sorted(PROTOCOLS))}")
+        near = did_you_mean(name, PROTOCOLS)
+        raise EnergyError(f"unknown protocol {name!r}; {near}protocols: {', '.join(sorted(PROTOCOLS))}")
     protocol = PROTOCOLS[name]
     options = {}
     for part in filter(None, chosen.split(",")):

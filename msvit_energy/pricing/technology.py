@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
-from msvit_energy.errors import EnergyError
+from msvit_energy.errors import EnergyError, did_you_mean
 from msvit_energy.pricing.memory_prices import DRAMS, SRAMS
 
 MEMORIES: Mapping[str, Mapping[str, Any]] = {"sram": SRAMS, "dram": DRAMS}
@@ -114,7 +114,8 @@ def get_technology(text: str) -> Technology:
     name, _, chosen = text.partition(":")
     if name not in TECHNOLOGIES:
         raise EnergyError(
-            f"unknown technology {name!r}; technologies: {', '.join(sorted(TECHNOLOGIES))}, or a .toml file with "
+            f"unknown technology {name!r}; {did_you_mean(name, TECHNOLOGIES)}"
+            f"technologies: {', '.join(sorted(TECHNOLOGIES))}, or a .toml file with "
             "e_mac, e_ac and source"
         )
     readings: dict[str, Any] = {}

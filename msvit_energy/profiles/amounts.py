@@ -5,8 +5,9 @@ the counts, kept in the profile, give the uncertainty of any protocol at any pri
 """
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from operator import add, mul
 from typing import Annotated, Self
 
 from msgspec import Meta
@@ -44,6 +45,16 @@ class Amount:
         return Amount(self.value * factor, {key: weight * factor for key, weight in self.weights.items()})
 
     __rmul__ = __mul__
+
+    @classmethod
+    def total(cls, amounts: Iterable[Self]) -> Self:
+        """The sum of many, in the time that it takes to read them once."""
+        value, weights = 0.0, dict[str, float]()
+        for amount in amounts:
+            value += amount.value
+            for key, weight in amount.weights.items():
+                weights[key] = weights.get(key, 0.0) + weight
+        return cls(value, weights)
 
 
 @dataclass(frozen=True)
@@ -85,11 +96,8 @@ class Moments:
             raise ValueError("moments of different counts do not add")
         return Moments(
             self.keys,
-            tuple(a + b for a, b in zip(self.sums, other.sums, strict=True)),
-            tuple(
-                tuple(a + b for a, b in zip(mine, theirs, strict=True))
-                for mine, theirs in zip(self.products, other.products, strict=True)
-            ),
+            tuple(map(add, self.sums, other.sums)),
+            tuple(tuple(map(add, *rows)) for rows in zip(self.products, other.products, strict=True)),
         )
 
 
@@ -118,54 +126,65 @@ class Uncertainty:
 
     @property
     def interval(self) -> tuple[float, float]:
-        """Lower and upper end of the 95 % confidence interval."""
-        return self.mean - self.half_width, self.mean + self.half_width
+        """Lower and upper end of the 95 % confidence interval; what is no less than 0 has no end below 0."""
+        low = self.mean - self.half_width
+        return max(low, 0.0) if self.mean >= 0 else low, self.mean + self.half_width
 
 
 class Spread:
     """How far amounts of one profile may be off because other images would have been drawn.
 
-    `covariance(a, b)` is that of two counts' sums over the `images`.
+    `covariances` gives, for some of the `keys` in their order, those of the counts' sums over the `images`: for each
+    key a row, with itself and with the keys after it.
     """
 
-    def __init__(self, keys: Iterable[str], covariance: Callable[[str, str], float], images: int) -> None:
+    def __init__(
+        self, keys: Iterable[str], covariances: Callable[[Sequence[str]], Iterable[Sequence[float]]], images: int
+    ) -> None:
         self.images = images
-        self._keys = frozenset(keys)
-        self._covariance = covariance
+        self._places = {key: place for place, key in enumerate(keys)}
+        self._covariances = covariances
 
     @classmethod
     def of_moments(cls, moments: Moments, images: int) -> Self:
         """From exact moments over `images` images."""
         position = {key: index for index, key in enumerate(moments.keys)}
 
-        def covariance(a: str, b: str) -> float:
-            """n times the sample covariance, subtracted in integers, so that nothing cancels."""
-            row, column = sorted((position[a], position[b]))
-            product = moments.products[row][column - row]
-            return float((images * product - moments.sums[row] * moments.sums[column]) / (images - 1))
+        def covariances(keys: Sequence[str]) -> Iterator[list[float]]:
+            """n times the sample covariances, subtracted in integers, so that nothing cancels."""
+            places = [position[key] for key in keys]
+            sums = [moments.sums[place] for place in places]
+            for start, (place, total) in enumerate(zip(places, sums, strict=True)):
+                products = moments.products[place]
+                rest = zip(places[start:], sums[start:], strict=True)
+                yield [float((images * products[q - place] - total * other) / (images - 1)) for q, other in rest]
 
-        return cls(moments.keys, covariance, images)
+        return cls(moments.keys, covariances, images)
 
     @classmethod
     def of_samples(cls, samples: Mapping[str, Sequence[float]]) -> Self:
         """From the values of every image."""
         images = len(next(iter(samples.values())))
 
-        def covariance(a: str, b: str) -> float:
-            mean_a, mean_b = (math.fsum(samples[key]) / images for key in (a, b))
-            centred = ((x - mean_a) * (y - mean_b) for x, y in zip(samples[a], samples[b], strict=True))
-            return images * math.fsum(centred) / (images - 1)
+        def covariances(keys: Sequence[str]) -> Iterator[list[float]]:
+            means = {key: math.fsum(samples[key]) / images for key in keys}
+            centred = [[x - means[key] for x in samples[key]] for key in keys]
+            for start, row in enumerate(centred):
+                yield [images * math.fsum(map(mul, row, other)) / (images - 1) for other in centred[start:]]
 
-        return cls(samples, covariance, images)
+        return cls(samples, covariances, images)
 
     def of(self, amount: Amount) -> Uncertainty | None:
         """The amount's uncertainty; None for fewer than two images, or counts that were not observed per image."""
-        if self.images < 2 or not amount.weights.keys() <= self._keys:
+        if self.images < 2 or not amount.weights.keys() <= self._places.keys():
             return None
-        items = list(amount.weights.items())
-        variance = math.fsum(
-            (1 if i == j else 2) * first * second * self._covariance(a, b)
-            for i, (a, first) in enumerate(items)
-            for j, (b, second) in enumerate(items[: i + 1])
-        )
+        variance = math.fsum(self._terms(amount.weights))
         return Uncertainty(float(amount), math.sqrt(max(variance, 0.0)), self.images)
+
+    def _terms(self, weights: Mapping[str, float]) -> Iterator[float]:
+        """What adds up to the variance: each pair of counts once, as often as it occurs."""
+        keys = sorted(weights, key=self._places.__getitem__)
+        factors = [weights[key] for key in keys]
+        for place, (factor, row) in enumerate(zip(factors, self._covariances(keys), strict=True)):
+            yield factor * factor * row[0]
+            yield from map(mul, (2 * factor * other for other in factors[place + 1 :]), row[1:])

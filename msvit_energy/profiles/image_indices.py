@@ -25,8 +25,3 @@ def read_ranges(text: str) -> list[int]:
             raise EnergyError(f"image indices must look like 0-31,40, not {text!r}")
         indices += range(int(ends[0]), int(ends[-1]) + 1)
     return indices
-
-
-def overlap(a: Iterable[int], b: Iterable[int]) -> list[int]:
-    """Indices in both, sorted."""
-    return sorted(set(a) & set(b))

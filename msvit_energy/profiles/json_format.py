@@ -26,6 +26,12 @@ FRACTION = re.compile(r"-?[0-9]+/0*[1-9][0-9]*")
 
 def save(profile: Profile, path: str | Path) -> None:
     """Write `profile`. Whole numbers are exact; sums of real numbers are kept as fractions, "p/q"."""
+    parts = (f" {json.dumps(key)}: {_lines(value)}" for key, value in content_of(profile).items())
+    Path(path).write_text("{\n" + ",\n".join(parts) + "\n}\n")
+
+
+def content_of(profile: Profile) -> dict[str, Any]:
+    """What the file of a profile holds, its fractions as they are."""
     content = {"version": VERSION} | asdict(profile) | {"provenance": profile.provenance.as_mapping()}
     operands = [operand for entry in (*content["operators"], *content["overheads"]) for operand in entry["operands"]]
     for operand in operands:
@@ -40,12 +46,13 @@ def save(profile: Profile, path: str | Path) -> None:
             del operator["shape"]
     if not profile.coverage.assumed_order:  # as in nearly all
         del content["coverage"]["assumed_order"]
-    parts = (f" {json.dumps(key)}: {_lines(value)}" for key, value in content.items())
-    Path(path).write_text("{\n" + ",\n".join(parts) + "\n}\n")
+    return content
 
 
 def load(path: str | Path) -> Profile:
-    """Read a saved profile; EnergyError for a missing or newer file, or with the path of a field that is damaged."""
+    """Read a saved profile, of a folder the profile.json in it; EnergyError for a missing or newer file, or with the
+    path of a field that is damaged."""
+    path = Path(path, "profile.json") if Path(path).is_dir() else path
     try:
         content = json.loads(Path(path).read_text(), parse_constant=_refuse, object_pairs_hook=_object)
     except OSError as error:

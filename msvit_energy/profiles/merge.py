@@ -1,9 +1,8 @@
 """Join profiles of disjoint images of one data set, exactly."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from fractions import Fraction
-from functools import reduce
 from math import prod
 from typing import Any
 
@@ -11,13 +10,15 @@ from msgspec import UNSET
 
 from msvit_energy.errors import EnergyError
 from msvit_energy.profiles.amounts import Moments
-from msvit_energy.profiles.image_indices import overlap, read_ranges, write_ranges
+from msvit_energy.profiles.image_indices import read_ranges, write_ranges
 from msvit_energy.profiles.memory_estimate import MemoryEstimate
 from msvit_energy.profiles.merged_streams import merged_neurons, merged_operands, multiple, plus
 from msvit_energy.profiles.operand import Operand
 from msvit_energy.profiles.operators import Operator, Overhead
 from msvit_energy.profiles.profile import Profile
 from msvit_energy.profiles.provenance import MergedPart, Provenance
+
+UNPROVEN = "joined from profiles that do not say which weights they are of, so nothing shows that all are of the same"
 
 # what the provenance of profiles that are joined must agree on
 SAME = (
@@ -31,22 +32,75 @@ SAME = (
 )
 
 
-def merge(profiles: Sequence[Profile], names: Sequence[str] = (), *, disjoint: bool = False) -> Profile:
-    """The profile of all images together, as if measured in one go.
+def merge(profiles: Iterable[Profile], names: Sequence[str] = (), *, disjoint: bool = False) -> Profile:
+    """The profile of all images together, as if measured in one go. Only one of `profiles` is held at a time, so they
+    may be read from files as they are asked for.
 
     `names` are what messages call the profiles. `disjoint=True` takes the caller's word that no image is in two of
     them; otherwise their provenance must say which images they are of. EnergyError for fewer than two profiles, other
     models, T, data, or common images.
     """
-    if len(profiles) < 2:
-        raise EnergyError(f"a merge joins two profiles or more, not {len(profiles)}")
-    labels = names or [f"profile {number}" for number in range(1, len(profiles) + 1)]
-    for profile, label in zip(profiles[1:], labels[1:], strict=True):
-        _check_same(profiles[0], profile, labels[0], label)
-    _check_weights(profiles, labels)
-    indices = None if disjoint else _all_indices(profiles, labels)
-    merged = reduce(_joined, profiles)
-    return replace(merged, provenance=_provenance(profiles, indices))
+    merged, seen = None, _Seen(disjoint=disjoint)
+    for number, profile in enumerate(profiles):
+        seen.check(profile, names[number] if names else f"profile {number + 1}")
+        merged = profile if merged is None else _joined(merged, profile)
+    if merged is None or len(seen.parts) < 2:
+        raise EnergyError(f"a merge joins two profiles or more, not {len(seen.parts)}")
+    return replace(merged, provenance=seen.provenance(merged.provenance))
+
+
+class _Seen:
+    """What must agree between all profiles, must differ between any two, or is kept of each, profile by profile."""
+
+    def __init__(self, *, disjoint: bool) -> None:
+        self.parts: list[MergedPart] = []
+        self._first: tuple[Profile, str] | None = None
+        self._weights: tuple[str, str] | None = None  # the hash that was stated first, and by whom
+        self._unstated = False  # whether some profile states none
+        self._checkpoints: set[Any] = set()
+        self._notes: dict[str, None] = {}
+        self._planned, self._stopped = 0, False  # images that were to be measured; whether fewer were
+        self._images: set[int] | None = None if disjoint else set()
+
+    def check(self, profile: Profile, label: str) -> None:
+        """Note one more profile; EnergyError if it is no other part of the same measurement."""
+        self._first = self._first or (profile, label)
+        _check_same(self._first[0], profile, self._first[1], label)
+        self._check_weights(profile, label)
+        if self._images is not None:
+            own = _indices(profile, label)
+            if common := self._images & own:
+                raise EnergyError(f"{label} shares {len(common)} images with another profile: {write_ranges(common)}")
+            self._images |= own
+        origin = profile.provenance
+        self._checkpoints.add(_fact(profile, ("checkpoint", "sha256")))
+        self._notes |= dict.fromkeys(origin.warnings or ())
+        planned = _fact(profile, ("data", "planned"))
+        self._planned += planned or profile.images
+        self._stopped |= planned is not None
+        facts = origin.created or None, origin.command or None, origin.versions or None
+        self.parts.append(MergedPart(profile.images, *facts))
+
+    def _check_weights(self, profile: Profile, label: str) -> None:
+        """EnergyError for other weights than those that an earlier profile states."""
+        own = _weights(profile)
+        if own is None:
+            self._unstated = True
+        elif self._weights is None:
+            self._weights = own, label
+        elif own != self._weights[0]:
+            raise EnergyError(f"{self._weights[1]} and {label} are profiles of different weights")
+
+    def provenance(self, first: Provenance) -> Provenance:
+        """Where the whole comes from, if `first` says that of the first profile."""
+        data, notes = first.data, dict(self._notes)
+        if data and self._images is not None:
+            data = replace(data, indices=write_ranges(self._images))
+        if data and self._stopped:
+            data = replace(data, planned=self._planned)
+        if self._unstated and None in self._checkpoints:
+            notes |= dict.fromkeys([UNPROVEN])
+        return replace(first, data=data, warnings=tuple(notes), merged=tuple(self.parts))
 
 
 def _check_same(first: Profile, other: Profile, label: str, other_label: str) -> None:
@@ -74,26 +128,10 @@ def _layers(profile: Profile) -> list[tuple[Any, ...]]:
     return [*operators, *((entry.layer, entry.op) for entry in profile.overheads), *neurons, *streams]
 
 
-def _check_weights(profiles: Sequence[Profile], labels: Sequence[str]) -> None:
-    """EnergyError for profiles that state different weights."""
-    stated = [(label, text) for profile, label in zip(profiles, labels, strict=True) if (text := _weights(profile))]
-    for label, text in stated[1:]:
-        if text != stated[0][1]:
-            raise EnergyError(f"{stated[0][0]} and {label} are profiles of different weights")
-
-
 def _weights(profile: Profile) -> str | None:
     """The hash of the model's weights; None where a file of an earlier version lacks it."""
     text = _fact(profile, ("model", "weights"))
     return text if isinstance(text, str) else None
-
-
-def _unproven(profiles: Sequence[Profile]) -> list[str]:
-    """A note where neither weights nor a checkpoint show that all profiles are of one network."""
-    files = {_fact(profile, ("checkpoint", "sha256")) for profile in profiles}
-    if all(map(_weights, profiles)) or None not in files:
-        return []
-    return ["joined from profiles that do not say which weights they are of, so nothing shows that all are of the same"]
 
 
 def _fact(profile: Profile, path: tuple[str, str]) -> Any:
@@ -103,34 +141,12 @@ def _fact(profile: Profile, path: tuple[str, str]) -> Any:
     return None if value is UNSET else value
 
 
-def _all_indices(profiles: Sequence[Profile], labels: Sequence[str]) -> str:
-    """The indices of all images; EnergyError if some profile does not say its own, or two share one."""
-    together: list[int] = []
-    for profile, label in zip(profiles, labels, strict=True):
-        text = _fact(profile, ("data", "indices"))
-        if not isinstance(text, str):
-            raise EnergyError(f"{label} does not say which images it is of, so nothing shows that they are others")
-        own = read_ranges(text)
-        if common := overlap(together, own):
-            raise EnergyError(f"{label} shares {len(common)} images with another profile: {write_ranges(common)}")
-        together += own
-    return write_ranges(together)
-
-
-def _provenance(profiles: Sequence[Profile], indices: str | None) -> Provenance:
-    first = profiles[0].provenance
-    data = replace(first.data, indices=indices) if first.data and indices is not None else first.data
-    planned = [part.provenance.data.planned if part.provenance.data else None for part in profiles]
-    if data and any(planned):
-        data = replace(data, planned=sum(number or part.images for number, part in zip(planned, profiles, strict=True)))
-    notes = dict.fromkeys(note for profile in profiles for note in profile.provenance.warnings or ())
-    notes |= dict.fromkeys(_unproven(profiles))
-    parts = tuple(
-        MergedPart(profile.images, origin.created or None, origin.command or None, origin.versions or None)
-        for profile in profiles
-        for origin in [profile.provenance]
-    )
-    return replace(first, data=data, warnings=tuple(notes), merged=parts)
+def _indices(profile: Profile, label: str) -> set[int]:
+    """The indices of its images; EnergyError if a profile does not say them."""
+    text = _fact(profile, ("data", "indices"))
+    if not isinstance(text, str):
+        raise EnergyError(f"{label} does not say which images it is of, so nothing shows that they are others")
+    return set(read_ranges(text))
 
 
 def _joined(a: Profile, b: Profile) -> Profile:
@@ -152,14 +168,20 @@ def _joined(a: Profile, b: Profile) -> Profile:
         correct=a.correct + b.correct,
     )
     known = a.moments.keys and b.moments.keys  # else no interval is known of the whole either
-    return replace(merged, moments=_moments(a, merged) + _moments(b, merged) if known else Moments())
+    if not known:
+        return replace(merged, moments=Moments())
+    wanted = merged.count_keys()
+    return replace(merged, moments=_moments(a, merged, wanted) + _moments(b, merged, wanted))
 
 
-def _moments(part: Profile, merged: Profile) -> Moments:
+def _moments(part: Profile, merged: Profile, wanted: tuple[str, ...]) -> Moments:
     """A part's moments of the counts that the merged profile keeps: some are multiples of others in the part, and of
     those in another unit."""
+    pairs = list(zip(_all_operands(part), _all_operands(merged), strict=True))
+    if part.moments.keys == wanted and all(mine.step == its.step for mine, its in pairs):
+        return part.moments
     source, times = {}, {}
-    for mine, its in zip(_all_operands(part), _all_operands(merged), strict=True):
+    for mine, its in pairs:
         for count in ("value", "nonzero", "events", "nonzero_events"):
             kept, factor = its.key(count)
             if factor == 1:
@@ -168,7 +190,6 @@ def _moments(part: Profile, merged: Profile) -> Moments:
                 source[kept] = stored, own
     for entry, whole in zip(part.operators, merged.operators, strict=True):
         times[entry.pairs_key] = prod(map(multiple, entry.operands, whole.operands))
-    wanted = merged.count_keys()
     return part.moments.select(wanted, source).multiplied([times.get(key, 1) for key in wanted])
 
 

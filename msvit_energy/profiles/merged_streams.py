@@ -92,6 +92,8 @@ def _times(part: Operand | NeuronLayer, unit: Unit) -> int:
 
 
 def _in_unit(part: Counted, unit: Unit) -> Counted:
+    if (part.step, part.step_by) == unit:  # as nearly always
+        return part
     times = _times(part, unit)
     counted = replace(part, sums=tuple(times * total for total in part.sums), step=unit.step, step_by=unit.step_by)
     if isinstance(counted, NeuronLayer) or times == 1:

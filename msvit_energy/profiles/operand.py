@@ -99,6 +99,11 @@ class Operand:
         return None if self.kind == "analog" else self.rate
 
     @property
+    def input_mean(self) -> float | None:
+        """Mean of the values as they are; None where their magnitudes alone were counted."""
+        return None if self.signed or self.step_by else self.rate * float(self.step)
+
+    @property
     def nonzero_rate(self) -> float:
         """Share of the values that are not 0; NaN where a table of rates does not have it."""
         return float(sum(self.nonzeros) / self.elements) if self.nonzeros else math.nan

@@ -14,6 +14,7 @@ from msgspec import Meta
 from msvit_energy.profiles.amounts import Moments, Spread
 from msvit_energy.profiles.coverage import Coverage
 from msvit_energy.profiles.field_types import Count, Positive
+from msvit_energy.profiles.html_table import html_table
 from msvit_energy.profiles.memory_estimate import MemoryEstimate
 from msvit_energy.profiles.operators import NeuronLayer, Operator, Overhead
 from msvit_energy.profiles.provenance import Provenance
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Profile:
     """One measurement of one model on one set of images; json_format.py keeps it as JSON.
 
@@ -121,10 +122,46 @@ class Profile:
 
         return load(path)
 
+    def summary(self) -> str:
+        """What was measured, on what, and what a reader must know, in a few lines."""
+        origin = self.provenance
+        of = f"{self.known_images} images, " if self.known_images is not None else ""
+        right = "" if self.accuracy is None else f", accuracy {self.accuracy:.2%}"
+        rate = "no spiking neurons"
+        if self.firing_rate is not None:
+            rate = f"mean firing rate {self.firing_rate:.4f} of {len(self.neurons)} neuron layers"
+        sops = sum(operator.sops for operator in self.operators if operator.driver.kind != "analog")
+        lines = [
+            f"{origin.model_name} on {origin.data_name}: {of}T = {self.time_steps}{right}",
+            f"{len(self.operators)} operators; {self.macs_per_step:,.0f} MACs per step, {sops:,.0f} SOPs per image",
+            rate,
+            *(f"warning: {warning}" for warning in self.warnings()),
+        ]
+        return "\n".join(lines)
+
+    def __repr__(self) -> str:
+        return f"<Profile: {'; '.join(self.summary().splitlines()[:3])}>"
+
+    def _repr_html_(self) -> str:
+        """The operators, for notebooks."""
+        title, *notes = self.summary().splitlines()
+        rows = [
+            (
+                operator.layer,
+                operator.driver.label,
+                "" if operator.driver.input_rate is None else f"{operator.driver.input_rate:.4f}",
+                f"{operator.macs_per_step:,.0f}",
+                "" if operator.driver.kind == "analog" else f"{operator.sops:,.0f}",
+            )
+            for operator in self.operators
+        ]
+        return html_table(title, ("layer", "input", "rate", "MACs per step", "SOPs"), rows, notes)
+
     def records(self) -> list[dict[str, Any]]:
         """One record per operator. MACs are per run, SOPs per image (Appendix C), rates of the driving operand.
 
-        Real numbers are no spikes, so an analog input has neither `input_rate` nor `sops`: they are None.
+        Real numbers are no spikes, so an analog input has neither `input_rate` nor `sops`: they are None. Their mean is
+        `input_mean`, which of spikes in units of a step is the rate times that, and of signed ones None.
         """
         events = self.events_by_layer()
         return [
@@ -137,6 +174,7 @@ class Profile:
                 "macs_per_step": operator.macs_per_step,
                 "runs_per_image": operator.runs_per_image,
                 "input_rate": operator.driver.input_rate,
+                "input_mean": operator.driver.input_mean,
                 "nonzero_rate": operator.driver.nonzero_rate,
                 "input_max": operator.driver.maximum,
                 "sops": None if operator.driver.kind == "analog" else operator.sops,

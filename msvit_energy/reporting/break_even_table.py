@@ -5,6 +5,7 @@ from typing import Any
 
 from msvit_energy.pricing.break_even import BreakEven
 from msvit_energy.pricing.energy import PJ_PER_MJ
+from msvit_energy.pricing.energy_units import energy_unit
 from msvit_energy.pricing.memory_rules import rival_bits
 from msvit_energy.profiles.profile import Profile
 from msvit_energy.reporting.formatting import title
@@ -20,13 +21,14 @@ def break_even_table(
     profile: Profile, rows: Sequence[BreakEven], total: BreakEven, technology: str, counting: str
 ) -> Table:
     """One row per operator that is fed with spikes, the total last."""
+    unit = energy_unit([total.spiking_pj / PJ_PER_MJ, total.rival_pj / PJ_PER_MJ])
     columns = {
         "layer": Column("layer"),
         "rate": Column("rate", ".4f"),
         "break_even": Column("break-even", ".4f"),
-        "spiking_mj": Column("spiking mJ", ".3g"),
-        "rival_mj": Column("rival mJ", ".3g"),
-        "wins": Column("costs less"),
+        "spiking_mj": Column(f"spiking {unit.name}", ".3g", scale=unit.per_mj, rank=2),
+        "rival_mj": Column(f"rival {unit.name}", ".3g", scale=unit.per_mj, rank=2),
+        "wins": Column("costs less", rank=1),
     }
     records = [record(row) for row in (*rows, total)]
     won = sum(row.wins for row in rows)

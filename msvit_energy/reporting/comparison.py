@@ -7,6 +7,7 @@ from typing import Any
 
 from msvit_energy.errors import EnergyError
 from msvit_energy.pricing.energy import PJ_PER_MJ, EnergyReport
+from msvit_energy.pricing.energy_units import energy_text, energy_unit
 from msvit_energy.profiles.profile import Profile
 from msvit_energy.profiles.provenance import DataOrigin
 from msvit_energy.reporting.formatting import ratio
@@ -48,13 +49,14 @@ class Entry:
 
 
 def labels(paths: Sequence[Path]) -> list[str]:
-    """A short name for every file: its folder, or its own name if it is not profile.json, with as many of the folders
-    above as make it unique. The same file twice raises EnergyError."""
+    """A short name for every file: its folder, or its own name if it is not profile.json (or a folder), with as many of
+    the folders above as make it unique. The same file twice raises EnergyError."""
     full = [path.resolve() for path in paths]
     for path, resolved in zip(paths, full, strict=True):
         if full.count(resolved) > 1:
             raise EnergyError(f"{path} is given twice")
-    named = [path.parent if path.name == "profile.json" else path.with_suffix("") for path in full]
+    folders = [path.parent if path.name == "profile.json" else path if path.is_dir() else None for path in full]
+    named = [folder or path.with_suffix("") for folder, path in zip(folders, full, strict=True)]
     parts = [path.parts[1:] for path in named]  # without the root
     return [_shortest(own, parts) or str(path) for own, path in zip(parts, paths, strict=True)]
 
@@ -116,6 +118,21 @@ def plottable(entry: Entry) -> bool:
     return entry.energy_mj is not None and entry.top1 is not None
 
 
+def not_drawn(entries: Sequence[Entry]) -> list[str]:
+    """Which entries a picture of energy and accuracy lacks, and why, in words."""
+    lines = []
+    for what, these in (
+        ("no accuracy", [entry for entry in entries if entry.top1 is None and entry.energy_mj is not None]),
+        ("no energy", [entry for entry in entries if entry.energy_mj is None]),
+    ):
+        names = [
+            entry.label if entry.energy_mj is None else f"{entry.label} ({energy_text(entry.energy_mj)})"
+            for entry in these
+        ]
+        lines += [f"not drawn, {what}: {', '.join(names)}"] if names else []
+    return lines
+
+
 def beats(a: Entry, b: Entry) -> bool:
     """Whether `a` is nowhere worse than `b`, and somewhere better."""
     assert a.energy_mj is not None and b.energy_mj is not None and a.top1 is not None and b.top1 is not None
@@ -124,6 +141,7 @@ def beats(a: Entry, b: Entry) -> bool:
     return a.energy_mj < b.energy_mj or a.top1 > b.top1
 
 
+IN_LATEX = 7  # columns fit into a table* of a two-column page
 ORDERS = {  # --sort: key of the records, whether the greatest comes first
     "energy": ("energy_mj", False),
     "accuracy": ("top1", True),
@@ -154,33 +172,40 @@ def ordered(entries: Sequence[Entry], order: str | None) -> list[Entry]:
 
 
 def comparison(entries: Sequence[Entry], title: str, warnings: Sequence[str] = ()) -> Table:
-    """The table; energies relative to the first row's."""
-    best, first = front(entries), entries[0].energy_mj
+    """The table; energies relative to the first row's, where both are of the same data."""
+    best = front(entries)
     records = [
         asdict(entry)
         | {
             "label": entry.label,
-            "relative": entry.energy_mj / first if entry.energy_mj is not None and first else None,
+            "relative": _relative(entry, entries[0]),
             "pareto": "yes" if entry in best else "",
             "warnings": list(entry.warnings),
         }
         for entry in entries
     ]
+    unit = energy_unit(entry.energy_mj for entry in entries)
     columns = {
         "label": Column("model"),
-        "data": Column("data"),
-        "params_m": Column("M params", ".2f"),
-        "time_steps": Column("T", "d"),
-        "gmacs_per_step": Column("GMACs", ".4g"),
-        "sops_g": Column("G SOPs", ".4g"),
-        "rate": Column("rate", ".4f"),
-        "energy_mj": Column("mJ", ".5g", margin="energy_mj_half"),
-        "relative": Column("x first", ratio),
-        "top1": Column("top-1 %", ".2f"),
-        "pareto": Column("front"),
-        "source": Column("source"),
+        "data": Column("data", rank=6),
+        "params_m": Column("M params", ".2f", rank=3),
+        "time_steps": Column("T", "d", rank=5),
+        "gmacs_per_step": Column("GMACs", ".4g", rank=8),
+        "sops_g": Column("G SOPs", ".4g", rank=7),
+        "rate": Column("rate", ".4f", rank=4),
+        "energy_mj": Column(unit.name, ".5g", margin="energy_mj_half", scale=unit.per_mj),
+        "relative": Column("x first", ratio, rank=6),
+        "top1": Column("top-1 %", ".2f", rank=1),
+        "pareto": Column("front", rank=9),
+        "source": Column("source", rank=2),
     }
-    return Table(title, records, columns, notes(entries), warnings)
+    return Table(title, records, columns, notes(entries), warnings, most_in_latex=IN_LATEX)
+
+
+def _relative(entry: Entry, first: Entry) -> float | None:
+    if entry.energy_mj is None or not first.energy_mj or entry.data != first.data:
+        return None
+    return entry.energy_mj / first.energy_mj
 
 
 def notes(entries: Sequence[Entry]) -> list[str]:
@@ -190,4 +215,6 @@ def notes(entries: Sequence[Entry]) -> list[str]:
         lines.append("published energies are as printed, each by its authors' own counting; table1 audits them")
     if len({entry.data for entry in entries if entry.top1 is not None}) > 1:
         lines.append("accuracies are of different data sets, so each data set has a Pareto front of its own")
+    if len({entry.data for entry in entries if entry.energy_mj is not None}) > 1:
+        lines.append("x first: of rows with the data of the first one")
     return lines

@@ -4,26 +4,30 @@ from collections.abc import Mapping
 from typing import Any
 
 from msvit_energy.pricing.energy import PJ_PER_MJ, EnergyReport
+from msvit_energy.pricing.energy_units import EnergyUnit, energy_unit
 from msvit_energy.profiles.profile import Profile
 from msvit_energy.reporting.formatting import count
 from msvit_energy.reporting.table import Column, Table
 
 Priced = tuple[Profile, EnergyReport]
-COLUMNS = {
-    "layer": Column("layer"),
-    "macs_a": Column("MACs A", count),
-    "macs_b": Column("B", count),
-    "runs_a": Column("runs A", ".0f"),
-    "runs_b": Column("B", ".0f"),
-    "kind_a": Column("input A"),
-    "kind_b": Column("B"),
-    "rate_a": Column("rate A", ".4f"),
-    "rate_b": Column("B", ".4f"),
-    "energy_a_mj": Column("mJ A", ".4g"),
-    "energy_b_mj": Column("B", ".4g"),
-    "difference_mj": Column("B - A", "+.4g"),
-    "share": Column("share", ".1%"),
-}
+
+
+def _columns(unit: EnergyUnit) -> dict[str, Column]:
+    return {
+        "layer": Column("layer"),
+        "macs_a": Column("MACs A", count, rank=4),
+        "macs_b": Column("MACs B", count, rank=4),
+        "runs_a": Column("runs A", ".0f", rank=5),
+        "runs_b": Column("runs B", ".0f", rank=5),
+        "kind_a": Column("input A", rank=6),
+        "kind_b": Column("input B", rank=6),
+        "rate_a": Column("rate A", ".4f", rank=3),
+        "rate_b": Column("rate B", ".4f", rank=3),
+        "energy_a_mj": Column(f"{unit.name} A", ".4g", scale=unit.per_mj, rank=1),
+        "energy_b_mj": Column(f"{unit.name} B", ".4g", scale=unit.per_mj, rank=1),
+        "difference_mj": Column("B - A", "+.4g", scale=unit.per_mj),
+        "share": Column("share", ".1%", rank=2),
+    }
 
 
 def difference_table(a: Priced, b: Priced, names: tuple[str, str]) -> Table:
@@ -35,18 +39,20 @@ def difference_table(a: Priced, b: Priced, names: tuple[str, str]) -> Table:
     rows_a, rows_b = _layers(*a), _layers(*b)
     first = a[1].total_mj
     total = b[1].total_mj - first
+    unit = energy_unit([first, b[1].total_mj])
     records = [_compared(name, rows_a.get(name, {}), rows_b.get(name, {}), total) for name in {**rows_a, **rows_b}]
     differing = [record for record in records if _differs(record)]
     differing.sort(key=lambda record: -abs(record["difference_mj"]))
     alone = [[name for name in one if name not in other] for one, other in ((rows_a, rows_b), (rows_b, rows_a))]
     notes = [
-        f"total: A {first:.6g} mJ, B {first + total:.6g} mJ, B - A {total:+.6g} mJ{_relative(total, first)}",
+        f"total: A {first * unit.per_mj:.6g} {unit.name}, B {(first + total) * unit.per_mj:.6g} {unit.name}, "
+        f"B - A {total * unit.per_mj:+.6g} {unit.name}{_relative(total, first)}",
         f"alike: {len(records) - len(differing)} of {len(records)} layers",
         *(f"only in {which}: {len(layers)} layers" for which, layers in zip("AB", alone, strict=True) if layers),
     ]
     title = f"A {names[0]}, B {names[1]}, by {a[1].protocol}"
     warnings = [f"A: {text}" for text in a[0].warnings()] + [f"B: {text}" for text in b[0].warnings()]
-    return Table(title, differing, COLUMNS, notes, warnings)
+    return Table(title, differing, _columns(unit), notes, warnings)
 
 
 def _relative(difference: float, total: float) -> str:

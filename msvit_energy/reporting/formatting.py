@@ -23,11 +23,6 @@ def count(number: float) -> str:
     return f"{number:.0f}"
 
 
-def millijoule(energy: float) -> str:
-    """An energy in mJ with five significant digits."""
-    return f"{energy:.5g} mJ"
-
-
 def percent_off(difference: float) -> str:
     """A relative difference in percent; "0" where all but the last bits are equal."""
     return "0" if abs(difference) < 1e-9 else f"{difference:+.1%}"

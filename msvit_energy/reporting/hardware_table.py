@@ -9,6 +9,7 @@ from typing import Any
 from msvit_energy.errors import EnergyError
 from msvit_energy.pricing.chips import CHIPS, PROCESSORS, on_chip, on_processor
 from msvit_energy.pricing.energy import PJ_PER_MJ, price
+from msvit_energy.pricing.energy_units import energy_unit
 from msvit_energy.pricing.memory_rules import rival_bits
 from msvit_energy.profiles.profile import Profile
 from msvit_energy.reporting.formatting import count, times, title
@@ -108,12 +109,13 @@ def simulations() -> list[dict[str, str]]:
 def hardware_table(profile: Profile, rows: Sequence[HardwareRow]) -> Table:
     """The readings, one under the other, with their ratio to the first."""
     first = rows[0].energy_mj or 0.0
+    unit = energy_unit([first])
     columns = {
         "name": Column("reading"),
-        "energy_mj": Column("mJ", ".4g"),
-        "margin": Column("+-", ".1%"),
-        "ratio": Column("x first", times),
-        "what": Column("what is counted"),
+        "energy_mj": Column(unit.name, ".4g", scale=unit.per_mj),
+        "margin": Column("+-", ".1%", rank=2),
+        "ratio": Column("x first", times, rank=1),
+        "what": Column("what is counted", rank=3),
     }
     records = [asdict(row) | _derived(row, first) for row in rows]
     names = list(dict.fromkeys(row.group for row in rows))

@@ -1,15 +1,17 @@
 """The tables of a priced profile: every layer, layers by stage for a terminal, protocols side by side."""
 
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import Any
 
+from msvit_energy.errors import EnergyError, did_you_mean
 from msvit_energy.pricing.energy import PJ_PER_MJ, EnergyReport, as_accumulates_mj, as_macs_mj
+from msvit_energy.pricing.energy_units import energy_text, energy_unit
 from msvit_energy.pricing.scaled_inputs import is_integer, is_real, is_scaled, share
 from msvit_energy.profiles.operand import Operand
 from msvit_energy.profiles.profile import Profile
-from msvit_energy.reporting.formatting import count, millijoule, percent_off, title
+from msvit_energy.reporting.formatting import count, digits_of, fixed, percent_off, title
 from msvit_energy.reporting.table import Column, Group, Table
 
 _IN_TERMINAL = ("kind", "input_rate", "macs_per_step", "acs", "events_difference", "energy_mj", "share")
@@ -21,19 +23,21 @@ def layer_table(profile: Profile, report: EnergyReport) -> Table:
     In print MACs are per time step, SOPs, events and energy per image; "exact" is by how much the events counted one by
     one differ from rate x MACs, "+-" half of the 95 % interval, both in percent.
     """
+    unit = energy_unit([report.total_mj])
+    digits = digits_of(max((abs(row.energy_pj) for row in report.rows), default=0) / PJ_PER_MJ * unit.per_mj)
     columns = {
-        "stage": Column("stage"),
+        "stage": Column("stage", rank=8),
         "layer": Column("layer"),
-        "op": Column("operator"),
-        "kind": Column("input"),
-        "input_rate": Column("rate", ".4f"),
-        "macs_per_step": Column("MACs", count),
-        "acs": Column("SOPs", lambda acs: count(acs) if acs else ""),
-        "events": Column("events", count),
-        "events_difference": Column("exact", percent_off),
-        "energy_mj": Column("mJ", ".6f"),
-        "margin": Column("+-", ".1%"),
-        "share": Column("share", ".1%"),
+        "op": Column("operator", rank=9),
+        "kind": Column("input", rank=5),
+        "input_rate": Column("rate", ".4f", rank=2),
+        "macs_per_step": Column("MACs", count, rank=4),
+        "acs": Column("SOPs", lambda acs: count(acs) if acs else "", rank=3),
+        "events": Column("events", count, rank=7),
+        "events_difference": Column("exact", percent_off, rank=6),
+        "energy_mj": Column(unit.name, lambda energy: fixed(energy, digits), scale=unit.per_mj),
+        "margin": Column("+-", ".1%", rank=5),
+        "share": Column("share", ".1%", rank=1),
     }
     notes = [f"{label}: {value}" for label, value in summary(profile, report)]
     warnings = profile.warnings()
@@ -45,7 +49,7 @@ def stage_table(profile: Profile, report: EnergyReport) -> Table:
     """The same for a terminal of 80 columns: fewer columns, and the sums of every stage above its layers."""
     full = layer_table(profile, report)
     columns = {"name": Column("stage, layer")} | {key: full.columns[key] for key in _IN_TERMINAL}
-    columns["acs"] = Column("SOPs", count)
+    columns["acs"] = replace(columns["acs"], form=count)
     records, groups = [], []
     pairs = zip(full.records, report.rows, strict=True)
     for stage, members in groupby(pairs, key=lambda pair: pair[1].stage):
@@ -64,15 +68,61 @@ def stage_table(profile: Profile, report: EnergyReport) -> Table:
     return replace(full, records=records, columns=columns, groups=groups, missing="-")
 
 
+ORDERS = {
+    "energy": "energy_mj",
+    "rate": "input_rate",
+    "macs": "macs_per_step",
+    "sops": "acs",
+    "events": "events",
+}
+
+
+@dataclass(frozen=True)
+class LayerView:
+    """Which layers a terminal shows, and what of each: columns by name, the order, how many. EnergyError for an order
+    that is none of ORDERS."""
+
+    columns: str | None = None
+    sort: str | None = None
+    top: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.sort is not None and self.sort not in ORDERS:
+            near = did_you_mean(self.sort, ORDERS)
+            raise EnergyError(f"--sort is one of {', '.join(ORDERS)}, not {self.sort!r}" + f"; {near}".rstrip("; "))
+
+    def chosen(self, records: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+        """The records in order, the greatest first and unknown ones last, as many as wanted."""
+        key = ORDERS[self.sort or "energy"]
+        if self.sort is not None or self.top is not None:
+            known = [record for record in records if record[key] is not None]
+            others = [record for record in records if record[key] is None]
+            records = [*sorted(known, key=lambda record: -record[key]), *others]
+        return list(records[: self.top])
+
+
+def shown_layers(profile: Profile, report: EnergyReport, view: LayerView) -> Table:
+    """The layers by stage, or where something was chosen, the layers alone."""
+    if view == LayerView():
+        return stage_table(profile, report)
+    full = layer_table(profile, report)
+    records = view.chosen(full.records)
+    columns = {key: full.columns[key] for key in ("layer", *_IN_TERMINAL)}
+    notes = [*full.notes, f"layers: {len(records)} of {len(full.records)}"]
+    table = replace(full, records=records, notes=notes, missing="-")
+    return table.with_columns(view.columns) if view.columns is not None else replace(table, columns=columns)
+
+
 def protocol_table(profile: Profile, reports: Sequence[EnergyReport]) -> Table:
     """Protocols side by side on one profile: energy with half of its 95 % interval, operations, ratio to the first."""
+    unit = energy_unit(report.total_mj for report in reports)
     columns = {
         "protocol": Column("protocol"),
-        "energy_mj": Column("mJ", ".5g"),
-        "margin": Column("+-", ".1%"),
-        "macs": Column("MACs", count),
-        "acs": Column("ACs", count),
-        "ratio": Column("ratio", ".3f"),
+        "energy_mj": Column(unit.name, ".5g", scale=unit.per_mj),
+        "margin": Column("+-", ".1%", rank=2),
+        "macs": Column("MACs", count, rank=3),
+        "acs": Column("ACs", count, rank=3),
+        "ratio": Column("ratio", ".3f", rank=1),
     }
     records = [
         {
@@ -114,10 +164,10 @@ def summary(profile: Profile, report: EnergyReport) -> list[tuple[str, str]]:
     """The lines under the table, label and value: totals, accuracy, an ANN of the same shape, what is not priced."""
     prices = report.technology
     lines = [
-        ("energy per image", f"{millijoule(report.total_mj)}{_margin(report)} ({report.protocol}, {prices.name}: "
+        ("energy per image", f"{energy_text(report.total_mj)}{_margin(report)} ({report.protocol}, {prices.name}: "
          f"E_MAC {prices.e_mac} pJ, E_AC {prices.e_ac} pJ)"),
         ("operations", f"{count(report.acs)} accumulates, {count(report.macs)} multiply-accumulates per image"),
-        ("ANN-equivalent", f"{millijoule(report.ann_mj)} (E_MAC x {count(report.macs_per_step)} MACs, one pass)"
+        ("ANN-equivalent", f"{energy_text(report.ann_mj)} (E_MAC x {count(report.macs_per_step)} MACs, one pass)"
          + (f", {report.ann_mj / report.total_mj:.2f} times this" if report.total_mj else "")),
     ]  # fmt: skip
     if profile.known_images is not None:
@@ -151,7 +201,7 @@ def _counting(profile: Profile, report: EnergyReport) -> list[tuple[str, str]]:
             (
                 "integer inputs",
                 f"{profile.integer_share:.1%} of the MACs; priced as multiply-accumulates the total would be "
-                f"{millijoule(as_macs_mj(profile, report, is_integer))}",
+                f"{energy_text(as_macs_mj(profile, report, is_integer))}",
             )
         )
     lines += [] if others else _scaled_and_real(profile, report)
@@ -169,9 +219,9 @@ def _scaled_and_real(profile: Profile, report: EnergyReport) -> list[tuple[str, 
         layers = {operator.layer for operator in profile.operators if is_scaled(operator)}
         multiplied = any(row.macs for row in report.rows if row.layer in layers)
         other = (
-            f"accumulates the total would be {millijoule(as_accumulates_mj(profile, report, is_scaled, _rate))}"
+            f"accumulates the total would be {energy_text(as_accumulates_mj(profile, report, is_scaled, _rate))}"
             if multiplied
-            else f"multiply-accumulates the total would be {millijoule(as_macs_mj(profile, report, is_scaled))}"
+            else f"multiply-accumulates the total would be {energy_text(as_macs_mj(profile, report, is_scaled))}"
         )
         lines.append(("scaled or signed inputs", f"{scaled:.1%} of the MACs; priced as {other}"))
     if real:
@@ -180,7 +230,7 @@ def _scaled_and_real(profile: Profile, report: EnergyReport) -> list[tuple[str, 
             (
                 "real-valued inputs inside",
                 f"{real:.1%} of the MACs; priced as accumulates at their non-zero share the total would be "
-                f"{millijoule(other_mj)}",
+                f"{energy_text(other_mj)}",
             )
         )
     return lines

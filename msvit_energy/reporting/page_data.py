@@ -186,7 +186,7 @@ class Variances:
         return {
             "other": [float(each.other_pj) for each in rows],
             "variances": [self.of(each) if known else None for each, known in zip(rows, counted, strict=True)],
-            "variance": self.of(sum(rows, Operations())),
+            "variance": self.of(Operations.total(rows)),
         }
 
     def of(self, priced: Operations) -> list[float] | None:

@@ -5,8 +5,9 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from msvit_energy.errors import EnergyError
+from msvit_energy.errors import EnergyError, did_you_mean
 
+OWN = ("method", "architecture", "dataset", "params_m", "time_steps", "energy_mj", "top1", "source")  # of a user's CSV
 NUMBERS = {"params_m": float, "time_steps": int, "energy_mj": float, "top1": float}
 
 
@@ -18,9 +19,16 @@ def published_table(name: str) -> list[dict[str, Any]]:
 
 
 def read_published(path: Path) -> list[dict[str, Any]]:
-    """Rows of somebody's own CSV with such columns; `method` or `architecture` must be there."""
+    """Rows of somebody's own CSV with such columns, of which `method` or `architecture` must be there; EnergyError for
+    any other column."""
     try:
-        return read_rows(path.read_text(), str(path))
+        text = path.read_text()
+        for name in next(csv.reader(text.splitlines()), []):
+            if name not in OWN:
+                raise EnergyError(
+                    f"{path}: no column {name!r} is known; {did_you_mean(name, OWN)}columns: {', '.join(OWN)}"
+                )
+        return read_rows(text, str(path))
     except OSError as error:
         raise EnergyError(f"cannot read {path}: {error.strerror}") from error
     except UnicodeDecodeError as error:

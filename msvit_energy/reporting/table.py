@@ -9,11 +9,12 @@ import json
 import math
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from msvit_energy.errors import EnergyError
+from msvit_energy.errors import EnergyError, did_you_mean
+from msvit_energy.profiles.html_table import html_table
 from msvit_energy.reporting.formatting import with_margin
 
 if TYPE_CHECKING:
@@ -23,11 +24,14 @@ if TYPE_CHECKING:
 @dataclass(frozen=True)
 class Column:
     """How a column prints: its heading; `form`, a format specification or a function for numbers, empty for text;
-    `margin`, the key of half of an interval that is printed with the number."""
+    `margin`, the key of half of an interval that is printed with the number; `scale`, what numbers are multiplied with
+    before. Where there is too little space for all columns, those of the highest `rank` go first."""
 
     heading: str
     form: str | Callable[[Any], str] = ""
     margin: str = ""
+    scale: float = 1
+    rank: int = 0
 
     @property
     def numeric(self) -> bool:
@@ -38,9 +42,11 @@ class Column:
         value = record.get(key)
         if value is None or (isinstance(value, float) and math.isnan(value)):
             return ""
+        if self.scale != 1:
+            value *= self.scale
         half = record.get(self.margin)
         if half:
-            return with_margin(value, half)
+            return with_margin(value, half * self.scale)
         return self.form(value) if callable(self.form) else f"{value:{self.form}}"
 
 
@@ -52,13 +58,13 @@ class Group:
     size: int
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Table:
     """Records, the columns of them that print (files for programs have all), warnings above, notes below.
 
     A value may be a list of texts: JSON keeps it, CSV and Parquet have it as one text.
     The label of a note ends at its first colon. A terminal also shows the `groups` of the records, and `missing` in
-    cells of which nothing is known.
+    cells of which nothing is known. LaTeX has `most_in_latex` columns at most, those of the lowest rank.
     """
 
     title: str
@@ -68,6 +74,49 @@ class Table:
     warnings: Sequence[str] = ()
     groups: Sequence[Group] = ()
     missing: str = ""
+    most_in_latex: int | None = None
+
+    def __repr__(self) -> str:
+        return markdown(self)
+
+    def _repr_html_(self) -> str:
+        """What prints, for notebooks."""
+        notes = [*(f"warning: {warning}" for warning in self.warnings), *self.notes]
+        return html_table(self.title, self.header, self.body, notes)
+
+    def to_frame(self) -> "pd.DataFrame":
+        """All keys of the records, in full precision."""
+        return frame(self)
+
+    def keys(self) -> list[str]:
+        """All that is known of the records, what prints first."""
+        return list(dict.fromkeys((*self.columns, *(key for record in self.records for key in record))))
+
+    def with_columns(self, text: str | None) -> "Table":
+        """The table with the columns that a list names, "layer,energy_mj", by key or heading, in that order; None is
+        all that print. EnergyError for one that is none."""
+        if text is None:
+            return self
+        chosen: dict[str, Column] = {}
+        headings = {column.heading: key for key, column in self.columns.items()}
+        for name in filter(None, (part.strip() for part in text.split(","))):
+            key = name if name in self.keys() else headings.get(name)
+            if key is None:
+                near = did_you_mean(name, [*self.keys(), *headings])
+                raise EnergyError(f"no column {name!r}; {near}columns: {', '.join(self.keys())}")
+            chosen[key] = self.columns.get(key) or _plain_column(key, [record.get(key) for record in self.records])
+        if not chosen:
+            raise EnergyError(f"--columns names no column; columns: {', '.join(self.keys())}")
+        return replace(self, columns=chosen, most_in_latex=None)
+
+    def by_rank(self) -> list[str]:
+        """Keys of the columns, what stays longest first."""
+        return sorted(self.columns, key=lambda key: self.columns[key].rank)
+
+    def narrowed(self, most: int) -> "Table":
+        """The table with so many columns at most, those of the lowest rank."""
+        kept = set(self.by_rank()[:most])
+        return replace(self, columns={key: column for key, column in self.columns.items() if key in kept})
 
     @property
     def header(self) -> list[str]:
@@ -82,6 +131,14 @@ class Table:
     def numeric(self) -> list[bool]:
         """Which columns hold numbers."""
         return [column.numeric for column in self.columns.values()]
+
+
+def _plain_column(key: str, values: Sequence[Any]) -> Column:
+    """How a value prints that has no column of its own."""
+    known = [value for value in values if value is not None]
+    if known and all(isinstance(value, int | float) and not isinstance(value, bool) for value in known):
+        return Column(key, ".6g")
+    return Column(key)
 
 
 def markdown_table(table: Table) -> str:
@@ -117,9 +174,13 @@ NUMBER = re.compile(r"(?P<sign>[+-]?)(?P<whole>\d+)(\.(?P<part>\d+))?( ± (?P<ha
 
 def latex(table: Table) -> str:
     """A tabular for booktabs and siunitx: numbers in S columns, aligned at the decimal point, +- as its uncertainty."""
-    columns = [_latex_column(list(cells)) for cells in zip(*table.body, strict=True)] if table.records else []
+    every = len(table.columns)
+    table = table if table.most_in_latex is None else table.narrowed(table.most_in_latex)
+    columns = [_latex_column(list(cells)) for cells in zip(*table.body, strict=True)] or ["r"] * len(table.columns)
     kinds = [column if numeric else "l" for column, numeric in zip(columns, table.numeric, strict=True)]
     lines = [r"% needs \usepackage{booktabs} and \usepackage{siunitx}"]
+    if len(table.columns) < every:
+        lines.append(f"% {len(table.columns)} of {every} columns, for a table* of a two-column page; --columns chooses")
     lines += [rf"\begin{{tabular}}{{{''.join(kinds)}}}", r"\toprule"]
     lines.append(_latex_row([_latex_text(cell, kind) for cell, kind in zip(table.header, kinds, strict=True)]))
     lines.append(r"\midrule")

@@ -2,15 +2,27 @@
 
 import re
 from collections import Counter
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
 from importlib import resources
 from pathlib import Path
 
-from msvit_energy import EnergyReport, Profile
+from msvit_energy import EnergyReport, Profile, price
 from msvit_energy.errors import EnergyError
-from msvit_energy.reporting.comparison import Entry, labels, measured, plottable, published
+from msvit_energy.pricing.protocols import get_protocol
+from msvit_energy.pricing.technology import Technology, get_technology
+from msvit_energy.reporting.comparison import (
+    Entry,
+    check_order,
+    comparison,
+    labels,
+    measured,
+    ordered,
+    plottable,
+    published,
+)
 from msvit_energy.reporting.published import published_table, read_published
+from msvit_energy.reporting.table import Table
 from msvit_energy.workflows.paper_tables.table1_rows import ROWS
 
 FIGURES = ("compare.png", "compare.svg")
@@ -27,6 +39,48 @@ def load_named(paths: Sequence[Path]) -> dict[str, Profile]:
     alike = Counter(models)
     names = [f"{model} ({place})" if alike[model] > 1 else model for model, place in zip(models, places, strict=True)]
     return dict(zip(names, profiles, strict=True))
+
+
+def compare(
+    profiles: Mapping[str, Profile] | Sequence[Profile | str | Path],
+    *,
+    baselines: str = "",
+    sort: str | None = None,
+    protocol: str = "appendix-c",
+    technology: str | Technology = "45nm-fp32",
+) -> Table:
+    """Profiles side by side, and beside others: profiles by name, or profiles and their files. The rest is that of
+    `msvit-energy compare`; EnergyError for unknown names."""
+    prices = technology if isinstance(technology, Technology) else get_technology(technology)
+    named = profiles if isinstance(profiles, Mapping) else _named(profiles)
+    return comparison_of(named, entries_of(named, baselines, sort, protocol, prices), protocol, prices)
+
+
+def _named(profiles: Sequence[Profile | str | Path]) -> dict[str, Profile]:
+    """Under the models' names, with a number where two are alike."""
+    opened = [each if isinstance(each, Profile) else Profile.load(each) for each in profiles]
+    models = [profile.provenance.model_name for profile in opened]
+    alike = Counter(models)
+    names = [f"{model} ({i})" if alike[model] > 1 else model for i, model in enumerate(models, start=1)]
+    return dict(zip(names, opened, strict=True))
+
+
+def entries_of(
+    named: Mapping[str, Profile], baselines: str, sort: str | None, protocol: str, prices: Technology
+) -> list[Entry]:
+    """The rows: one's own profiles, then baselines, in the order of `sort`."""
+    check_order(sort)
+    entries = [measured(profile, price(profile, protocol, prices), name) for name, profile in named.items()]
+    return ordered(
+        entries + baseline_entries(baselines, named.values(), lambda each: price(each, protocol, prices)), sort
+    )
+
+
+def comparison_of(named: Mapping[str, Profile], entries: Sequence[Entry], protocol: str, prices: Technology) -> Table:
+    """The table of these rows, with the warnings of one's own profiles."""
+    title = f"energy by {get_protocol(protocol)}, {prices.name}: E_MAC {prices.e_mac} pJ, E_AC {prices.e_ac} pJ"
+    warnings = [f"{name}: {warning}" for name, profile in named.items() for warning in profile.warnings()]
+    return comparison(entries, title, warnings)
 
 
 def baseline_entries(text: str, own: Collection[Profile], priced: Callable[[Profile], EnergyReport]) -> list[Entry]:

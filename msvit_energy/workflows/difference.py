@@ -4,7 +4,7 @@ from pathlib import Path
 
 from msvit_energy import Profile, price, read_table
 from msvit_energy.errors import EnergyError
-from msvit_energy.pricing.technology import Technology
+from msvit_energy.pricing.technology import Technology, get_technology
 from msvit_energy.reporting.difference_table import difference_table
 from msvit_energy.reporting.table import Table
 from msvit_energy.workflows.published_pricing import PublishedRates, from_rates
@@ -16,13 +16,26 @@ def opened(path: Path, model: str | None, time_steps: int | None) -> Profile:
     """A profile, a table of layers (CSV, XLSX), or anything else as a log on the geometry of `model`."""
     if path.suffix.lower() in TABLES:
         return read_table(path, time_steps)
-    if path.suffix.lower() == ".json":
+    if path.suffix.lower() == ".json" or path.is_dir():
         return Profile.load(path)
     if model is None:
         raise EnergyError(
             f"{path} is no profile (.json) and no table ({', '.join(TABLES)}); a log needs --model for its geometry"
         )
     return from_rates(PublishedRates(model=model, log=path))
+
+
+def diff(
+    a: Profile,
+    b: Profile,
+    *,
+    names: tuple[str, str] = ("A", "B"),
+    protocol: str = "appendix-c",
+    technology: str | Technology = "45nm-fp32",
+) -> Table:
+    """Layers in which two profiles differ, the largest difference of energy first."""
+    prices = technology if isinstance(technology, Technology) else get_technology(technology)
+    return compared(a, b, names, protocol, prices, 0.0)[0]
 
 
 def compared(

@@ -7,19 +7,12 @@ from torch import nn
 from msvit_energy import price
 from msvit_energy.errors import EnergyError
 from msvit_energy.pricing.energy import PJ_PER_MJ
+from msvit_energy.pricing.energy_units import energy_unit
 from msvit_energy.pricing.technology import Technology
 from msvit_energy.reporting.table import Column, Table
 from msvit_energy.workflows.measurement import DataOptions, measure
 from msvit_energy.workflows.model_loading import LoadedModel
 from msvit_energy.workflows.progress import Progress, no_progress
-
-COLUMNS = {
-    "neuron": Column("last neuron of the attention"),
-    "top1": Column("top-1 %", ".2f"),
-    "energy_mj": Column("mJ", ".5g", margin="energy_mj_half"),
-    "firing_rate": Column("rate", ".4f"),
-    "images": Column("images", ".0f"),
-}
 
 
 def compared(
@@ -46,7 +39,15 @@ def compared(
     if records[0]["top1"] is not None:
         notes.append(f"accuracy: {records[1]['top1'] - records[0]['top1']:+.2f} points with the leak")
     title = f"{loaded.provenance['model']['name']}, batches of {options.batch_size}"
-    return Table(title, records, COLUMNS, notes, records[0]["warnings"])
+    unit = energy_unit(record["energy_mj"] for record in records)
+    columns = {
+        "neuron": Column("last neuron of the attention"),
+        "top1": Column("top-1 %", ".2f"),
+        "energy_mj": Column(unit.name, ".5g", margin="energy_mj_half", scale=unit.per_mj),
+        "firing_rate": Column("rate", ".4f", rank=1),
+        "images": Column("images", ".0f", rank=2),
+    }
+    return Table(title, records, columns, notes, records[0]["warnings"])
 
 
 def _measured(

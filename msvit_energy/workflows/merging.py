@@ -13,7 +13,7 @@ from msvit_energy.reporting.output_folder import check_file_free, written_togeth
 def merge_files(paths: Sequence[Path], out: Path, force: bool) -> Profile:
     """Write the joined profile to `out` and return it; EnergyError if images are in more than one."""
     check_file_free(out, force)
-    joined = merge([Profile.load(path) for path in paths], [str(path) for path in paths])
+    joined = merge(map(Profile.load, paths), [str(path) for path in paths])
     joined = replace(joined, provenance=joined.provenance.stamped(command_line()))
     with written_together(out.parent) as folder:
         joined.save(folder / out.name)

@@ -2,7 +2,6 @@
 
 import importlib
 import inspect
-import json
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -19,6 +18,7 @@ from msvit.weight_files import read_weight_file
 from msvit_energy.errors import EnergyError
 from msvit_energy.profiles.provenance import sha256
 from msvit_energy.workflows.device import choose
+from msvit_energy.workflows.model_arguments import parse_arguments, parse_size
 from msvit_energy.workflows.nir_files import SUFFIX, read_nir
 
 
@@ -41,19 +41,6 @@ class LoadedModel:
         return self.input_size
 
 
-def parse_size(text: str, own: tuple[int, int, int] | None) -> tuple[int, int, int]:
-    """C, H, W from "288", "288x384" (with the model's own channels) or "3x288x384"; EnergyError otherwise."""
-    parts = text.split("x")
-    if not all(part.isdigit() and int(part) > 0 for part in parts) or len(parts) > 3:
-        raise EnergyError(f"input size must be N, HxW or CxHxW, such as 288, 288x384 or 3x288x384, not {text!r}")
-    if len(parts) == 3:
-        channels, height, width = map(int, parts)
-        return channels, height, width
-    if own is None:
-        raise EnergyError(f"the model does not say its channels; give --input-size CxHxW, not {text!r}")
-    return own[0], int(parts[0]), int(parts[-1])
-
-
 def load_model(
     ckpt: Path | None,
     name: str | None,
@@ -74,19 +61,6 @@ def load_model(
     if name is not None and ":" in name:
         return _foreign(name, arguments, ckpt, ema, seed, place)
     return load_registered(ckpt, name, arguments, ema=ema, time_steps=time_steps, seed=seed, device=place)
-
-
-def parse_arguments(text: str | None) -> dict[str, Any]:
-    """Keyword arguments from a JSON object; EnergyError for anything else."""
-    if text is None:
-        return {}
-    try:
-        arguments = json.loads(text)
-    except json.JSONDecodeError as error:
-        raise EnergyError(f"--model-args must be a JSON object, not {text!r}: {error}") from error
-    if not isinstance(arguments, dict):
-        raise EnergyError(f'--model-args must be a JSON object, such as {{"depth": 2}}, not {text!r}')
-    return arguments
 
 
 def without_memory(name: str, arguments: Mapping[str, Any]) -> SpikingClassifier:

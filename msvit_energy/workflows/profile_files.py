@@ -56,8 +56,11 @@ def stopped_line(measurement: Measurement, out: Path | None) -> str:
     return f"stopped after {measurement.profile.images} of {measurement.available} images{again}"
 
 
-def write_files(measurement: Measurement, report: EnergyReport, out: Path, formats: Sequence[str]) -> list[Path]:
-    """Write all files or none, in the first process only; the paths that were written."""
+def write_files(
+    measurement: Measurement, report: EnergyReport, out: Path, formats: Sequence[str], columns: str | None = None
+) -> list[Path]:
+    """Write all files or none, in the first process only, with those columns of the table in print; the paths that were
+    written."""
     if rank():
         return []
     from msvit_energy.reporting import figures
@@ -67,7 +70,7 @@ def write_files(measurement: Measurement, report: EnergyReport, out: Path, forma
     states_left = [] if measurement.stopped else states(out)
     with written_together(out, files()) as folder:
         profile.save(folder / "profile.json")
-        table.write(layer_table(profile, report), folder, "energy", formats)
+        table.write(layer_table(profile, report).with_columns(columns), folder, "energy", formats)
         figures.save_figures(profile, report, folder)
         if measurement.maps is not None:
             firing_maps.write_maps(measurement.maps, measurement.example, folder)

@@ -12,6 +12,8 @@ from msvit_energy.pricing.published_rates import fill, fill_uniform, read_rates
 from msvit_energy.pricing.spikingformer_log import read_log
 from msvit_energy.pricing.technology import Technology
 from msvit_energy.profiles.provenance import Provenance, command_line, sha256
+from msvit_energy.workflows.model_arguments import parse_arguments
+from msvit_energy.workflows.shipped_geometry import geometry_of
 
 
 @dataclass(frozen=True)
@@ -60,30 +62,27 @@ def understood(profile: Profile) -> list[str]:
 
 def from_rates(published: PublishedRates) -> Profile:
     """The geometry of a model with published rates."""
-    from msvit_energy.geometry import geometry
-    from msvit_energy.workflows.model_loading import parse_arguments, parse_size, without_memory
-
     name, path, rate, size = published.model, published.table or published.log, published.rate, published.input_size
     if name is None or [published.table, published.log, rate].count(None) != 2:
         raise EnergyError("--model needs one of --rates FILE, --log FILE and --rate R")
     log = None if published.log is None else read_log(published.log)
     table = log.rates if log else None if path is None else read_rates(path)
-    network = without_memory(name, {"time_steps": published.time_steps} | parse_arguments(published.model_args))
-    own = network.input_size
-    skeleton = geometry(network, own if size is None else parse_size(size, own), network.time_steps)
+    args = {"time_steps": published.time_steps} | parse_arguments(published.model_args)
+    geometry = geometry_of(name, args, size)
+    skeleton = geometry.profile
     if rate is not None:
         source: dict[str, Any] = {"rate": rate}
         filled = fill_uniform(skeleton, rate)
         note = f"one rate of {rate} for all layers, not measured here"
     else:
         assert table is not None and path is not None
-        filled = fill(skeleton, table, [module for module, _ in network.named_modules()], str(path))
+        filled = fill(skeleton, table, geometry.modules, str(path))
         source = {"file": path.name, "sha256": sha256(path)}
         note = f"rates from {path.name}, not measured here"
     notes = [note, *(log.conflicts() if log else ())]
     if log is not None and log.printed_mj is not None:
         source["printed_mj"] = log.printed_mj
-    provenance = {"model": {"name": name, "args": network.spec.args}, "rates": source, "warnings": notes}
+    provenance = {"model": {"name": name, "args": geometry.args}, "rates": source, "warnings": notes}
     return replace(filled, provenance=Provenance.of(provenance).stamped(command_line()))
 
 

@@ -15,7 +15,7 @@ from msvit_energy import Profile, price
 from msvit_energy.pricing.break_even import break_even
 from msvit_energy.pricing.protocols import PROTOCOLS
 from msvit_energy.reporting.hardware_table import hardware_rows
-from msvit_energy.workflows.model_list import describe
+from msvit_energy.workflows.shipped_geometry import counted_record
 from tests.support.command_line import run
 
 pytestmark = pytest.mark.slow
@@ -98,7 +98,7 @@ def test_models_listed_in_the_readme_are_what_the_command_counts() -> None:
     rows = re.findall(r"^\| `(\w+)` \| ([\d,]+) \| ([\dx]+) \| (\d+) \| ([\d.]+) \|", README, flags=re.MULTILINE)
     assert len(rows) > 20
     for name, *cells in rows:
-        row = describe(name)
+        row = counted_record(name)
         size = "x".join(map(str, row["input_size"]))
         counted = [f"{row['parameters']:,}", size, str(row["time_steps"]), f"{row['macs_per_step'] / 1e9:.4f}"]
         assert cells == counted, name

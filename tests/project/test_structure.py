@@ -24,9 +24,11 @@ STREET = {
     "profiler": {"errors", "preparation", "profiles", "recording", "dense"},
     "geometry": {"errors", "profiles", "recording", "profiler"},
     "precision": {"errors", "profiles", "recording", "profiler"},
+    "monitor": {"errors", "preparation", "profiles", "pricing", "profiler", "recording"},
+    "lightning": {"monitor"},
     "workflows": {"", *PLAIN, "recording", "dense", "profiler", "geometry", "precision", "msvit"},
     "commands": {"", *PLAIN, "workflows"},
-    "": {"errors", "preparation", "profiles", "pricing", "profiler"},
+    "": {*PLAIN, "preparation", "profiler", "monitor", "workflows"},
     "__main__": {"commands"},
 }
 

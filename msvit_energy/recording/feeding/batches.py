@@ -26,6 +26,8 @@ def read_batch(batch: Any, key: str | int | None = None) -> tuple[Tensor, Tensor
     inputs, others = _inputs(batch, key)
     if inputs.dim() == 0:
         raise EnergyError("a batch is [B, ...], not a single number")
+    if inputs.is_meta:
+        raise EnergyError(f"images {list(inputs.shape)} are on the meta device and have no values")
     if isinstance(others, Mapping):
         return inputs, _named_labels(others, len(inputs))
     return inputs, next((found for each in others if (found := _labels(each, len(inputs))) is not None), None)

@@ -12,6 +12,7 @@ from matplotlib.ticker import MaxNLocator
 
 from msvit_energy.errors import EnergyError
 from msvit_energy.pricing.energy import PJ_PER_MJ, EnergyReport
+from msvit_energy.pricing.energy_units import EnergyUnit, energy_unit
 from msvit_energy.profiles.profile import Profile
 from msvit_energy.reporting.figures.energy import left_out
 from msvit_energy.reporting.figures.glyphs import line_height, widest
@@ -24,6 +25,7 @@ from msvit_energy.reporting.figures.style import (
     ROUND,
     TEXT,
     Page,
+    energy_numbers,
     header,
     own_style,
     plain_numbers,
@@ -94,7 +96,7 @@ def rate_energy_bubbles(profile: Profile, report: EnergyReport) -> Figure:
     page = Page(width, key + KEY + PANEL[1] + 0.4 + MARGIN)
     page.write_lines(MARGIN, head)
     axes = page.axes(left, key + KEY, *PANEL)
-    _axes(axes, items)
+    _axes(axes, items, energy_unit([report.total_mj]))
     _draw(axes, items)
     _write_names(page, names, (left, key + KEY), axes)
     _legend(page, axes, items, key)
@@ -128,12 +130,13 @@ def spread_out(places: Sequence[float], gap: float, end: float) -> list[float]:
 
 
 def _names(named: Sequence[Bubble], report: EnergyReport) -> Names:
-    largest = max((item.energy for item in named), default=0.0)
+    unit = energy_unit([report.total_mj])
+    largest = max((item.energy for item in named), default=0.0) * unit.per_mj
     return Names(
         tuple(named),
         (
             [shortened(item.layer, 36) for item in named],
-            [f"{fixed(item.energy, digits_of(largest))} mJ" for item in named],
+            [f"{fixed(item.energy * unit.per_mj, digits_of(largest))} {unit.symbol}" for item in named],
             [percent(item.energy / report.total_mj) for item in named],
         ),
     )
@@ -162,14 +165,15 @@ def _lines(report: EnergyReport, items: Sequence[Bubble]) -> list[str]:
     return [priced(report), *left_out(report), *note]
 
 
-def _axes(axes: Axes, items: Sequence[Bubble]) -> None:
+def _axes(axes: Axes, items: Sequence[Bubble], unit: EnergyUnit) -> None:
     axes.set_xlim(_limits([item.rate for item in items]))
     axes.set_ylim(_limits([item.energy for item in items]))
     axes.set_xlabel("input rate (mean of the driving operand)")
-    axes.set_ylabel("mJ per image")
+    axes.set_ylabel(f"{unit.symbol} per image")
     for axis in (axes.xaxis, axes.yaxis):
         axis.set_major_locator(MaxNLocator(TICKS, steps=ROUND))
         axis.set_major_formatter(plain_numbers)
+    axes.yaxis.set_major_formatter(energy_numbers(unit))
     axes.grid(color="#E5E5E5", linewidth=0.5)
     axes.set_axisbelow(True)
     axes.spines[["right", "top"]].set_visible(False)

@@ -9,6 +9,7 @@ from matplotlib.ticker import MaxNLocator
 
 from msvit_energy.errors import EnergyError
 from msvit_energy.pricing.energy import PJ_PER_MJ, EnergyReport, EnergyRow
+from msvit_energy.pricing.energy_units import EnergyUnit, energy_unit
 from msvit_energy.profiles.profile import Profile
 from msvit_energy.reporting.figures.layers import Column, Layers, Row, draw_layers, page_width
 from msvit_energy.reporting.figures.style import (
@@ -19,9 +20,9 @@ from msvit_energy.reporting.figures.style import (
     ORANGE,
     ROUND,
     TALL,
+    energy_numbers,
     header,
     own_style,
-    plain_numbers,
     priced,
     short_title,
     shortened,
@@ -55,7 +56,7 @@ def energy_bars(profile: Profile, report: EnergyReport) -> Figure:
     drawn = draw_layers(rows, PANEL, columns, head, key=KEY)
     handles = _bars(drawn, parts(counted, report))
     handles += _intervals(drawn, counted)
-    _axis(drawn, len(rows))
+    _axis(drawn, len(rows), energy_unit([report.total_mj]))
     drawn.page.legend(MARGIN, drawn.key, handles, ncols=2, columnspacing=2)
     return drawn.page.figure
 
@@ -86,12 +87,14 @@ def left_out(report: EnergyReport) -> list[str]:
 
 
 def _columns(rows: Sequence[EnergyRow], report: EnergyReport) -> list[Column]:
-    digits = digits_of(max(row.energy_pj for row in rows) / PJ_PER_MJ)
+    unit = energy_unit([report.total_mj])
+    energies = [row.energy_pj / PJ_PER_MJ * unit.per_mj for row in rows]
+    digits = digits_of(max(energies))
     margins = [
         f"±{percent(row.spread.half_width / row.energy_pj)}" if row.spread and row.energy_pj else "" for row in rows
     ]
     return [
-        Column("mJ", [fixed(row.energy_pj / PJ_PER_MJ, digits) for row in rows]),
+        Column(unit.symbol, [fixed(energy, digits) for energy in energies]),
         *([Column("95 %", margins)] if any(margins) else []),
         Column("share", [percent(report.share(row)) for row in rows]),
     ]
@@ -129,14 +132,14 @@ def _intervals(drawn: Layers, rows: Sequence[EnergyRow]) -> list[Any]:
     return [bars]
 
 
-def _axis(drawn: Layers, rows: int) -> None:
+def _axis(drawn: Layers, rows: int, unit: EnergyUnit) -> None:
     axes = drawn.axes
     right = max(axes.dataLim.x1, 0.0)
     axes.set_xlim(min(0.0, axes.dataLim.x0) if axes.dataLim.x0 < 0 else 0.0, 1.04 * right or 1.0)
-    axes.xaxis.set_major_formatter(plain_numbers)
+    axes.xaxis.set_major_formatter(energy_numbers(unit))
     axes.xaxis.set_major_locator(MaxNLocator(5, steps=ROUND))
     axes.xaxis.set_label_position("top")
-    axes.set_xlabel("mJ per image", labelpad=4)
+    axes.set_xlabel(f"{unit.symbol} per image", labelpad=4)
     axes.grid(axis="x", color="#DDDDDD", linewidth=0.5)
     axes.set_axisbelow(True)
     axes.tick_params(axis="x", bottom=rows > TALL, labelbottom=rows > TALL)

@@ -7,6 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
 
+from msvit_energy.pricing.energy_units import energy_unit
 from msvit_energy.profiles.profile import Profile
 from msvit_energy.reporting.figures.glyphs import wrapped
 from msvit_energy.reporting.figures.layers import Column, Row, draw_layers, page_width
@@ -19,9 +20,9 @@ from msvit_energy.reporting.figures.style import (
     ORANGE,
     TALL,
     TEXT,
+    energy_numbers,
     header,
     own_style,
-    plain_numbers,
     short_title,
 )
 from msvit_energy.reporting.formatting import percent, times
@@ -51,9 +52,10 @@ def hardware_figure(profile: Profile, rows: Sequence[HardwareRow]) -> Figure:
     stands below."""
     shown = [row for row in rows if row.energy_mj]
     energies = [row.energy_mj or 0.0 for row in shown]
+    unit = energy_unit(energies[:1])
     names = [Row(row.group, _named(row)) for row in shown]
     columns = [
-        Column("mJ", [times(energy) for energy in energies]),
+        Column(unit.symbol, [times(energy * unit.per_mj) for energy in energies]),
         Column("x first", [times(energy / energies[0]) for energy in energies]),
     ]
     inner = page_width(names, PANEL, columns) - 2 * MARGIN
@@ -73,10 +75,11 @@ def _draw(axes: Axes, rows: Sequence[HardwareRow], energies: Sequence[float]) ->
         axes.plot([energy], [index], marker=marker, color=colour, markersize=4, linestyle="none")
     axes.set_xscale("log")
     axes.set_xlim(10 ** math.floor(math.log10(min(energies))), 10 ** math.ceil(math.log10(max(energies))))
-    axes.xaxis.set_major_formatter(plain_numbers)
+    unit = energy_unit(energies[:1])
+    axes.xaxis.set_major_formatter(energy_numbers(unit))
     axes.xaxis.set_minor_locator(NullLocator())
     axes.xaxis.set_label_position("top")
-    axes.set_xlabel("mJ per image, logarithmic", labelpad=4)
+    axes.set_xlabel(f"{unit.symbol} per image, logarithmic", labelpad=4)
     axes.axvline(energies[0], color=INK, linewidth=0.5, linestyle=":")
     axes.grid(axis="x", color="#DDDDDD", linewidth=0.5)
     axes.set_axisbelow(True)

@@ -18,9 +18,10 @@ from matplotlib.transforms import Affine2D
 
 from msvit_energy.errors import EnergyError
 from msvit_energy.pricing.energy import EnergyReport
+from msvit_energy.pricing.energy_units import EnergyUnit, energy_text
 from msvit_energy.profiles.profile import Profile
 from msvit_energy.reporting.figures.glyphs import Label, Labels, line_height, literal, wrapped
-from msvit_energy.reporting.formatting import millijoule, percent, plain, title
+from msvit_energy.reporting.formatting import percent, plain, title
 
 FORMATS = (".png", ".svg")
 MARGIN = 0.15  # inches
@@ -60,6 +61,11 @@ STYLE: dict[str, Any] = {
 }
 
 plain_numbers = FuncFormatter(lambda value, _: plain(value))
+
+
+def energy_numbers(unit: EnergyUnit) -> FuncFormatter:
+    """Energies in mJ, written in another unit."""
+    return FuncFormatter(lambda value, _: plain(value * unit.per_mj))
 
 
 @contextmanager
@@ -150,7 +156,7 @@ def priced(report: EnergyReport) -> str:
     spread, prices = report.spread, report.technology
     margin = f" ±{percent(spread.half_width / spread.mean)}" if spread and spread.mean else ""
     return (
-        f"{millijoule(report.total_mj)}{margin} per image by {report.protocol} "
+        f"{energy_text(report.total_mj)}{margin} per image by {report.protocol} "
         f"({prices.name}: E_MAC {prices.e_mac} pJ, E_AC {prices.e_ac} pJ)"
     )
 

@@ -10,7 +10,9 @@ from matplotlib.patheffects import withStroke
 from matplotlib.ticker import LogLocator, NullLocator
 
 from msvit_energy.errors import EnergyError
-from msvit_energy.reporting.comparison import Entry, front, plottable
+from msvit_energy.pricing.energy_units import energy_unit
+from msvit_energy.reporting.comparison import Entry, front, not_drawn, plottable
+from msvit_energy.reporting.figures.glyphs import line_height, wrapped
 from msvit_energy.reporting.figures.style import (
     BLUE,
     GREY,
@@ -19,8 +21,8 @@ from msvit_energy.reporting.figures.style import (
     SMALL,
     TITLE,
     Page,
+    energy_numbers,
     own_style,
-    plain_numbers,
     shortened,
 )
 
@@ -32,13 +34,16 @@ LOGARITHMIC_FROM = 20  # greatest by least energy
 
 @own_style()
 def energy_accuracy(entries: Sequence[Entry]) -> Figure:
-    """Every entry with both numbers, a panel for each data set; filled where measured, the Pareto front as a line."""
+    """Every entry with both numbers, a panel for each data set; filled where measured, the Pareto front as a line.
+    Below stands who is missing."""
     drawn = [entry for entry in entries if plottable(entry)]
     if not drawn:
         raise EnergyError("no model has both an energy and an accuracy, so there is nothing to draw")
     panels = list(dict.fromkeys(entry.data for entry in drawn))
-    top = 0.75
-    page = Page(LEFT + WIDTH + 0.3, top + len(panels) * (ABOVE + HEIGHT + BELOW))
+    top, width = 0.75, LEFT + WIDTH + 0.3
+    foot = [(line, SMALL) for text in not_drawn(entries) for line in wrapped(text, width - 2 * MARGIN, SMALL)]
+    below = len(foot) * line_height(SMALL) + (MARGIN if foot else 0.0)
+    page = Page(width, top + len(panels) * (ABOVE + HEIGHT + BELOW) + below)
     page.write(MARGIN, MARGIN, "energy and accuracy", fontsize=TITLE)
     page.legend(MARGIN, 0.42, _legend(), ncols=4, columnspacing=1.5)
     for data in panels:
@@ -46,6 +51,7 @@ def energy_accuracy(entries: Sequence[Entry]) -> Figure:
         panel = page.axes(LEFT, top + ABOVE, WIDTH, HEIGHT)
         _draw(panel, [entry for entry in drawn if entry.data == data])
         top += ABOVE + HEIGHT + BELOW
+    page.write_lines(top, foot)
     return page.figure
 
 
@@ -74,8 +80,9 @@ def _scale(axes: Axes, drawn: Sequence[Entry]) -> None:
         axes.set_xlim(max(0.0, low - room), high + room)
     room = 0.1 * (max(accuracies) - min(accuracies)) or 1.0
     axes.set_ylim(min(accuracies) - room, max(accuracies) + room)
-    axes.xaxis.set_major_formatter(plain_numbers)
-    axes.set_xlabel("energy per image, mJ")
+    unit = energy_unit([high])
+    axes.xaxis.set_major_formatter(energy_numbers(unit))
+    axes.set_xlabel(f"energy per image, {unit.symbol}")
     axes.set_ylabel("top-1 accuracy, %")
     axes.grid(color="#dddddd", linewidth=0.4)
     axes.set_axisbelow(True)

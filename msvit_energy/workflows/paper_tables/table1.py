@@ -6,7 +6,6 @@ from typing import Any
 
 from msvit_energy import Profile, price
 from msvit_energy.errors import EnergyError
-from msvit_energy.geometry import geometry
 from msvit_energy.pricing.energy import PJ_PER_MJ
 from msvit_energy.pricing.implied_rate import REPRODUCED, line
 from msvit_energy.pricing.memory_protocols import MEMORY_PROTOCOLS
@@ -14,10 +13,9 @@ from msvit_energy.pricing.protocols import PROTOCOLS, get_protocol
 from msvit_energy.pricing.technology import Technology
 from msvit_energy.reporting.published import published_table
 from msvit_energy.reporting.table import Column, Table
-from msvit_energy.workflows.measurement import DataOptions, measure
-from msvit_energy.workflows.model_loading import load_model, without_memory
 from msvit_energy.workflows.paper_tables.table1_rows import ROWS, Row, appendix_models
 from msvit_energy.workflows.progress import Progress, no_progress
+from msvit_energy.workflows.shipped_geometry import geometry_of
 
 EVERY_STEP = ":first-layer=every-step"
 NO_RATES = "needs rates that are not public"
@@ -68,10 +66,22 @@ def load_assigned(files: Mapping[str, Path]) -> dict[str, Profile]:
     return profiles
 
 
-def measure_checkpoint(name: str, path: Path, options: DataOptions, device: str, progress: Progress) -> Profile:
-    """The profile of a checkpoint on the images."""
-    loaded = load_model(path, name, None, ema=False, time_steps=None, seed=options.seed, device=device)
-    return measure(loaded, options.open(loaded), options, progress)
+def measure_checkpoints(
+    weights: Mapping[str, Path], data: str | None, images: int | None, batch_size: int, seed: int, device: str,
+    progress: Progress,
+) -> dict[str, Profile]:  # fmt: skip
+    """The profiles of checkpoints on the same images, by model."""
+    if not weights:
+        return {}
+    from msvit_energy.workflows.measurement import DataOptions, measure
+    from msvit_energy.workflows.model_loading import load_model
+
+    options = DataOptions(data or "", images, batch_size, seed)
+    found = {}
+    for name, path in weights.items():
+        loaded = load_model(path, name, None, ema=False, time_steps=None, seed=seed, device=device)
+        found[name] = measure(loaded, options.open(loaded), options, progress)
+    return found
 
 
 def audit(
@@ -84,12 +94,6 @@ def audit(
             rows.append(audited(row, theirs, protocols, prices, measured))
             advance(1)
     return energy_table(rows, protocols, measured)
-
-
-def skeleton_of(row_model: str, args: Mapping[str, Any]) -> Profile:
-    """A model's geometry."""
-    model = without_memory(row_model, args)
-    return geometry(model, model.input_size, model.time_steps)
 
 
 def audited(
@@ -120,7 +124,7 @@ def audited(
     }
     if row.model is None:
         return cells
-    skeleton = skeleton_of(row.model, row.args)
+    skeleton = geometry_of(row.model, row.args).profile
     assert skeleton.parameters is not None
     cells |= {"params_m": skeleton.parameters / 1e6, "gmacs_per_step": skeleton.macs_per_step / 1e9}
     profile = measured.get(row.model)
@@ -184,7 +188,7 @@ def verdict(row: Row, cells: Mapping[str, Any], prices: Technology, measured: bo
         return "reproduced"
     if row.printed_is is not None:
         label, name = row.printed_is
-        other = price(skeleton_of(name, {}), "ann", prices).total_mj
+        other = price(geometry_of(name, {}).profile, "ann", prices).total_mj
         return f"table error: printed is {label}, {other:.2f} mJ"
     if row.error:
         return f"table error: {row.error}"
@@ -194,19 +198,19 @@ def verdict(row: Row, cells: Mapping[str, Any], prices: Technology, measured: bo
 def energy_table(rows: list[dict[str, Any]], protocols: list[str], measured: Mapping[str, Profile]) -> Table:
     """The table in print: the audit by one protocol, or rows x protocols."""
     columns = {
-        "method": Column("method"),
+        "method": Column("method", rank=8),
         "architecture": Column("architecture"),
-        "params_m_published": Column("M printed", ".2f"),
-        "params_m": Column("M", ".2f"),
-        "gmacs_per_step": Column("GMACs", ".4f"),
+        "params_m_published": Column("M printed", ".2f", rank=6),
+        "params_m": Column("M", ".2f", rank=5),
+        "gmacs_per_step": Column("GMACs", ".4f", rank=5),
         "energy_mj_published": Column("mJ printed", ".2f"),
-        "energy_mj": Column("mJ", ".2f", margin="energy_mj_half"),
-        "difference_percent": Column("%", "+.2f"),
-        "rate": Column("rate", ".3f"),
-        "implied_rate": Column("implied", ".3f"),
-        "implied_rate_every_step": Column("every step", ".3f"),
-        "verdict": Column("verdict"),
-        "accuracy_note": Column("accuracy hangs on"),
+        "energy_mj": Column("mJ", ".2f", margin="energy_mj_half", rank=1),
+        "difference_percent": Column("%", "+.2f", rank=3),
+        "rate": Column("rate", ".3f", rank=4),
+        "implied_rate": Column("implied", ".3f", rank=2),
+        "implied_rate_every_step": Column("every step", ".3f", rank=6),
+        "verdict": Column("verdict", rank=1),
+        "accuracy_note": Column("accuracy hangs on", rank=7),
     }
     if len(protocols) > 1:
         kept = ("method", "architecture", "energy_mj_published", "rate")

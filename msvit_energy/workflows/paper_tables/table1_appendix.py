@@ -37,7 +37,7 @@ def appendix(
     table = energy_table(rows, protocols, {name: profile for name, profile in measured.items() if name in known})
     columns = {key: column for key, column in table.columns.items() if key != "accuracy_note"}
     return replace(
-        table, title=TITLE, columns=columns | {"source": Column("printed in")}, notes=[*table.notes, SOURCES]
+        table, title=TITLE, columns=columns | {"source": Column("printed in", rank=7)}, notes=[*table.notes, SOURCES]
     )
 
 

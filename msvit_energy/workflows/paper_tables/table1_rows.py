@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-import msvit
 from msvit_energy.reporting.published import published_table
+from msvit_energy.workflows.shipped_geometry import model_records
 
 APPENDIX = "table1_appendix"
 
@@ -69,5 +69,5 @@ ROWS = (
 
 def appendix_models() -> list[str]:
     """The models of the appendix that are here, in order."""
-    known = msvit.list_models()
+    known = {row["name"] for row in model_records()}
     return [row["model"] for row in published_table(APPENDIX) if row["model"] in known]

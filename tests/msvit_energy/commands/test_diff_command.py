@@ -36,7 +36,7 @@ def test_layers_that_differ_the_largest_difference_first(
     assert c["energy_b_mj"] is None
     assert d["energy_a_mj"] is None
     printed = capsys.readouterr().out
-    assert "B - A -2.7e-06 mJ" in printed
+    assert "B - A -2.7 nJ" in printed
     assert "alike: 1 of 5 layers" in printed
 
 

@@ -241,7 +241,7 @@ def test_a_table_is_priced_and_what_was_understood_is_printed(
         "t.csv: 2 layers, T = 4; macs_per_step from 'FLOPs', layer from 'Name', input_rate from 'FR (%)'" in printed.err
     )
     (line,) = [line for line in printed.out.splitlines() if line.split()[:1] == ["as-given"]]
-    assert float(line.split()[1]) == pytest.approx((4 * 250 * 0.9 + 4 * 1000 * 4.6) / 1e9)
+    assert float(line.split()[1]) == pytest.approx((4 * 250 * 0.9 + 4 * 1000 * 4.6) / 1e3)  # nJ
     assert Profile.load("t.json").time_steps == 4
 
 

@@ -71,7 +71,7 @@ def test_what_does_not_belong_together_is_refused(small_model: SpikingClassifier
     with pytest.raises(EnergyError, match="are profiles of different models"):
         merge([one, replace(two, operators=two.operators[1:])])
     with pytest.raises(EnergyError, match="differ in model: 'm' and None"):
-        merge([replace(one, provenance=Provenance(model=ModelOrigin("m"))), two])
+        merge([replace(one, provenance=replace(one.provenance, model=ModelOrigin("m"))), two])
     with pytest.raises(EnergyError, match="two profiles or more, not 1"):
         merge([one])
 

@@ -24,9 +24,9 @@ from msvit_energy.workflows.paper_tables.table1 import (
     described,
     linear_protocols,
     load_assigned,
-    skeleton_of,
 )
 from msvit_energy.workflows.paper_tables.table1_rows import ROWS, Row
+from msvit_energy.workflows.shipped_geometry import geometry_of
 from tests.support.command_line import run
 
 ROOT = Path(__file__).parents[3]
@@ -57,7 +57,7 @@ FP32 = get_technology("45nm-fp32")
 def test_energy_is_the_line_worked_out_from_the_layers(
     name: str, arguments: dict[str, Any], slope: float, offset: float
 ) -> None:
-    skeleton = skeleton_of(name, arguments)
+    skeleton = geometry_of(name, arguments).profile
     once = line(skeleton, "appendix-c", "45nm-fp32")
     assert (once.slope, once.offset) == pytest.approx((slope, offset), abs=1.1e-3)
     every = line(skeleton, "appendix-c:first-layer=every-step", "45nm-fp32")

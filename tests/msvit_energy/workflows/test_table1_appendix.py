@@ -5,13 +5,12 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-import msvit
 from msvit_energy import price
 from msvit_energy.errors import EnergyError
 from msvit_energy.pricing.technology import get_technology
 from msvit_energy.reporting.published import published_table
 from msvit_energy.workflows.evidence import FOLDER
-from msvit_energy.workflows.paper_tables import table1_appendix
+from msvit_energy.workflows.paper_tables import table1, table1_appendix
 from msvit_energy.workflows.paper_tables.table1 import assigned
 from msvit_energy.workflows.published_pricing import PublishedRates, from_rates
 
@@ -86,7 +85,8 @@ def test_a_measured_profile_takes_the_place_of_published_rates() -> None:
 
 @pytest.mark.usefixtures("few_rows")
 def test_a_row_without_a_model_shows_what_is_printed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(msvit, "list_models", lambda: ["spikingformer_8_384"])
+    for module in (table1, table1_appendix):
+        monkeypatch.setattr(module, "appendix_models", lambda: ["spikingformer_8_384"])
     records = {row["architecture"]: row for row in table1_appendix.appendix(["appendix-c"], FP32, {}).records}
     assert records["Spikingformer-8-384"]["params_m"] == pytest.approx(16.828312)
     other = records["Spikingformer-8-768"]
