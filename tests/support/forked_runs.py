@@ -2,6 +2,7 @@
 
 import multiprocessing
 import os
+import signal
 import sys
 import time
 from contextlib import redirect_stderr, redirect_stdout
@@ -16,6 +17,7 @@ def command(folder: Path, arguments: tuple[str, ...], environment: dict[str, str
     """What such a process does: the command line in `folder`, without figures, printing into files beside it."""
     from tests.support import forked_runs_imports
 
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # shells have their background jobs ignore it
     os.chdir(folder)
     os.environ.update(environment)
     sys.argv = ["msvit-energy", *arguments]
