@@ -24,7 +24,7 @@ class Deadly(TensorDataset):
     """Images of which one kills the process that loads it."""
 
     def __getitem__(self, index: int) -> tuple[Tensor, ...]:
-        if index == 9:
+        if index == 15:  # of a batch that is loaded while earlier ones are counted
             os.kill(os.getpid(), signal.SIGKILL)
         return super().__getitem__(index)
 
