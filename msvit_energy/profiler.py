@@ -273,8 +273,6 @@ def _check(model: nn.Module, batches: object, time_steps: int | None, feed: str,
     input_modes.check(feed)
     _check_model(model)
     _check_batches(batches)
-    _check_scripted(model)
-    _check_format(model)
 
 
 def _written(model: nn.Module) -> nn.Module:
@@ -311,6 +309,8 @@ def _check_model(model: object) -> None:
     bare = next((name for name, weights in model.named_parameters() if weights.is_meta), None)
     if bare is not None:
         raise EnergyError(f"the weights {bare} are on the meta device and have no values; load a checkpoint first")
+    _check_scripted(model)
+    _check_format(model)
 
 
 def _check_batches(batches: object) -> None:

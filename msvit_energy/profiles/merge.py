@@ -60,8 +60,7 @@ class _Seen:
         self._unstated = False  # whether some profile states none
         self._checkpoints: set[Any] = set()
         self._notes: dict[str, None] = {}
-        self._measured = 0
-        self._missing = 0  # images that there were to be beside those measured
+        self._planned, self._stopped = 0, False  # images that were to be measured; whether fewer were
         self._images: list[tuple[list[range], str]] | None = None if disjoint else []
 
     def check(self, profile: Profile, label: str) -> None:
@@ -74,11 +73,11 @@ class _Seen:
         origin = profile.provenance
         self._checkpoints.add(_fact(profile, ("checkpoint", "sha256")))
         self._notes |= dict.fromkeys(origin.warnings or ())
+        planned = _fact(profile, ("data", "planned"))
+        self._planned += planned or profile.images
+        self._stopped |= planned is not None
         facts = origin.created or None, origin.command or None, origin.versions or None
         self.parts.append(MergedPart(profile.images, *facts))
-        planned = _fact(profile, ("data", "planned"))
-        self._missing += 0 if planned is None else int(planned) - profile.images
-        self._measured += profile.images
 
     def _check_weights(self, profile: Profile, label: str) -> None:
         """EnergyError for other weights than those that an earlier profile states."""
@@ -95,8 +94,8 @@ class _Seen:
         data, notes = first.data, dict(self._notes)
         if data and self._images is not None:
             data = replace(data, indices=as_text(_together(self._images)))
-        if data and self._missing:
-            data = replace(data, planned=self._measured + self._missing)
+        if data and self._stopped:
+            data = replace(data, planned=self._planned)
         if self._unstated and None in self._checkpoints:
             notes |= dict.fromkeys([UNPROVEN])
         return replace(first, data=data, warnings=tuple(notes), merged=tuple(self.parts))

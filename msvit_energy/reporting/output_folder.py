@@ -32,6 +32,7 @@ def held(folder: Path) -> Iterator[None]:
     EnergyError if another process holds it, or if it cannot be written to. What runs left that were killed while they
     wrote goes.
     """
+    check_free(folder, (), force=True)
     made = [place for place in (folder, *folder.parents) if not place.exists()]
     try:
         folder.mkdir(parents=True, exist_ok=True)

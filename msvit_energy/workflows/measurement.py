@@ -106,6 +106,8 @@ def measure(
     data = describe_data(source, options.seed, together.positions)
     if together.stopped:
         data["planned"] = len(source)
+        if options.shuffle and "order drawn" not in source.drawn:
+            data["drawn"] = f"{source.drawn}, in an order drawn too"
     warnings = [*loaded.warnings, *source.warnings, *together.notes]
     sampled = {"data": data, "batch_size": together.batch_size, "warnings": warnings}
     measured = together.profile

@@ -71,31 +71,36 @@ def train_recipe(request: TrainingRequest, log: Log, progress: Progress = no_pro
 
     EnergyError and ModelError for a request that does not fit, before anything is written.
     """
+    with training_files.held_by_first(request.folder):
+        return _train(request, log, progress)
+
+
+def _train(request: TrainingRequest, log: Log, progress: Progress) -> bool:
     folder = request.folder
     recipe, start = requested_recipe(request), Start(request.seed or 0, request.data, request.init)
     stale = from_first(lambda: training_files.earlier_files(folder, request.resume, request.force))
     if request.resume and stale and request.names_run_alone:
         recipe, start = from_first(lambda: stored_recipe(request))
     run = build_training(recipe, start, folder, choose(request.device), log)
-    if request.resume and run.resume():
-        log(f"going on after epoch {len(run.history)}, batch {len(run.losses)} of the next")
-    else:
-        for path in stale if rank() == 0 else []:
-            path.unlink(missing_ok=True)
-        begin(run, start, folder, log)
-    log(f"training {recipe.model} on {recipe.data}: {recipe.epochs} epochs, seed {run.seed}, {run.device}")
-    with progress("epochs", recipe.epochs) as advance:
-        advance(len(run.history) + len(run.losses) / len(run.batches))
-        try:
+    try:
+        if request.resume and run.resume():
+            log(f"going on after epoch {len(run.history)}, batch {len(run.losses)} of the next")
+        else:
+            for path in stale if rank() == 0 else []:
+                path.unlink(missing_ok=True)
+            begin(run, start, folder, log)
+        log(f"training {recipe.model} on {recipe.data}: {recipe.epochs} epochs, seed {run.seed}, {run.device}")
+        with progress("epochs", recipe.epochs) as advance:
+            advance(len(run.history) + len(run.losses) / len(run.batches))
             history = run.run(advance)
-        except Interrupted:
-            again = f"msvit-energy train {request.recipe} --out {folder} --resume"
-            log(f"stopped in epoch {len(run.history) + 1}; go on: {again}")
-            return False
-        except Exception:
-            if rank() == 0:
-                training_files.forget_failed(folder)
-            raise
+    except Interrupted:
+        again = f"msvit-energy train {request.recipe} --out {folder} --resume"
+        log(f"stopped in epoch {len(run.history) + 1}; go on: {again}")
+        return False
+    except (Exception, KeyboardInterrupt):
+        if rank() == 0:
+            training_files.forget_failed(folder)
+        raise
     if rank() == 0:
         finish(run, history, folder, log)
     return True

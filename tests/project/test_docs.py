@@ -70,3 +70,19 @@ def test_commands_of_the_guide_find_tests(command: str) -> None:
     collected = [sys.executable, *shlex.split(command), "--collect-only"]
     done = subprocess.run(collected, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout  # 5 if there are none
+
+
+FAULTS = re.findall(
+    r"^\| (.+?) \|.*\| `(\S+)::(\w+)` \|$", (ROOT / "docs" / "faults.md").read_text(), flags=re.MULTILINE
+)
+
+
+def test_every_fault_has_a_row_with_a_test() -> None:
+    rows = [line for line in (ROOT / "docs" / "faults.md").read_text().splitlines() if line.startswith("| ")]
+    assert len(rows) == len(FAULTS) + 2 > 20  # header and rule
+
+
+@pytest.mark.parametrize(("fault", "file", "name"), FAULTS, ids=[name for _, _, name in FAULTS])
+def test_the_test_of_a_fault_is_there(fault: str, file: str, name: str) -> None:
+    tree = ast.parse((ROOT / file).read_text())
+    assert name in {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}, fault

@@ -19,6 +19,7 @@ from msvit_energy.profiles.image_indices import as_text, overlap, read_ranges, s
 from msvit_energy.profiles.merge import merge
 from msvit_energy.profiles.provenance import CheckpointOrigin, ModelOrigin, Provenance
 from tests.support.foreign_models import Forward, numbers
+from tests.support.plain_profile import plain_profile
 
 pytestmark = pytest.mark.slow
 
@@ -158,3 +159,15 @@ def test_profiles_of_different_weights_are_refused(small_model: SpikingClassifie
     hashed = CheckpointOrigin("w.pth", "ab")
     known = [replace(part, provenance=replace(part.provenance, checkpoint=hashed)) for part in (one, earlier)]
     assert merge(known).provenance.warnings == ()
+
+
+def test_a_whole_with_a_part_that_was_stopped_is_partial() -> None:
+    def part(indices: str, images: int, **more: int) -> Profile:
+        data = {"name": "digits", "indices": indices} | more
+        return replace(plain_profile(), images=images, provenance=Provenance.of({"data": data}))
+
+    stopped, other = part("0-1", 2, planned=10), part("20-24", 5)
+    whole = merge([other, stopped])
+    assert whole.provenance.data and whole.provenance.data.planned == 15
+    assert whole.warnings()[0].startswith("partial: stopped after 7 of 15 images")
+    assert not any("partial" in note for note in merge([other, part("30-31", 2)]).warnings())
