@@ -10,7 +10,7 @@ are run, which takes days.
 
 Tests of the mutant's own room come first, then others, slow ones last, and the first that fails ends it. A mutant
 lives if all passed, or those within --seconds of processor time. It also dies by an error in importing or collecting,
-or in a test that takes more than LIMIT seconds of processor time. Each mutant is a fork of a process in which the
+or in a test that takes more than --limit seconds of it. Each mutant is a fork of a process in which the
 libraries are loaded, in a copy of the checkout.
 
 mutation.csv has the mutants that lived, with a column `reason`: what somebody found out about a mutant stays when the
@@ -38,7 +38,6 @@ from typing import Any, NamedTuple
 
 ROOT = Path(__file__).parents[1]
 ROOMS = ("recording", "pricing", "profiles")
-LIMIT = 120  # seconds of processor time of one test
 LIBRARIES = "torch spikingjelly.activation_based pandas scipy.stats hypothesis pytest timm jsonschema msgspec".split()
 LIVED, DIED, NO_TEST = 0, 1, 5  # also pytest's own exit codes
 
@@ -192,8 +191,8 @@ def node_id(context: str) -> str:
 class Watch:
     """A plugin of pytest that takes slow tests last, and ends what takes too long."""
 
-    def __init__(self, seconds: float) -> None:
-        self._seconds, self._slow, self.started, self.ran_out = seconds, False, time.process_time(), False
+    def __init__(self, seconds: float, limit: float) -> None:
+        self._seconds, self._limit, self._started = seconds, limit, time.process_time()
 
     def pytest_collection_modifyitems(self, items: list[Any]) -> None:
         """Slow ones last."""
@@ -202,19 +201,18 @@ class Watch:
     def pytest_runtest_logstart(self) -> None:
         """Let the test run for so long, and then die with the mutant."""
         signal.signal(signal.SIGPROF, lambda *_: os._exit(DIED))
-        signal.setitimer(signal.ITIMER_PROF, LIMIT)
+        signal.setitimer(signal.ITIMER_PROF, self._limit)
 
     def pytest_runtest_logfinish(self) -> None:
         """Stop when the time is over."""
         signal.setitimer(signal.ITIMER_PROF, 0)
-        if time.process_time() - self.started > self._seconds:
+        if time.process_time() - self._started > self._seconds:
             import pytest
 
-            self.ran_out = True
             pytest.exit("out of time", returncode=LIVED)
 
 
-def fate(tests: Sequence[str], copy: Path, seconds: float) -> int:
+def fate(tests: Sequence[str], copy: Path, watch: Watch) -> int:
     """Whether a mutant in the copy lives, as LIVED, DIED or NO_TEST."""
     if not tests:
         return NO_TEST
@@ -233,14 +231,15 @@ def fate(tests: Sequence[str], copy: Path, seconds: float) -> int:
             import pytest
 
             options = ["-x", "-q", "-p", "no:cacheprovider", "-p", "no:xdist"]
-            code = int(pytest.main([*options, *tests], plugins=[Watch(seconds)]))
+            options += ["-W", "ignore::pytest.PytestAssertRewriteWarning"]  # what is loaded before pytest begins
+            code = int(pytest.main([*options, *tests], plugins=[watch]))
         finally:
             os._exit(code if code in (LIVED, NO_TEST) else DIED)
     _, status = os.waitpid(child, 0)
     return os.waitstatus_to_exitcode(status) if os.WIFEXITED(status) else DIED
 
 
-def run(sample: Sequence[Mutant], tests: Tests, seconds: float) -> Iterator[tuple[Mutant, int]]:
+def run(sample: Sequence[Mutant], tests: Tests, seconds: float, limit: float) -> Iterator[tuple[Mutant, int]]:
     """Each mutant with its fate."""
     for library in LIBRARIES:
         importlib.import_module(library)
@@ -250,12 +249,14 @@ def run(sample: Sequence[Mutant], tests: Tests, seconds: float) -> Iterator[tupl
         for name in filter(None, files.split("\0")):
             (copy / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(ROOT / name, copy / name)
+        if fate(next(filter(None, map(tests.of, sample)), []), copy, Watch(seconds, limit)) != LIVED:
+            raise SystemExit("the tests of the first mutant fail, or are not there, while nothing is broken")
         for number, mutant in enumerate(sample, 1):
             place = copy / mutant.path
             source = place.read_text()
             place.write_text(mutated(source, mutant))
             started = time.perf_counter()
-            code = fate(tests.of(mutant), copy, seconds)
+            code = fate(tests.of(mutant), copy, Watch(seconds, limit))
             place.write_text(source)
             word = {LIVED: "lived", DIED: "died", NO_TEST: "no test"}.get(code, "died")
             took = time.perf_counter() - started
@@ -310,7 +311,6 @@ def write(folder: Path, fates: Sequence[tuple[Mutant, int]], total: Counter[str]
         lines.append(f"| {room} | {there} | {len(codes)} | {died} | {share} |")
     lines += ["", "Those that lived, with the reason, are in [mutation.csv](mutation.csv)."]
     (folder / "mutation.md").write_text("\n".join(lines) + "\n")
-    print("\n".join(lines))
 
 
 def main() -> None:
@@ -320,19 +320,24 @@ def main() -> None:
     parser.add_argument("--sample", type=int, help="so many mutants, by chance; all by default")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--seconds", type=float, default=60, help="processor time for the tests of a mutant")
+    parser.add_argument("--limit", type=float, default=120, help="processor time of one test")
+    parser.add_argument("--room", action="append", choices=ROOMS, help="one or more; all by default")
     parser.add_argument("--coverage", type=Path, default=ROOT / ".coverage", help="with contexts: make coverage")
     given = parser.parse_args()
     every = [
         mutant
-        for room in ROOMS
+        for room in given.room or ROOMS
         for path in sorted((ROOT / "msvit_energy" / room).rglob("*.py"))
         for mutant in mutants_of(path)
     ]
     chosen = every if given.sample is None else random.Random(given.seed).sample(every, given.sample)
     total = Counter(Path(mutant.path).parts[1] for mutant in every)
-    fates = list(run(chosen, Tests(given.coverage), given.seconds))
-    how = f"{len(chosen)} of {len(every)} mutants, seed {given.seed}, {given.seconds:g} s of tests for each at most."
-    write(given.out, fates, total, how)
+    fates = []
+    for each in run(chosen, Tests(given.coverage), given.seconds, given.limit):
+        fates.append(each)
+        how = f"{len(fates)} of {len(every)} mutants, seed {given.seed}, {given.seconds:g} s of tests for each at most."
+        write(given.out, fates, total, how)  # whoever stops has what there is
+    print((given.out / "mutation.md").read_text())
 
 
 if __name__ == "__main__":

@@ -109,7 +109,12 @@ def test_many_counts_are_multiplied_a_few_rows_at_a_time(monkeypatch: pytest.Mon
 
 
 def test_the_total_of_amounts_is_their_sum() -> None:
-    amounts = [Amount(0.1, {"a": 0.1, "b": 2.0}), Amount(0.2, {"b": 0.7}), Amount(0.3), Amount(0.4, {"c": 1.0, "a": 0.2})]
+    amounts = [
+        Amount(0.1, {"a": 0.1, "b": 2.0}),
+        Amount(0.2, {"b": 0.7}),
+        Amount(0.3),
+        Amount(0.4, {"c": 1.0, "a": 0.2}),
+    ]
     total = Amount.total(amounts)
     assert total == sum(amounts, Amount())
     assert dict(total.weights) == {"a": pytest.approx(0.3), "b": pytest.approx(2.7), "c": 1.0}

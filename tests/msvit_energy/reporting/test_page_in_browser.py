@@ -362,7 +362,8 @@ def test_memory_is_priced_by_the_technology_that_is_chosen(opened: Opened, techn
 
 MANY = """(count) => {
     const rates = [...Array(40).keys()].map((step) => step / 40);
-    const layers = [...Array(count).keys()].map((i) => ({ layer: `layer${i}`, stage: `stage${i}`, rates, mean: 0.4875 }));
+    const names = [...Array(count).keys()].map((i) => ({ layer: `layer${i}`, stage: `stage${i}` }));
+    const layers = names.map((name) => ({ ...name, rates, mean: 0.4875 }));
     drawRates(byId("rate-chart"), layers, 900);
     const amounts = { accumulates: 1, multiplies: 0, other: 0, energy: 1, counted: true };
     drawStages(byId("stage-chart"), layers.map(({ stage }) => ({ stage, ...amounts })), 900);
