@@ -5,6 +5,8 @@ const FONT = 'system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", Ar
 const FONT_SIZE = 12;
 const NARROW = 560; // px, below which labels shrink
 const MOST_STEPS_WITH_NUMBERS = 10;
+const LABEL = 20; // px that a label needs
+const MOST = 3000; // px of all rows of a chart together; where there are more rows, they are thinner
 const KINDS = [
   { key: "accumulates", name: "accumulates", color: "--accumulates" },
   { key: "multiplies", name: "multiply-accumulates", color: "--multiplies" },
@@ -29,7 +31,13 @@ function label(text, most = Infinity) {
 function widest(texts, weight = "") {
   const context = document.createElement("canvas").getContext("2d");
   context.font = `${weight} ${FONT_SIZE}px ${FONT}`;
-  return Math.max(0, ...texts.map((text) => context.measureText(text).width));
+  return highest(texts.map((text) => context.measureText(text).width));
+}
+
+/** Height of each of a chart's rows in px, `wanted` if there are not too many; one in `every` rows has a label. */
+function rowHeight(rows, wanted) {
+  const height = Math.min(wanted, MOST / rows);
+  return { height, every: Math.ceil(LABEL / height) };
 }
 
 function draw(element, traces, layout) {
@@ -52,7 +60,9 @@ function draw(element, traces, layout) {
   return Plotly.react(element, traces, { ...common, ...layout }, fixed);
 }
 
-const GAP = { ticks: "outside", ticklen: 5, tickcolor: "rgba(0,0,0,0)" }; // between labels and what they label
+/** An axis with a label for each row: a gap between labels and rows; no search for labels that stick out, which would
+ * take most of the time, and for which there is a margin. */
+const ROW_LABELS = { ticks: "outside", ticklen: 5, tickcolor: "rgba(0,0,0,0)", ticklabeloverflow: "allow" };
 
 function numberAxis(title) {
   return {
@@ -67,13 +77,15 @@ function numberAxis(title) {
   };
 }
 
-/** Stacked bars, one for each stage; what each bar stands for is written at its end. */
+/** Stacked bars, one for each stage; what each bar stands for is written at its end, where there is room. */
 function drawStages(element, stages, width) {
   const places = stages.map((_, i) => i);
+  const { height, every } = rowHeight(stages.length, 32);
+  const labelled = places.filter((i) => i % every === 0);
   const narrow = width < NARROW;
   const names = stages.map(({ stage }) => label(stage, narrow ? 16 : 32));
   const total = summed(stages, "energy");
-  const largest = Math.max(...stages.map(({ energy }) => energy));
+  const largest = highest(stages.map(({ energy }) => energy));
   const traces = KINDS.map(({ key, name, color: variable }) => ({
     type: "bar",
     orientation: "h",
@@ -83,10 +95,12 @@ function drawStages(element, stages, width) {
     customdata: stages.map((stage) => [label(stage.stage), general(stage[key]), label(name)]),
     hovertemplate: "%{customdata[0]}<br>%{customdata[2]}: %{customdata[1]} mJ<extra></extra>",
   }));
-  const ends = stages.map(({ energy, counted }, i) => ({
-    x: energy,
+  const end = ({ energy, counted }) =>
+    counted ? `${narrow ? "" : `${general(energy, 3)} mJ, `}${percent(total ? energy / total : 0)}` : "left out";
+  const ends = labelled.map((i) => ({
+    x: stages[i].energy,
     y: i,
-    text: counted ? `${narrow ? "" : `${general(energy, 3)} mJ, `}${percent(total ? energy / total : 0)}` : "left out",
+    text: end(stages[i]),
     showarrow: false,
     xanchor: "left",
     xshift: 6,
@@ -99,16 +113,16 @@ function drawStages(element, stages, width) {
     barmode: "stack",
     bargap: 0.35,
     width,
-    height: 70 + 32 * stages.length,
+    height: 70 + height * stages.length,
     margin: { l: left, r: room, t: 8, b: 48 },
     annotations: ends,
     xaxis: { ...numberAxis("mJ per image"), range: [0, largest * 1.02 || 1] },
     yaxis: {
-      tickvals: places,
-      ticktext: names,
+      tickvals: labelled,
+      ticktext: labelled.map((i) => names[i]),
       range: [stages.length - 0.5, -0.5],
       fixedrange: true,
-      ...GAP,
+      ...ROW_LABELS,
       zeroline: false,
       showgrid: false,
     },
@@ -120,8 +134,13 @@ function ramp() {
   return [0, 1, 2, 3, 4].map((step) => [step / 4, color(`--heat-${step}`)]);
 }
 
-/** Rows of the heatmap: neuron layers in network order, a line with the stage's name before each stage. */
+/** Rows of the heatmap: neuron layers in network order, a line with the stage's name before each stage; without such
+ * lines where rows are too thin for them. */
 function heatmapRows(neurons, most) {
+  const lines = neurons.filter(({ stage }, i) => i === 0 || stage !== neurons[i - 1].stage).length;
+  if (rowHeight(neurons.length + lines, LABEL).every > 1) {
+    return neurons.map((neuron) => ({ text: label(neuron.layer, most), neuron }));
+  }
   const rows = [];
   let stage = null;
   for (const neuron of neurons) {
@@ -151,10 +170,12 @@ function drawRates(element, neurons, width) {
       rows.map(({ text }) => text),
       "bold",
     ) + 18;
+  const { height, every } = rowHeight(rows.length, LABEL);
+  const labelled = rows.map((_, i) => i).filter((i) => i % every === 0);
   const stages = rows.flatMap(({ text, neuron }, y) => (neuron ? [] : [stageName(text, y)]));
   const cells = Math.max(80, Math.min(width - left - 16, steps * Math.max(48, Math.min(96, 960 / steps))));
-  const largest = Math.max(...neurons.flatMap(({ rates }) => rates));
-  const numbers = steps <= MOST_STEPS_WITH_NUMBERS && cells / steps >= 40;
+  const largest = highest(neurons.flatMap(({ rates }) => rates));
+  const numbers = every === 1 && steps <= MOST_STEPS_WITH_NUMBERS && cells / steps >= 40;
   const places = [...Array(steps).keys()];
   const trace = {
     type: "heatmap",
@@ -166,14 +187,14 @@ function drawRates(element, neurons, width) {
     colorscale: ramp(),
     showscale: false,
     xgap: 1,
-    ygap: 1,
+    ygap: height < 5 ? 0 : 1,
     customdata: rows.map(({ neuron }) => places.map((step) => (neuron ? hoverLines(neuron, step) : ""))),
     hovertemplate: "%{customdata}<extra></extra>",
     hoverongaps: false,
   };
   return draw(element, numbers ? [trace, written(rows, largest)] : [trace], {
     width,
-    height: 56 + 20 * rows.length,
+    height: 56 + height * rows.length,
     margin: { l: left, r: width - left - cells, t: 48, b: 8 }, // beside the cells there is room to point at them
     annotations: stages,
     xaxis: {
@@ -187,10 +208,10 @@ function drawRates(element, neurons, width) {
       tickfont: { color: color("--muted") },
     },
     yaxis: {
-      tickvals: rows.map((_, i) => i),
-      ticktext: rows.map(({ text, neuron }) => (neuron ? text : "")),
+      tickvals: labelled,
+      ticktext: labelled.map((i) => (rows[i].neuron ? rows[i].text : "")),
       range: [rows.length - 0.5, -0.5],
-      ...GAP,
+      ...ROW_LABELS,
       fixedrange: true,
       showgrid: false,
       zeroline: false,
@@ -294,7 +315,7 @@ function drawCurve(element, { name, values, halves, share }, axis, width) {
     yaxis: {
       ...numberAxis(""),
       automargin: true,
-      range: share ? shareRange(values) : [0, highest(values, halves) * 1.08 || 1],
+      range: share ? shareRange(values) : [0, highestEnd(values, halves) * 1.08 || 1],
     },
   });
 }
@@ -306,8 +327,8 @@ function numericTicks(x) {
   return different.length <= 8 ? { range, tickvals: different } : { range, nticks: 8 };
 }
 
-function highest(values, halves) {
-  return Math.max(0, ...values.map((value, i) => (value === null ? 0 : value + (halves?.[i] ?? 0))));
+function highestEnd(values, halves) {
+  return highest(values.map((value, i) => (value === null ? 0 : value + (halves?.[i] ?? 0))));
 }
 
 function shareRange(values) {

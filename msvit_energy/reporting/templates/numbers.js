@@ -48,6 +48,11 @@ function halfWidth(form, t, { mac, ac }) {
   return t * Math.sqrt(Math.max(variance, 0)); // below 0 by rounding only
 }
 
+/** The largest of numbers from 0 on, however many there are: a call takes only so many arguments. */
+function highest(numbers) {
+  return numbers.reduce((largest, number) => Math.max(largest, number), 0);
+}
+
 /** Sum of a column, in order. */
 function summed(rows, key) {
   return rows.reduce((sum, row) => sum + row[key], 0);
@@ -120,7 +125,7 @@ function percent(share, digits = 1) {
 
 /** Decimals at which energies in mJ stand below each other: six, more where even the largest would lose digits. */
 function decimals(energies) {
-  const largest = Math.max(...energies);
+  const largest = highest(energies);
   return largest > 0 ? Math.min(15, Math.max(6, 2 - Math.floor(Math.log10(largest)))) : 6;
 }
 

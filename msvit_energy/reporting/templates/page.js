@@ -157,7 +157,7 @@ function showRates() {
   byId("rates-found").hidden = !neurons.length;
   byId("rates-missing").hidden = Boolean(neurons.length);
   if (!neurons.length) return;
-  const largest = Math.max(...neurons.flatMap(({ rates }) => rates));
+  const largest = highest(neurons.flatMap(({ rates }) => rates));
   const busiest = neurons.reduce((a, b) => (b.mean > a.mean ? b : a));
   byId("ramp-low").textContent = "0";
   byId("ramp-high").textContent = largest.toFixed(3);

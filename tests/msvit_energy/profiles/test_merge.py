@@ -1,9 +1,10 @@
 """Profiles of parts join to the profile of the whole, exactly."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from copy import deepcopy
 from dataclasses import replace
 from statistics import mean, stdev
+from weakref import ref
 
 import pytest
 import torch
@@ -59,6 +60,24 @@ def test_an_input_that_is_binary_in_one_part_and_integer_in_the_other_is_integer
         assert counts_of(joined) == counts_of(whole)
         for choice in set(all_choices()) - {"lemaire-estimate"}:
             assert price(joined, choice).spread == price(whole, choice).spread
+
+
+def test_profiles_are_read_one_at_a_time(small_model: SpikingClassifier) -> None:
+    part = measured(small_model, (0,))
+    alive: list[ref[Profile]] = []
+
+    def parts() -> Iterator[Profile]:
+        for index in range(20):
+            data = replace(part.provenance.data, indices=str(index))
+            alive.append(ref(one := replace(part, provenance=replace(part.provenance, data=data))))
+            yield one
+            del one
+            # the first one, which all are held against, this one, and the joined one
+            assert sum(each() is not None for each in alive) <= 2
+
+    joined = merge(parts())
+    assert (joined.images, joined.provenance.data.indices, len(joined.provenance.merged)) == (20, "0-19", 20)
+    assert joined.moments.sums == tuple(20 * total for total in part.moments.sums)
 
 
 def test_what_does_not_belong_together_is_refused(small_model: SpikingClassifier) -> None:

@@ -358,3 +358,28 @@ def test_memory_is_priced_by_the_technology_that_is_chosen(opened: Opened, techn
     page.select_option("#technology", label="step")
     said = "memory:weights=streamed is not available at the prices of step; appendix-c is shown."
     assert page.text_content("#message") == said
+
+
+MANY = """(count) => {
+    const rates = [...Array(40).keys()].map((step) => step / 40);
+    const names = [...Array(count).keys()].map((i) => ({ layer: `layer${i}`, stage: `stage${i}` }));
+    const layers = names.map((name) => ({ ...name, rates, mean: 0.4875 }));
+    drawRates(byId("rate-chart"), layers, 900);
+    const amounts = { accumulates: 1, multiplies: 0, other: 0, energy: 1, counted: true };
+    drawStages(byId("stage-chart"), layers.map(({ stage }) => ({ stage, ...amounts })), 900);
+    return ["rate-chart", "stage-chart"].map((id) => [
+        byId(id).querySelectorAll(".yaxislayer-above text").length,
+        Math.round(byId(id).querySelector("svg").getBoundingClientRect().height),
+    ]);
+}"""
+
+
+def test_thousands_of_layers_have_charts_of_a_bounded_height_and_labels_where_there_is_room(opened: Opened) -> None:
+    # 3,000 rows of one pixel, every twentieth with a label, and 56 and 70 pixels around them
+    assert opened.page.evaluate(MANY, 3000) == [[150, 3056], [150, 3070]]
+    # 100 layers have a line each for their stages: 15 pixels, every second row with a label; 100 bars of 30 pixels
+    assert opened.page.evaluate(MANY, 100) == [[100, 56 + 20 * 100], [100, 3070]]
+
+
+def test_the_largest_of_very_many_numbers_is_found(opened: Opened) -> None:
+    assert opened.page.evaluate("[highest([0.5, 3, 2]), highest([]), highest(Array(1e6).fill(7))]") == [3, 0, 7]
