@@ -54,6 +54,7 @@ format: $(VENV)/installed  ## bring the code into style
 
 fuzz: $(VENV)/installed  ## look for files on which a parser breaks, for an hour or SECONDS=60; finds are in out/finds
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.fuzz --seconds $(SECONDS)
+
 lock: $(TOOLS)/installed  ## write requirements.lock for what pyproject.toml asks for; what is in it stays where it fits
 	$(COMPILE) --quiet --output-file requirements.lock
 
