@@ -30,6 +30,15 @@ def profile(
     ] = None,
     shard: Annotated[str | None, typer.Option(help="i/n: every n-th image from the i-th on; see merge.")] = None,
     input_size: Annotated[str | None, typer.Option(help="N, HxW or CxHxW, if not the model's own.")] = None,
+    mean: Annotated[
+        str | None,
+        typer.Option(help="Of the channels of images, if not that of the model's own data: a number, or R,G,B."),
+    ] = None,
+    std: Annotated[str | None, typer.Option(help="Standard deviation, likewise.")] = None,
+    resize: Annotated[int | None, typer.Option(help="Pixels of an image's shorter side before the crop.")] = None,
+    crop: Annotated[
+        float | None, typer.Option(help="Or the share of it that the crop in the middle keeps, such as 0.875.")
+    ] = None,
     batch_size: Annotated[int, typer.Option(help="Images per forward.")] = 32,
     time_steps: Annotated[int | None, typer.Option(help="T, if not the checkpoint's own.")] = None,
     feed: Annotated[
@@ -59,7 +68,9 @@ def profile(
     ] = False,
     compiled: Annotated[bool, typer.Option("--compile", help="Compile the neurons; the same spikes.")] = False,
     workers: Annotated[int | None, typer.Option(help="Processes that load images; none on the CPU.")] = None,
-    strict: Annotated[bool, typer.Option("--strict", help="Fail if any work could not be counted.")] = False,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Fail if any work could not be counted or any image not be read.")
+    ] = False,
     out: Annotated[Path | None, typer.Option(help="Folder for profile.json, tables, figures and report.html.")] = None,
     formats: Annotated[
         str, typer.Option("--format", help="Of the table: csv, md, tex, json, parquet.")
@@ -77,13 +88,17 @@ def profile(
     from msvit_energy.workflows.interval_stop import IntervalStop
     from msvit_energy.workflows.measurement import DataOptions
     from msvit_energy.workflows.model_loading import load_model
+    from msvit_energy.workflows.preprocessing_options import preprocessing_changes
     from msvit_energy.workflows.profile_files import check_output, write_files
     from msvit_energy.workflows.profiling import ProfilingOptions, profile_model
 
     get_protocol(protocol)  # before minutes of measuring
     prices, wanted = with_prices(get_technology(technology), e_mac, e_ac), parse_formats(formats)
     stop = None if ci is None else IntervalStop(ci, protocol, prices)
-    source = DataOptions(data, images, batch_size, seed, input_size, stop is not None, shard, time_steps, workers)
+    changes = preprocessing_changes(mean, std, resize, crop)
+    source = DataOptions(
+        data, images, batch_size, seed, input_size, stop is not None, shard, time_steps, workers, changes
+    )
     maps_wanted = requested_maps(maps, map_image, out)
     how = ProfilingOptions(feed, frames, time_steps, lemaire, maps_wanted, stop, fast, compiled, strict, head, neurons)
     check_output(out, force)

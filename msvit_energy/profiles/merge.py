@@ -120,6 +120,8 @@ def _all_indices(profiles: Sequence[Profile], labels: Sequence[str]) -> str:
 def _provenance(profiles: Sequence[Profile], indices: str | None) -> Provenance:
     first = profiles[0].provenance
     data = replace(first.data, indices=indices) if first.data and indices is not None else first.data
+    skipped = {file: why for profile in profiles for file, why in profile.provenance.skipped.items()}
+    data = replace(data, skipped=skipped) if data and skipped else data
     notes = dict.fromkeys(note for profile in profiles for note in profile.provenance.warnings or ())
     notes |= dict.fromkeys(_unproven(profiles))
     parts = tuple(

@@ -66,7 +66,8 @@ def profile_model(
     maps = request.maps if request else None
     enough = stop.reached if stop else None
     how |= {"head": options.head.split(",")} if options.head else {}
-    profile = measure(loaded, source, data, progress, maps=maps, lemaire=options.lemaire, enough=enough, **how)
+    how |= {"maps": maps, "lemaire": options.lemaire, "enough": enough}
+    profile = measure(loaded, source, data, progress, strict=options.strict, **how)
     if options.strict and (left := uncounted(profile)):
         raise EnergyError(f"--strict: {left}")
     return Measurement(profile, len(source), maps, example)
