@@ -17,6 +17,7 @@ from msvit_energy.preparation import Preparation, Prepared
 from msvit_energy.profiles.coverage import Coverage, Unknown
 from msvit_energy.profiles.profile import Profile
 from msvit_energy.profiles.provenance import InputOrigin, ModelOrigin, Provenance
+from msvit_energy.recording.concurrency import TURNS
 from msvit_energy.recording.feeding import input_modes
 from msvit_energy.recording.feeding.batches import read_batch
 from msvit_energy.recording.feeding.calls_remembered import check_remembers
@@ -131,7 +132,7 @@ def profile(
     if first is None:
         raise EnergyError("no images to profile")
     image = first[0][:1].clone()
-    with _measuring(model, time_steps):
+    with TURNS.alone(model), _measuring(model, time_steps):
         rest = RestState(model, reset, spiking)
         prepared = Prepared() if preparation is None else preparation.of(model, rest, named)
         found = _fed(model, first[0], rest, prepared, time_steps=time_steps, feed=feed, frames=frames)
