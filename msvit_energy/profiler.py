@@ -113,7 +113,9 @@ def profile(
     Random spikes, such as Poisson encoding, are one draw from torch's generators as they are, and the profile warns of
     them: call torch.manual_seed before, and state the seed.
 
-    Images go to the model's device and number format. The model comes back as it was: mode, hooks, T, states at rest.
+    Images go to the model's device and number format. The model comes back as it was, after an exception too: mode,
+    hooks, T, states at rest. Measurements in several threads take turns, one of each model; nothing else may run it
+    meanwhile.
     Works under `inference_mode` and `no_grad` alike. Raises EnergyError for what the
     model raises, no images, `neurons` that no module is, a model of torch.jit or in bfloat16, NaN inside
     the network, tensors that do not fit T, a state that leaks from batch to batch, or where T is unknown, no way of
