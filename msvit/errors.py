@@ -18,12 +18,14 @@ class ModelError(ValueError):
 
 
 class UnreadableFileError(ModelError):
-    """A file of a data set that cannot be read; raised when the file is reached. A DataLoader makes an error of its
-    worker again from the worker's whole traceback; only the last line of that, which is the message, is kept."""
+    """A file of a data set that cannot be read; raised when the file is reached. `file` is its name within the data
+    set, `reason` what is wrong with it. A DataLoader makes an error of its worker again from the worker's whole
+    traceback; only the last line of that, which is the message, is kept."""
 
-    def __init__(self, message: str) -> None:
+    def __init__(self, message: str, file: str = "", reason: str = "") -> None:
         own = message.rpartition(f"{type(self).__name__}: ")[2]
         super().__init__(" ".join(own.splitlines()))
+        self.file, self.reason = file, " ".join(reason.split())
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

@@ -17,6 +17,7 @@ from msvit_energy.preparation import Preparation, Prepared
 from msvit_energy.profiles.coverage import Coverage, Unknown
 from msvit_energy.profiles.profile import Profile
 from msvit_energy.profiles.provenance import InputOrigin, ModelOrigin, Provenance
+from msvit_energy.recording.concurrency import TURNS
 from msvit_energy.recording.earlier_counts import EarlierCounts
 from msvit_energy.recording.feeding import input_modes
 from msvit_energy.recording.feeding.batches import read_batch
@@ -121,7 +122,9 @@ def profile(
     Random spikes, such as Poisson encoding, are one draw from torch's generators as they are, and the profile warns of
     them: call torch.manual_seed before, and state the seed.
 
-    Images go to the model's device and number format. The model comes back as it was: mode, hooks, T, states at rest.
+    Images go to the model's device and number format. The model comes back as it was, after an exception too: mode,
+    hooks, T, states at rest. Measurements in several threads take turns, one of each model; nothing else may run it
+    meanwhile.
     Works under `inference_mode` and `no_grad` alike. Raises EnergyError for what the
     model raises, no images, `neurons` that no module is, a model of torch.jit or in bfloat16, NaN inside
     the network, tensors that do not fit T, a state that leaks from batch to batch, or where T is unknown, no way of
@@ -139,7 +142,7 @@ def profile(
     if first is None:
         raise EnergyError("no images to profile")
     image = first[0][:1].clone()
-    with _measuring(model, time_steps):
+    with TURNS.alone(model), _measuring(model, time_steps):
         rest = RestState(model, reset, spiking)
         prepared = Prepared() if preparation is None else preparation.of(model, rest, named)
         found = _fed(model, first[0], rest, prepared, time_steps=time_steps, feed=feed, frames=frames)

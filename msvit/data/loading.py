@@ -1,19 +1,27 @@
 """Batches that processes load beside the one that runs the model."""
 
 import signal
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from torch.utils.data import DataLoader, Dataset
 
 
-def loader(dataset: Dataset[Any], batches: Iterable[list[int]], *, workers: int, pinned: bool = False) -> Iterable[Any]:
+def loader(
+    dataset: Dataset[Any],
+    batches: Iterable[list[int]],
+    *,
+    workers: int,
+    pinned: bool = False,
+    collate: Callable[[list[Any]], Any] | None = None,
+) -> Iterable[Any]:
     """The samples of each batch of indices, collated, loaded by that many processes; 0: by this one."""
     return DataLoader(
         dataset,
         batch_sampler=batches,
         num_workers=workers,
         pin_memory=pinned,
+        collate_fn=collate,
         worker_init_fn=_leave_interrupts if workers else None,
     )
 

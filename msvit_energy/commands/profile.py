@@ -98,6 +98,22 @@ def profile(
     input_size: Annotated[
         str | None, typer.Option(help="N, HxW or CxHxW, if not the model's own.", rich_help_panel=DATA)
     ] = None,
+    mean: Annotated[
+        str | None,
+        typer.Option(
+            help="Of the channels of images, if not that of the model's own data: a number, or R,G,B.",
+            rich_help_panel=DATA,
+        ),
+    ] = None,
+    std: Annotated[str | None, typer.Option(help="Standard deviation, likewise.", rich_help_panel=DATA)] = None,
+    resize: Annotated[
+        int | None,
+        typer.Option(help="Pixels of an image's shorter side before the crop.", rich_help_panel=DATA),
+    ] = None,
+    crop: Annotated[
+        float | None,
+        typer.Option(help="Or the share of it that the crop in the middle keeps, such as 0.875.", rich_help_panel=DATA),
+    ] = None,
     frames: Annotated[
         bool | None,
         typer.Option(
@@ -113,7 +129,10 @@ def profile(
         typer.Option(help="Also estimate that many images after Lemaire et al. 2022.", rich_help_panel=PRICES),
     ] = 0,
     strict: Annotated[
-        bool, typer.Option("--strict", help="Fail if any work could not be counted.", rich_help_panel=RUN)
+        bool,
+        typer.Option(
+            "--strict", help="Fail if any work could not be counted, or any image not be read.", rich_help_panel=RUN
+        ),
     ] = False,
     batch_size: BatchSize = 32,
     device: Device = "auto",
@@ -156,6 +175,7 @@ def profile(
     from msvit_energy.workflows.interval_stop import IntervalStop
     from msvit_energy.workflows.measurement import DataOptions
     from msvit_energy.workflows.model_loading import load_model
+    from msvit_energy.workflows.preprocessing_options import preprocessing_changes
     from msvit_energy.workflows.profile_files import output, stopped_line, write_files
     from msvit_energy.workflows.profiling import ProfilingOptions, profile_model
 
@@ -163,7 +183,10 @@ def profile(
     prices, wanted = with_prices(get_technology(technology), e_mac, e_ac), parse_formats(formats)
     view = LayerView(columns, sort, top)
     stop = None if ci is None else IntervalStop(ci, protocol, prices)
-    source = DataOptions(data, images, batch_size, seed, input_size, stop is not None, shard, time_steps, workers)
+    changes = preprocessing_changes(mean, std, resize, crop)
+    source = DataOptions(
+        data, images, batch_size, seed, input_size, stop is not None, shard, time_steps, workers, changes
+    )
     maps_wanted = requested_maps(maps, map_image, out)
     how = ProfilingOptions(
         feed, frames, time_steps, lemaire, maps_wanted, stop, fast, compiled, strict, head, neurons, out, resume

@@ -60,6 +60,7 @@ class _Seen:
         self._unstated = False  # whether some profile states none
         self._checkpoints: set[Any] = set()
         self._notes: dict[str, None] = {}
+        self._skipped: dict[str, str] = {}
         self._planned, self._stopped = 0, False  # images that were to be measured; whether fewer were
         self._images: list[tuple[list[range], str]] | None = None if disjoint else []
 
@@ -73,6 +74,7 @@ class _Seen:
         origin = profile.provenance
         self._checkpoints.add(_fact(profile, ("checkpoint", "sha256")))
         self._notes |= dict.fromkeys(origin.warnings or ())
+        self._skipped |= origin.skipped
         planned = _fact(profile, ("data", "planned"))
         self._planned += planned or profile.images
         self._stopped |= planned is not None
@@ -94,6 +96,8 @@ class _Seen:
         data, notes = first.data, dict(self._notes)
         if data and self._images is not None:
             data = replace(data, indices=as_text(_together(self._images)))
+        if data and self._skipped:
+            data = replace(data, skipped=self._skipped)
         if data and self._stopped:
             data = replace(data, planned=self._planned)
         if self._unstated and None in self._checkpoints:

@@ -13,6 +13,8 @@ from torch import nn
 from torch.utils.data import Dataset
 
 from msvit.data import Samples, open_data
+from msvit.data.preprocessing import AS_IT_IS, PreprocessingChanges
+from msvit.data.readable import Unreadable
 from msvit.distributed import gathered, ranks, shared_batches
 from msvit.memory import keep_memory
 from msvit_energy import Profile
@@ -44,6 +46,7 @@ class DataOptions:
     shard: str | None = None
     time_steps: int | None = None  # frames of event data; None: the model's own T
     workers: int | None = None  # processes that load images; None: some for a GPU, none where they would compete
+    changes: PreprocessingChanges = AS_IT_IS
 
     def __post_init__(self) -> None:
         parse_shard(self.shard)
@@ -62,6 +65,8 @@ class DataOptions:
             shuffle=self.shuffle,
             shard=parse_shard(self.shard),
             time_steps=self.time_steps or stated_time_steps(loaded.model),
+            made_for=loaded.made_for,
+            changes=self.changes,
         )
 
 
@@ -81,13 +86,16 @@ def measure(
     options: DataOptions,
     progress: Progress = no_progress,
     state: MeasurementState | None = None,
+    *,
+    strict: bool = False,
     **how: Any,
 ) -> Profile:
     """Profile the model; `how` goes to `msvit_energy.profile`. Several processes share the images. With a `state` the
-    measurement goes on where that was written, and may be stopped."""
+    measurement goes on where that was written, and may be stopped. What cannot be read is skipped and named in the
+    provenance; with `strict`, the first such file is an error."""
     how.setdefault("frames", source.frames)
-    if source.note:
-        print(f"{source.name}: {source.note}", file=sys.stderr)
+    for note in source.notes:
+        print(f"{source.name}: {note}", file=sys.stderr)
     torch.manual_seed(options.seed)  # for models that draw random spikes
     keep_memory()  # every batch needs the same again
     if state is not None:
@@ -101,16 +109,15 @@ def measure(
             classes=source.classes,
             on_batch=advance,
             state=state,
+            skip=not strict,
             **how,
         )
-    data = describe_data(source, options.seed, together.positions)
-    if together.stopped:
-        data["planned"] = len(source)
-        if options.shuffle and "order drawn" not in source.drawn:
-            data["drawn"] = f"{source.drawn}, in an order drawn too"
-    warnings = [*loaded.warnings, *source.warnings, *together.notes]
-    sampled = {"data": data, "batch_size": together.batch_size, "warnings": warnings}
     measured = together.profile
+    data = describe_data(source, options.seed, together)
+    if together.stopped and options.shuffle and "order drawn" not in source.drawn:
+        data["drawn"] = f"{source.drawn}, in an order drawn too"
+    warnings = [*loaded.warnings, *source.warnings, *labels_ignored(loaded, source, measured), *together.notes]
+    sampled = {"data": data, "batch_size": together.batch_size, "warnings": warnings}
     origin = Provenance.of(loaded.provenance | sampled).with_measured(measured.provenance)
     return replace(measured, provenance=origin.stamped(command_line()))
 
@@ -145,11 +152,12 @@ def identity(loaded: LoadedModel, source: Samples, options: DataOptions, how: Ma
 
 
 class Together(NamedTuple):
-    """The profile by all processes, the positions of its images in the data set, the size of their batches, whether a
-    process was asked to stop, and what a reader must know of how it went."""
+    """The profile by all processes, the positions of its images in the data set, what could not be read, the size of
+    the batches, whether a process was asked to stop, and what a reader must know of how it went."""
 
     profile: Profile
     positions: list[int]
+    skipped: list[Unreadable]
     batch_size: int
     stopped: bool
     notes: list[str]
@@ -164,39 +172,68 @@ def profile_together(
     maps: FiringMaps | None = None,
     enough: Callable[[Profile], bool] | None = None,
     state: MeasurementState | None = None,
+    skip: bool = False,
     **options: Any,
 ) -> Together:
     """The profile of all images, of which each process measures some: whole batches, so that one process alone would
-    find the same, number by number. EnergyError for `enough`, which only one process can decide."""
+    find the same, number by number. With `skip`, what cannot be read is left out; without, the first such file is an
+    error. EnergyError for `enough`, which only one process can decide, and if nothing can be read."""
     if enough is not None and ranks() > 1:
         raise EnergyError(f"--ci ends a measurement after a batch, which {ranks()} processes cannot; use --images")
     positions = [position for batch in shared_batches(dataset, batch_size) for position in batch]
     own: list[tuple[Profile, list[int], int]] = []
+    unread: list[Unreadable] = []
     with state or MeasurementState(None, stoppable=False) as kept:
         if positions or ranks() == 1:
-            share = ImageShare(model, dataset, positions, workers, kept, options | {"maps": maps, "enough": enough})
-            profile, size = share.measured(batch_size)
-            own = [(profile, positions[: profile.images], size)]
+            options |= {"maps": maps, "enough": enough}
+            share = ImageShare(model, dataset, positions, workers, kept, skip, options)
+            own = share.measured(batch_size)
+            unread = list(kept.unread.values())
         # one that waits for the others can be stopped no more, but has its state
         found = [part for some in gathered(own) for part in some]
+        skipped = [each for some in gathered(unread) for each in some]
         stopped = any(gathered(kept.stopped))
         notes = list(dict.fromkeys(note for some in gathered(kept.notes) for note in some))
         if maps is not None and ranks() > 1:
             maps.take(gathered(maps))
+    if not found:
+        raise EnergyError(nothing_readable(skipped))
     profiles, taken, sizes = zip(*found, strict=True)
     whole = merge(profiles, disjoint=True) if len(profiles) > 1 else profiles[0]
     together = [position for some in taken for position in some]
-    return Together(whole, together, min(sizes), stopped and len(together) < len(dataset), notes)  # type: ignore[arg-type]
+    early = stopped and len(together) + len(skipped) < len(dataset)  # type: ignore[arg-type]
+    return Together(whole, together, skipped, min(sizes), early, notes)
 
 
-def describe_data(source: Samples, seed: int, positions: Sequence[int]) -> dict[str, Any]:
-    """The data's part of the provenance, of the images at these positions, which were used."""
-    return {
+def nothing_readable(unread: Sequence[Unreadable]) -> str:
+    """Why there is nothing to profile, in words."""
+    if not unread:
+        return "no images to profile"
+    first = unread[0]
+    return f"none of {len(unread)} images can be read; {first.file}: {first.reason}"
+
+
+def labels_ignored(loaded: LoadedModel, source: Samples, measured: Profile) -> list[str]:
+    """A warning where the labels are of another number of classes than the model has outputs."""
+    if not source.classes or measured.labelled:
+        return []
+    kind, outputs = "folders" if source.split == "folder" else "classes", getattr(loaded.model, "num_classes", None)
+    if not isinstance(outputs, int) or outputs == source.classes:
+        return [f"{source.classes} {kind} do not fit what the model returns: labels ignored"]
+    return [f"{source.classes} {kind}, {outputs} outputs: labels ignored"]
+
+
+def describe_data(source: Samples, seed: int, together: Together) -> dict[str, Any]:
+    """The data's part of the provenance, of the images that were used; of those that could not be read the names."""
+    data = {
         "name": source.name,
         "split": source.split,
         "drawn": source.drawn,
-        "indices": write_ranges(source.indices[position] for position in positions),
+        "indices": write_ranges(source.indices[position] for position in together.positions),
         "preprocessing": source.preprocessing,
         "input_size": list(source.input_size),
         "seed": seed,
     }
+    if together.stopped:
+        data["planned"] = len(source) - len(together.skipped)
+    return data | ({"skipped": {each.file: each.reason for each in together.skipped}} if together.skipped else {})

@@ -17,6 +17,7 @@ from typing import Any, Self
 import torch
 
 from msvit.atomic_write import write_atomically
+from msvit.data.readable import Unreadable
 from msvit.distributed import gathered, rank
 from msvit.errors import ModelError
 from msvit.machine_faults import fault_in_words
@@ -48,6 +49,7 @@ class MeasurementState:
         self.folder, self.resume = folder, resume
         self.identity: Mapping[str, str] = {}
         self.earlier: EarlierCounts | None = None
+        self.unread: dict[int, Unreadable] = {}  # by position, up to the present batch
         self.batch_size = 0
         self.notes: list[str] = []
         self.counted = False  # whether a batch was
@@ -90,6 +92,7 @@ class MeasurementState:
             version, identity, self.batch_size, self.earlier = (
                 content[name] for name in ("format", "identity", "batch_size", "counts")
             )
+            self.unread = {position: Unreadable(position, *facts) for position, facts in content["unread"].items()}
         except Exception:  # a damaged file can fail in many ways
             return f"{self.path} cannot be read; --force begins the measurement anew"
         differing = {label for label in {*identity, *self.identity} if identity.get(label) != self.identity.get(label)}
@@ -127,7 +130,13 @@ class MeasurementState:
     def _write(self, counts: EarlierCounts) -> None:
         assert self.path is not None
         started = time.monotonic()
-        content = {"format": FORMAT, "identity": dict(self.identity), "batch_size": self.batch_size, "counts": counts}
+        content = {
+            "format": FORMAT,
+            "identity": dict(self.identity),
+            "batch_size": self.batch_size,
+            "counts": counts,
+            "unread": {position: (each.file, each.reason) for position, each in self.unread.items()},
+        }
         buffer = io.BytesIO()
         torch.save(content, buffer)
         try:

@@ -71,8 +71,9 @@ def profile_model(
     maps = request.maps if request else None
     enough = stop.reached if stop else None
     how |= {"head": options.head.split(",")} if options.head else {}
+    how |= {"maps": maps, "lemaire": options.lemaire, "enough": enough}
     state = MeasurementState(options.folder, resume=options.resume)
-    profile = measure(loaded, source, data, progress, state, maps=maps, lemaire=options.lemaire, enough=enough, **how)
+    profile = measure(loaded, source, data, progress, state, strict=options.strict, **how)
     if options.strict and (left := uncounted(profile)):
         raise EnergyError(f"--strict: {left}")
     stopped = bool(profile.provenance.data and profile.provenance.data.planned)

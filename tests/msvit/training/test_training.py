@@ -25,7 +25,7 @@ from msvit.errors import ModelError
 from msvit.layers import ResidualBlock, SpikingUnits, set_drop_path
 from msvit.training.batches import Batches
 from msvit.training.evaluation import first_not_finite
-from msvit.training.history import Epoch, new_bests
+from msvit.training.history import Epoch, Step, new_bests
 from msvit.training.initial_weights import start_from
 from msvit.training.loop import Interrupted, Training
 from msvit.training.optimisation import schedule
@@ -45,11 +45,11 @@ def run_of(recipe: Recipe, folder: Path | None = None, model: nn.Module | None =
     return Training(recipe, trained, batches, folder=folder, penalty=penalty, **options)
 
 
-def stopping_at(*steps: int) -> Callable[[float], None]:
+def stopping_at(*steps: int) -> Callable[[Step], None]:
     """Asks to stop at those steps of this part of the run."""
     seen = 0
 
-    def step(part: float) -> None:
+    def step(done: Step) -> None:
         nonlocal seen
         seen += 1
         if seen in steps:
