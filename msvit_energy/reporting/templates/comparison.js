@@ -15,8 +15,11 @@ function showComparison() {
   const totals = compared();
   const unit = energyUnit(totals.map((total) => total?.energy));
   const table = byId("profiles");
-  const columns = ["T", "Images", "Accuracy", "Mean rate", "ACs", "MACs", unit.name, "Interval", "Relative"];
-  table.tHead.replaceChildren(header(["Profile", "Model", "Data", ...columns], 3));
+  const facts = ["Model", "Data", "T", "Images", "Accuracy", "Mean rate"];
+  const amounts = [unit.name, "Interval", "Relative", "ACs", "MACs"];
+  const head = header(["Profile", ...(PHONE.matches ? [...amounts, ...facts] : [...facts, ...amounts])]);
+  for (const cell of head.cells) if (["Model", "Data"].includes(cell.textContent)) cell.className = "";
+  table.tHead.replaceChildren(head);
   table.tBodies[0].replaceChildren(
     ...content.profiles.map((profile, i) => comparisonRow(profile, totals[i], totals[0], unit)),
   );
@@ -31,25 +34,24 @@ function comparisonRow(profile, total, first, unit) {
   const missing = whyNot(profile, state.protocol, state.prices.memory);
   const amounts = total
     ? [
-        measure(total.accumulates || null, count),
-        measure(total.multiplies || null, count),
         numberCell(general(inUnit(total.energy, unit)), `${total.energy / PJ_PER_MJ} mJ`),
         numberCell(margin(total.relative), total.relative),
         first?.energy ? measure(total.energy / first.energy, ratio) : numberCell("–"),
+        measure(total.accumulates || null, count),
+        measure(total.multiplies || null, count),
       ]
     : [make("td", { colspan: 5, class: "why" }, `not available: ${missing}`)];
-  return make(
-    "tr",
-    { class: profile === state.profile ? "chosen" : null },
-    make("th", { scope: "row" }, choose),
+  const facts = [
     textCell(profile.model),
     textCell(profile.data),
     numberCell(String(profile.time_steps)),
     measure(profile.images, (images) => images.toLocaleString("en")),
     numberCell(accuracy(profile)),
     measure(profile.rate, (rate) => rate.toFixed(4)),
-    ...amounts,
-  );
+  ];
+  const cells = PHONE.matches ? [...amounts, ...facts] : [...facts, ...amounts]; // what matters most stands first
+  const kind = profile === state.profile ? "chosen" : null;
+  return make("tr", { class: kind }, make("th", { scope: "row" }, choose), ...cells);
 }
 
 // ---- curves -------------------------------------------------------------------------------------------------------
@@ -64,7 +66,7 @@ function showCurves(totals, unit) {
     const values = curve.values.map((value) => (value === null ? "unknown" : general(value)));
     const words = values.map((value, i) => `${axis.x[i]}: ${value}`).join(", ");
     curve.element.setAttribute("aria-label", `${curve.name} over ${axis.name}. ${words}`);
-    drawCurve(curve.element, curve, labelled, widthFor(curve.element));
+    drawCurve(curve.element, curve, labelled, curve.element.clientWidth);
   }
 }
 
@@ -110,7 +112,7 @@ function showStagesCompared(totals, unit) {
   const chart = byId("stages-compared-chart");
   const words = bars.map(({ name, end }) => `${name} ${end}`).join(", ");
   chart.setAttribute("aria-label", `Bar chart of energy by stage for every profile: ${words}. The table has all numbers.`);
-  drawBars(chart, bars, `${unit.name} per image`, widthFor(chart));
+  drawBars(chart, bars, `${unit.name} per image`, chart.clientWidth);
   const table = byId("stages-compared-table");
   const labels = content.profiles.map(({ label }) => `${label}, ${unit.name}`);
   table.tHead.replaceChildren(header(["Stage", ...labels]));
@@ -178,7 +180,7 @@ function showDifference() {
     const [x, y] = step === null ? [a.mean, b.mean] : [a.rates?.[step], b.rates?.[step]];
     return [layer, `${stage}, ${at}`, ...(x === undefined || y === undefined ? [] : [`${x.toFixed(4)} and ${y.toFixed(4)}`])];
   };
-  drawHeatmap(chart, layers, scale, { steps, written: (rate) => signed(rate, 3), title, width: widthFor(chart) });
+  drawHeatmap(chart, layers, scale, { steps, written: (rate) => signed(rate, 3), title, width: chart.clientWidth });
 }
 
 /** What is compared with what, and what is left out of it. */

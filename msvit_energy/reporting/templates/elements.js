@@ -46,3 +46,7 @@ function fillLegend(element, items) {
     }),
   );
 }
+
+function onPaper() {
+  return document.documentElement.classList.contains("paper");
+}

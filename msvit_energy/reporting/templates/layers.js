@@ -65,11 +65,14 @@ const FIRST_ON_PHONES = ["layer", "energy", "share"];
 const SPIKING = "memory";
 const RIVAL = "qnn:memory=resident";
 
-/** The columns shown, in order; on a phone what matters most stands first. */
+/** The columns shown, in order. On a phone what matters most stands first; paper has no room for the place of a layer,
+ * which its name and the order of the rows say. */
 function columns({ rival }) {
   const all = COLUMNS.flatMap((column) => (rival && column.key === "rate" ? [column, BREAK_EVEN] : [column]));
-  const place = ({ key }) => (FIRST_ON_PHONES.indexOf(key) + 1 || Infinity);
-  return PHONE.matches ? all.sort((a, b) => (place(a) === place(b) ? 0 : place(a) - place(b))) : all;
+  if (onPaper()) return all.filter(({ key }) => key !== "order" && key !== "stage");
+  if (!PHONE.matches) return all;
+  const first = FIRST_ON_PHONES.map((wanted) => all.find(({ key }) => key === wanted));
+  return [...first, ...all.filter((column) => !first.includes(column))];
 }
 
 function energyCell(energy, { unit, digits }) {

@@ -176,7 +176,7 @@ function listen() {
     waiting = requestAnimationFrame(redraw);
   });
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redraw);
-  PHONE.addEventListener("change", () => showLayers(state));
+  PHONE.addEventListener("change", show);
   window.addEventListener("beforeprint", () => paper(true));
   window.addEventListener("afterprint", () => paper(false));
 }
@@ -197,7 +197,7 @@ function hintAtMore() {
   }
 }
 
-/** Paper is white and narrow, whatever the screen is, and nobody can open what is closed. */
+/** Paper is white and as wide as it is, whatever the screen is, and nobody can open what is closed. */
 function paper(printing) {
   document.documentElement.classList.toggle("paper", printing);
   for (const origin of document.querySelectorAll(".origin")) {
@@ -205,16 +205,8 @@ function paper(printing) {
     origin.open = printing || !("closed" in origin.dataset);
     if (!printing) delete origin.dataset.closed;
   }
+  showLayers(state);
   redraw();
-}
-
-const PAPER = 660; // px of A4 or Letter between their margins
-
-/** Width for a chart. */
-function widthFor(element) {
-  return document.documentElement.classList.contains("paper")
-    ? Math.min(PAPER, element.clientWidth)
-    : element.clientWidth;
 }
 
 fillTechnologies();

@@ -44,7 +44,7 @@ function showStages() {
     ),
   );
   const chart = byId("stage-chart");
-  const width = widthFor(chart);
+  const width = chart.clientWidth;
   const words = stages.map(({ stage, energy }) => `${stage} ${shown(energy)} ${unit.name}`);
   chart.setAttribute("aria-label", `Bar chart of energy by stage: ${words.join(", ")}`);
   const bars = stages.map((stage) => ({
@@ -73,7 +73,7 @@ function showLayerCosts() {
   const rest = `${others.length} more cost ${energyText(cheap, unit)} together, ${percent(cheap / total.energy)}.`;
   byId("cost-rest").textContent = others.length ? rest : layers.length ? "" : "No layer costs anything.";
   const chart = byId("cost-chart");
-  const width = widthFor(chart);
+  const width = chart.clientWidth;
   const bars = most.map((row) => {
     const energies = {
       accumulates: row.accumulates * prices.ac,
@@ -124,7 +124,7 @@ function showRates() {
     ...(step === null ? [stage] : [`${stage}, time step ${step}: ${rates ? rates[step].toFixed(4) : "not known"}`]),
     `mean ${mean.toFixed(4)}`,
   ];
-  drawHeatmap(chart, neurons, scale, { steps: count, written, title, width: widthFor(chart) });
+  drawHeatmap(chart, neurons, scale, { steps: count, written, title, width: chart.clientWidth });
 }
 
 function rateRow({ layer, stage, rates, mean }, steps) {
