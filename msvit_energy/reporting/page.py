@@ -7,11 +7,8 @@ included. Names from models are untrusted: Jinja2 escapes them in HTML, and the 
 import base64
 import hashlib
 import json
-import re
 from collections.abc import Mapping, Sequence
 from importlib import resources
-from importlib.util import find_spec
-from pathlib import Path
 from typing import Any
 
 from msvit_energy.errors import EnergyError
@@ -19,8 +16,22 @@ from msvit_energy.pricing.technology import Technology
 from msvit_energy.profiles.profile import Profile
 from msvit_energy.reporting.page_data import heading, origins, page_content, warnings
 
-STYLES = ("page.css", "parts.css")
-SCRIPTS = ("numbers.js", "charts.js", "elements.js", "layers.js", "page.js")
+STYLES = ("page.css", "parts.css", "charts.css", "tables.css", "narrow.css")
+SCRIPTS = (
+    "numbers.js",
+    "elements.js",
+    "svg.js",
+    "bars.js",
+    "heatmap.js",
+    "curves.js",
+    "totals.js",
+    "protocols.js",
+    "profile_charts.js",
+    "comparison.js",
+    "layers.js",
+    "address.js",
+    "page.js",
+)
 
 
 def page(profiles: Mapping[str, Profile], protocol: str, technology: Technology) -> str:
@@ -32,7 +43,7 @@ def page(profiles: Mapping[str, Profile], protocol: str, technology: Technology)
     first = content["profiles"][0]
     if why := first["unavailable"].get(content["start"]["protocol"]):
         raise EnergyError(f"{first['label']}: {why}")
-    scripts = [plotly(), *(text(name) for name in SCRIPTS)]
+    scripts = [text(name) for name in SCRIPTS]
     style = "\n".join(text(name) for name in STYLES)
     return _template().render(
         title=heading(profiles),
@@ -41,9 +52,8 @@ def page(profiles: Mapping[str, Profile], protocol: str, technology: Technology)
         origins=origins(profiles),
         scripts=scripts,
         style=style,
-        foreign_styles=styles_added_by(scripts[0]),
         content=as_script(content),
-        policy=policy(scripts, [style, ""]),
+        policy=policy(scripts, [style]),
     )
 
 
@@ -75,20 +85,6 @@ def as_script(content: Any) -> str:
 def text(name: str) -> str:
     """A file of the page."""
     return (resources.files("msvit_energy.reporting") / "templates" / name).read_text(encoding="utf-8")
-
-
-def plotly() -> str:
-    """Plotly's own script, found without importing the package, which would take longer than all the rest."""
-    spec = find_spec("plotly")
-    if spec is None or not spec.submodule_search_locations:
-        raise EnergyError("the report needs plotly, which is not installed: pip install 'plotly>=5.20'")
-    return (Path(spec.submodule_search_locations[0]) / "package_data" / "plotly.min.js").read_text(encoding="utf-8")
-
-
-def styles_added_by(script: str) -> list[str]:
-    """Names of the style elements that Plotly adds when it loads, for maps. The policy would stop and report them; an
-    empty element of that name keeps Plotly from trying."""
-    return re.findall(r'document\.getElementById\("([0-9a-f]{64})"\)', script)
 
 
 def _template() -> Any:

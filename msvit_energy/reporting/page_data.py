@@ -7,6 +7,7 @@ operations of each row, and the variance of its energy as a quadratic form in th
 import math
 import shlex
 from collections.abc import Mapping, Sequence
+from dataclasses import astuple, dataclass
 from typing import Any
 
 from msvit_energy.errors import EnergyError
@@ -18,6 +19,7 @@ from msvit_energy.pricing.technology import TECHNOLOGIES, Technology, get_techno
 from msvit_energy.profiles.amounts import Amount, Spread, quantile
 from msvit_energy.profiles.operators import Operator, Overhead
 from msvit_energy.profiles.profile import Profile
+from msvit_energy.profiles.provenance import DataOrigin
 from msvit_energy.reporting.formatting import title
 
 
@@ -235,7 +237,46 @@ def warnings(profiles: Mapping[str, Profile]) -> list[tuple[str, str]]:
     for label, profile in profiles.items():
         for note in dict.fromkeys(profile.warnings()):
             found.setdefault(note, []).append(label)
-    return [("" if len(about) == len(profiles) else ", ".join(about), note) for note, about in found.items()]
+    noted = [("" if len(about) == len(profiles) else ", ".join(about), note) for note, about in found.items()]
+    return noted + [("", note) for note in different_images(profiles)]
+
+
+def different_images(profiles: Mapping[str, Profile]) -> list[str]:
+    """A warning if profiles are known to be of different images: another number, data set, split, or other indices.
+
+    What a profile does not state differs from nothing.
+    """
+    origins = [(label, _Images.of(each)) for label, each in profiles.items() if each.provenance.is_measured]
+    columns = zip(*(astuple(images) for _, images in origins), strict=True)
+    if all(len(set(filter(None, column))) <= 1 for column in columns):
+        return []
+    groups: dict[str, list[str]] = {}
+    for label, images in origins:
+        groups.setdefault(str(images), []).append(label)
+    described = "; ".join(f"{', '.join(about)}: {images}" for images, about in groups.items())
+    return [f"the profiles are of different images, so their differences are also those of the images ({described})"]
+
+
+@dataclass(frozen=True)
+class _Images:
+    """What a profile says of its images, empty where it does not."""
+
+    number: int
+    name: str
+    split: str
+    indices: str
+
+    @classmethod
+    def of(cls, profile: Profile) -> "_Images":
+        data = profile.provenance.data or DataOrigin()
+        return cls(profile.images, data.name or "", data.split or "", data.indices or "")
+
+    def __str__(self) -> str:
+        source = " ".join(filter(None, (self.name, self.split)))
+        ranges = self.indices.split(",")
+        few = ",".join(ranges[:4] + ["..."] * (len(ranges) > 4))
+        text = f"{self.number} image{'' if self.number == 1 else 's'}"
+        return text + (f" of {source}" if source else "") + (f", numbers {few}" if few else "")
 
 
 def heading(profiles: Mapping[str, Profile]) -> str:

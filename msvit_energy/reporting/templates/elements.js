@@ -28,14 +28,25 @@ function header(labels, leading = 1) {
   return make("tr", {}, ...cells);
 }
 
-function mj(energy) {
-  return energy / PJ_PER_MJ;
-}
-
 function margin(relative) {
   return relative === null ? "–" : `± ${percent(relative)}`;
 }
 
 function measure(value, format) {
   return value === null ? numberCell("–") : numberCell(format(value), value);
+}
+
+/** A legend: what the colours of a chart stand for, as [name, colour]. */
+function fillLegend(element, items) {
+  element.replaceChildren(
+    ...items.map(([name, color]) => {
+      const item = make("li", {}, name);
+      item.style.setProperty("--swatch", color);
+      return item;
+    }),
+  );
+}
+
+function onPaper() {
+  return document.documentElement.classList.contains("paper");
 }

@@ -16,12 +16,14 @@ const COLUMNS = [
     name: "ACs",
     help: "accumulates (SOPs) per image",
     cell: (row) => measure(row.accumulates || null, count),
+    sum: (rows) => measure(summed(rows, "accumulates") || null, count),
   },
   {
     key: "multiplies",
     name: "MACs",
     help: "multiply-accumulates per image",
     cell: (row) => measure(row.multiplies || null, count),
+    sum: (rows) => measure(summed(rows, "multiplies") || null, count),
   },
   {
     key: "events",
@@ -31,17 +33,25 @@ const COLUMNS = [
   },
   {
     key: "energy",
-    name: "mJ",
+    name: "Energy",
     help: "energy per image",
-    cell: (row, digits) => measure(row.counted ? mj(row.energy) : null, (energy) => energy.toFixed(digits)),
+    cell: (row, shown) => energyCell(row.counted ? row.energy : null, shown),
+    sum: (rows, shown) => energyCell(summed(rows, "energy"), shown),
   },
   {
     key: "relative",
     name: "Interval",
     help: "half of the 95 % interval",
     cell: (row) => measure(row.relative, (part) => `± ${percent(part)}`),
+    sum: (rows, { all }) => (rows.length === all.rows.length ? numberCell(margin(all.relative)) : numberCell("")),
   },
-  { key: "share", name: "Share", help: "of the total", cell: (row) => measure(row.share, percent) },
+  {
+    key: "share",
+    name: "Share",
+    help: "of the total",
+    cell: (row) => measure(row.share, percent),
+    sum: (rows, { all }) => measure(all.energy ? summed(rows, "energy") / all.energy : 0, percent),
+  },
 ];
 
 const BREAK_EVEN = {
@@ -50,12 +60,23 @@ const BREAK_EVEN = {
   help: "input rate below which the layer costs less than a dense one in few bits, memory included",
   cell: (row) => measure(row.breakEven, (rate) => rate.toFixed(4)),
 };
-const BESIDE_RATE = COLUMNS.findIndex(({ key }) => key === "rate") + 1;
+const PHONE = matchMedia("(max-width: 40rem)");
+const FIRST_ON_PHONES = ["layer", "energy", "share"];
 const SPIKING = "memory";
 const RIVAL = "qnn:memory=resident";
 
-function columns(state) {
-  return state.rival ? COLUMNS.toSpliced(BESIDE_RATE, 0, BREAK_EVEN) : COLUMNS;
+/** The columns shown, in order. On a phone what matters most stands first; paper has no room for the place of a layer,
+ * which its name and the order of the rows say. */
+function columns({ rival }) {
+  const all = COLUMNS.flatMap((column) => (rival && column.key === "rate" ? [column, BREAK_EVEN] : [column]));
+  if (onPaper()) return all.filter(({ key }) => key !== "order" && key !== "stage");
+  if (!PHONE.matches) return all;
+  const first = FIRST_ON_PHONES.map((wanted) => all.find(({ key }) => key === wanted));
+  return [...first, ...all.filter((column) => !first.includes(column))];
+}
+
+function energyCell(energy, { unit, digits }) {
+  return energy === null ? numberCell("–") : numberCell(fixed(inUnit(energy, unit), digits), `${energy / PJ_PER_MJ} mJ`);
 }
 
 /** Rate of each layer below which it costs less than the quantised dense one, at the prices shown, by name: what spikes
@@ -74,13 +95,18 @@ function chooseRival(state, wanted) {
   [box.checked, box.disabled, box.title] = [state.rival, Boolean(why), why ?? ""];
 }
 
+/** The header as it has to be: made anew where other columns, or another unit, are shown. */
 function makeLayerHeader(state) {
-  const cells = columns(state).map(({ key, name, text, help }) => {
+  const row = byId("layer-table").tHead.rows[0];
+  const shown = columns(state).map((column) => ({ ...column, name: column.key === "energy" ? state.unit.name : column.name }));
+  const wanted = shown.map(({ key, name }) => `${key} ${name}`).join("\n");
+  if (row?.dataset.shows === wanted) return;
+  const cells = shown.map(({ key, name, text, help }) => {
     const button = make("button", { type: "button", title: help ?? null }, name);
     button.addEventListener("click", () => sortBy(state, key, text || key === "order"));
     return make("th", { scope: "col", "data-column": key, class: text ? null : "number" }, button);
   });
-  byId("layer-table").tHead.replaceChildren(make("tr", {}, ...cells));
+  byId("layer-table").tHead.replaceChildren(make("tr", { "data-shows": wanted }, ...cells));
 }
 
 /** Sort by a column, numbers from the largest, names from the first; the other way round when asked again. */
@@ -88,6 +114,7 @@ function sortBy(state, column, ascending) {
   const again = state.sort.column === column;
   state.sort = { column, descending: again ? !state.sort.descending : !ascending };
   showLayers(state);
+  writeAddress();
 }
 
 function sorted(rows, { column, descending }) {
@@ -110,45 +137,38 @@ function found(row, search) {
 
 function showLayers(state) {
   chooseRival(state, state.rival);
-  if (byId("layer-table").tHead.rows[0]?.cells.length !== columns(state).length) makeLayerHeader(state);
+  makeLayerHeader(state);
   const rates = state.rival ? breakEvenRates(state) : new Map();
   const rows = state.priced.rows.map((row) => ({ ...row, breakEven: rates.get(row.layer) ?? null }));
   const visible = sorted(
     rows.filter((row) => found(row, state.search)),
     state.sort,
   );
-  const digits = decimals(rows.map((row) => mj(row.energy)));
+  const { unit, priced: all } = state;
+  const shown = { unit, digits: digitsOf(Math.max(...rows.map((row) => inUnit(Math.abs(row.energy), unit)))), all };
   const table = byId("layer-table");
   for (const cell of table.tHead.rows[0].cells) {
     const direction = state.sort.descending ? "descending" : "ascending";
     cell.setAttribute("aria-sort", cell.dataset.column === state.sort.column ? direction : "none");
   }
-  table.tBodies[0].replaceChildren(
-    ...visible.map((row) =>
-      make("tr", { class: row.counted ? null : "left-out" }, ...columns(state).map(({ cell }) => cell(row, digits))),
-    ),
-  );
-  table.tFoot.replaceChildren(sumRow(visible, state.priced, digits));
-  if (state.rival) table.tFoot.rows[0].cells[0].colSpan += 1;
+  const bodyRow = (row) =>
+    make("tr", { class: row.counted ? null : "left-out" }, ...columns(state).map(({ cell }) => cell(row, shown)));
+  table.tBodies[0].replaceChildren(...(visible.length ? visible.map(bodyRow) : [noRow(state)]));
+  table.tFoot.replaceChildren(sumRow(visible, shown, columns(state)));
   byId("shown").textContent =
     visible.length === rows.length ? `${rows.length} rows` : `${visible.length} of ${rows.length} rows`;
 }
 
-function sumRow(visible, total, digits) {
-  const energy = summed(visible, "energy");
-  const whole = visible.length === total.rows.length;
-  const share = total.energy ? energy / total.energy : 0;
-  return make(
-    "tr",
-    {},
-    make("th", { scope: "row", colspan: 7 }, whole ? "All rows" : `The ${visible.length} rows shown`),
-    measure(summed(visible, "accumulates") || null, count),
-    measure(summed(visible, "multiplies") || null, count),
-    numberCell(""),
-    measure(mj(energy), (sum) => sum.toFixed(digits)),
-    whole ? measure(total.relative, (part) => `± ${percent(part)}`) : numberCell(""),
-    measure(share, percent),
-  );
+function noRow(state) {
+  return make("tr", {}, make("td", { colspan: columns(state).length }, `No layer matches ${state.search}.`));
+}
+
+/** The sums of the rows shown; what they are stands before the first of them. */
+function sumRow(visible, shown, all) {
+  const leading = all.findIndex(({ sum }) => sum);
+  const text = visible.length === shown.all.rows.length ? "All rows" : `The ${visible.length} rows shown`;
+  const sums = all.slice(leading).map(({ sum }) => (sum ? sum(visible, shown) : numberCell("")));
+  return make("tr", {}, make("th", { scope: "row", colspan: leading }, text), ...sums);
 }
 
 const CSV_COLUMNS = {
@@ -165,8 +185,8 @@ const CSV_COLUMNS = {
   events: (row) => row.events,
   counted: (row) => row.counted,
   energy_pj: (row) => row.energy,
-  ci95_low_pj: (row) => (row.half === null ? null : row.energy - row.half),
-  ci95_high_pj: (row) => (row.half === null ? null : row.energy + row.half),
+  ci95_low_pj: (row) => (row.half === null ? null : ends(row.energy, row.half)[0]),
+  ci95_high_pj: (row) => (row.half === null ? null : ends(row.energy, row.half)[1]),
   share: (row) => row.share,
   protocol: (_, state) => state.protocol,
   e_mac_pj: (_, state) => state.prices.mac,

@@ -2,6 +2,33 @@
 // Prices a profile as the command line does, writes numbers as its tables do, and CSV. No document in here.
 
 const PJ_PER_MJ = 1e9;
+const UNITS = [
+  { name: "mJ", perMj: 1 },
+  { name: "µJ", perMj: 1e3 },
+  { name: "nJ", perMj: 1e6 },
+];
+
+/** The largest unit of which the largest of some energies in pJ is at least a tenth; mJ where all are 0 or unknown. */
+function energyUnit(energies) {
+  const largest = Math.max(0, ...energies.map((energy) => Math.abs(energy ?? 0))) / PJ_PER_MJ || 1;
+  return UNITS.find(({ perMj }) => largest * perMj >= 0.1) ?? UNITS.at(-1);
+}
+
+/** An energy in pJ as a number of that unit. */
+function inUnit(energy, unit) {
+  return (energy / PJ_PER_MJ) * unit.perMj;
+}
+
+/** An energy in pJ with its unit, to five significant digits. */
+function energyText(energy, unit = energyUnit([energy])) {
+  return `${general(inUnit(energy, unit))} ${unit.name}`;
+}
+
+/** Both ends of an interval; what is no less than 0 has no end below 0. */
+function ends(energy, half) {
+  const low = energy - half;
+  return [energy >= 0 ? Math.max(low, 0) : low, energy + half];
+}
 
 /** Why a profile cannot be priced by a choice of protocol at these prices of memory; null where it can be. */
 function whyNot(profile, choice, memory) {
@@ -48,11 +75,6 @@ function halfWidth(form, t, { mac, ac }) {
   return t * Math.sqrt(Math.max(variance, 0)); // below 0 by rounding only
 }
 
-/** The largest of numbers from 0 on, however many there are: a call takes only so many arguments. */
-function highest(numbers) {
-  return numbers.reduce((largest, number) => Math.max(largest, number), 0);
-}
-
 /** Sum of a column, in order. */
 function summed(rows, key) {
   return rows.reduce((sum, row) => sum + row[key], 0);
@@ -60,16 +82,16 @@ function summed(rows, key) {
 
 const EMPTY = { accumulates: 0, multiplies: 0, other: 0, energy: 0, counted: false };
 
-/** Energy of each stage in mJ, in order, by the kind of operation. */
+/** Energy of each stage in pJ, in order, by the kind of operation. */
 function byStage(rows, prices) {
   const stages = new Map();
   for (const row of rows) {
     const sum = stages.get(row.stage) ?? { ...EMPTY, stage: row.stage };
     sum.counted ||= row.counted;
-    sum.accumulates += (row.accumulates * prices.ac) / PJ_PER_MJ;
-    sum.multiplies += (row.multiplies * prices.mac) / PJ_PER_MJ;
-    sum.other += row.other / PJ_PER_MJ;
-    sum.energy += row.energy / PJ_PER_MJ;
+    sum.accumulates += row.accumulates * prices.ac;
+    sum.multiplies += row.multiplies * prices.mac;
+    sum.other += row.other;
+    sum.energy += row.energy;
     stages.set(row.stage, sum);
   }
   return [...stages.values()];
@@ -123,10 +145,34 @@ function percent(share, digits = 1) {
   return `${(share * 100).toFixed(digits)}%`;
 }
 
-/** Decimals at which energies in mJ stand below each other: six, more where even the largest would lose digits. */
-function decimals(energies) {
-  const largest = highest(energies);
-  return largest > 0 ? Math.min(15, Math.max(6, 2 - Math.floor(Math.log10(largest)))) : 6;
+/** How many times as much: three decimals, or two digits where there would be fewer. */
+function ratio(times) {
+  return times < 0.1 ? general(times, 2) : times.toFixed(3);
+}
+
+/** Digits after the point that show four significant ones of the largest number of a column. */
+function digitsOf(largest) {
+  return largest > 0 ? Math.max(0, 3 - Math.floor(Math.log10(largest))) : 0;
+}
+
+/** A number to so many digits after the point; 0 only if it is. */
+function fixed(number, digits) {
+  const text = number.toFixed(Math.min(digits, 100));
+  if (!number || Number(text)) return number ? text : "0";
+  return `<${(10 ** -digits).toFixed(digits)}`;
+}
+
+/** A difference with its sign; 0 only if it is. */
+function signed(number, digits) {
+  return number ? `${number < 0 ? "\u2212" : "+"}${Math.abs(number).toFixed(digits)}` : "0";
+}
+
+/** A price as typed, with a decimal point or comma, as {price, why}: a finite number, 0 or more, or null and why not. */
+function readPrice(text) {
+  const typed = text.trim();
+  if (/^[1-9]\d{0,2}(,\d{3})+$/.test(typed)) return { price: null, why: `${typed} can be read in two ways: write no comma.` };
+  const price = /^\+?(\d+[.,]?\d*|[.,]\d+)(e[+-]?\d+)?$/i.test(typed) ? Number(typed.replace(",", ".")) : NaN;
+  return Number.isFinite(price) ? { price, why: "" } : { price: null, why: "A price is a number in pJ, 0 or more." };
 }
 
 /** CSV (RFC 4180) of rows of cells: numbers in full precision, null empty, and no text that a spreadsheet computes. */

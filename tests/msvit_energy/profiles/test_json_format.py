@@ -186,7 +186,6 @@ def use(profile: Profile, folder: Path) -> None:
 
 
 def test_a_mutated_file_is_refused_by_name_or_works(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(page, "plotly", lambda: "")
     monkeypatch.setattr(page, "_template", cache(page._template))
     refused = 0
     for seed in range(600):

@@ -15,15 +15,15 @@ from typing import Any
 
 import pytest
 
-from msvit_energy import EnergyError, price
+from msvit_energy import EnergyError, Profile, price
 from msvit_energy.pricing.protocol import Operations
 from msvit_energy.pricing.protocols import all_choices
 from msvit_energy.pricing.technology import TECHNOLOGIES
 from msvit_energy.profiles.amounts import Amount, Spread, Uncertainty
 from msvit_energy.profiles.provenance import ModelOrigin, Provenance, RatesOrigin
 from msvit_energy.reporting.comparison import labels
-from msvit_energy.reporting.page import as_script, page
-from msvit_energy.reporting.page_data import Variances, axis, memory_of, page_content, warnings
+from msvit_energy.reporting.page import SCRIPTS, as_script, page
+from msvit_energy.reporting.page_data import Variances, axis, different_images, memory_of, page_content, warnings
 from tests.support.command_line import run
 from tests.support.reported_profiles import LAYER, NEURON, ODD_PRICES, profiles, renamed, saved
 
@@ -154,7 +154,7 @@ def test_policy_allows_what_is_in_the_page_by_its_hash_and_nothing_else(parsed: 
         return {f"'sha256-{base64.b64encode(digest).decode()}'" for digest in digests}
 
     assert set(directives["script-src"]) == hashes("script")
-    assert len(directives["script-src"]) == 6
+    assert len(directives["script-src"]) == len(SCRIPTS)
     assert set(directives["style-src"]) == hashes("style")
 
 
@@ -169,7 +169,7 @@ def test_names_from_models_are_text(tmp_path: Path) -> None:
     facts = {"model": {"name": HOSTILE, HOSTILE: HOSTILE}, "warnings": [HOSTILE]}
     html = page({HOSTILE: replace(profile, provenance=Provenance.of(facts))}, "appendix-c", FP32)
     parsed = Parsed(html)
-    assert len([tag for tag, _, _ in parsed.raw if tag == "script"]) == 7
+    assert len([tag for tag, _, _ in parsed.raw if tag == "script"]) == len(SCRIPTS) + 1
     assert "<script>alert(1)" not in html
     (stored,) = parsed.content()["profiles"]
     assert HOSTILE in [entry["layer"] for entry in stored["entries"]]
@@ -189,6 +189,33 @@ def test_warnings_come_before_any_number_and_are_said_once() -> None:
     assert ("single", "one image only") in warnings(profiles())
     shared = {name: replace(profiles()["four"], provenance=Provenance(warnings=("w", "w"))) for name in "ab"}
     assert warnings(shared) == [("", "w")]
+
+
+def of_images(number: int, **data: str) -> Profile:
+    facts = {"data": data} if data else {}
+    return replace(profiles()["single"], images=number, provenance=Provenance.of(facts))
+
+
+def test_profiles_of_different_images_are_warned_of() -> None:
+    start = "the profiles are of different images, so their differences are also those of the images"
+    pair = {"a": of_images(8, name="digits", split="test", indices="0-7"), "b": of_images(8, name="digits")}
+    assert different_images(pair) == []  # what is not stated may be the same
+    assert different_images({"a": pair["a"]}) == []
+    others = pair | {"c": of_images(8, name="digits", split="test", indices="1,3,5,7,9,11,13,15")}
+    assert different_images(others) == [
+        f"{start} (a: 8 images of digits test, numbers 0-7; b: 8 images of digits; "
+        "c: 8 images of digits test, numbers 1,3,5,7,...)"
+    ]
+    for other in (of_images(7), of_images(8, name="mnist"), of_images(8, split="train")):
+        (warning,) = different_images({"a": pair["a"], "a again": pair["a"], "other": other})
+        assert warning.startswith(f"{start} (a, a again: 8 images of digits test, numbers 0-7; other: ")
+    given = replace(of_images(1), provenance=Provenance(rates=RatesOrigin(rate=0.1)))
+    assert different_images({"a": pair["a"], "given": given}) == []  # it has none
+    assert warnings({"a": pair["a"], "other": of_images(7)})[-1][0] == ""
+
+
+def test_the_page_is_small() -> None:
+    assert len(page({"four": profiles()["four"]}, "appendix-c", FP32).encode()) < 500_000
 
 
 def test_provenance_is_readable(parsed: Parsed) -> None:
@@ -316,7 +343,7 @@ def test_a_report_is_written_without_heavy_libraries(files: dict[str, Path]) -> 
     code = (
         "import sys; from msvit_energy.commands import app\n"
         f"app(['report', {str(files['four'])!r}, '--html', 'r.html'], standalone_mode=False)\n"
-        "print([name for name in ('torch', 'plotly', 'pandas', 'matplotlib', 'numpy') if name in sys.modules])"
+        "print([name for name in ('torch', 'pandas', 'matplotlib', 'numpy') if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "r.html\n[]\n"
