@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
 
-import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.patheffects import withStroke
@@ -14,8 +13,9 @@ from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 from msvit_energy.pricing.energy_units import energy_unit
 from msvit_energy.reporting.comparison import Entry, front, not_drawn, plottable
 from msvit_energy.reporting.figures.glyphs import line_height, wrapped
-from msvit_energy.reporting.figures.look import USUAL, Look, NothingToDrawError
+from msvit_energy.reporting.figures.look import NARROW, USUAL, Look, NothingToDrawError
 from msvit_energy.reporting.figures.page import Head, Page, ScalingFigure, legend_height
+from msvit_energy.reporting.figures.point_labels import label_points
 from msvit_energy.reporting.figures.style import BLUE, GREY, INK, SMALL, TEXT, energy_numbers, shortened, styled
 
 WIDTH, HEIGHT = 6.6, 4.2  # inches of the axes of one data set, where no width is given
@@ -29,6 +29,7 @@ FRONT: dict[str, Any] = {
     "fillstyle": "none",
 }
 LOGARITHMIC_FROM = 20  # greatest by least energy
+LONGEST, LONGEST_IF_NARROW = 32, 24  # characters of a label
 # of families, in the order in which they come; after the last one again, with another shape
 COLOURS = (
     *(BLUE, "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9"),  # Okabe and Ito's
@@ -111,14 +112,15 @@ def _scale(axes: Axes, drawn: Sequence[Entry]) -> None:
     if min(means) > 0 and low > 0 and high / low > LOGARITHMIC_FROM:
         axes.set_xscale("log")
         axes.set_xlim(low / 2, high * 2)
-        axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if wide else (1,)))
+        axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if wide or high < 50 * low else (1,)))
         axes.xaxis.set_minor_locator(NullLocator())
     else:
         room = 0.12 * (high - low) or 0.2 * high or 1.0
         axes.set_xlim(max(0.0, low - room), high + room)
         axes.xaxis.set_major_locator(MaxNLocator(8 if wide else 4))
     room = 0.1 * (max(accuracies) - min(accuracies)) or 1.0
-    axes.set_ylim(min(accuracies) - room, max(accuracies) + room)
+    top = max(accuracies) + room
+    axes.set_ylim(min(accuracies) - room, min(top, 100 + 0.3 * room) if max(accuracies) <= 100 else top)
     unit = energy_unit([max(means)])
     axes.xaxis.set_major_formatter(energy_numbers(unit))
     axes.set_xlabel(f"energy per image, {unit.symbol}")
@@ -147,46 +149,38 @@ def _mark(axes: Axes, entry: Entry, looks: dict[str, Any]) -> None:
 
 
 def _name(axes: Axes, drawn: Sequence[Entry], stairs: Sequence[tuple[float, float]], look: Look) -> None:
-    """Labels beside the points, moved off each other, off the points and off the front."""
-    from adjustText import adjust_text
-
-    size, longest = SMALL * look.scale, 32 if look.inches is None else max(14, int(5 * look.inches))
-    halo = [withStroke(linewidth=2, foreground="white")]
-    texts = [
-        axes.text(
-            entry.energy_mj or 0, entry.top1 or 0, shortened(entry.label, longest), fontsize=size, path_effects=halo
-        )
-        for entry in drawn
-    ]
-    for text in texts:
-        text.set_zorder(4)
-    axes.figure.canvas.draw()
-    taken = [
-        *((entry.energy_mj or 0.0, entry.top1 or 0.0) for entry in drawn),
-        *(run for entry in drawn for run in entry.runs),
-        *_along(axes, stairs),
-    ]
-    adjust_text(
-        texts,
-        x=[x for x, _ in taken],
-        y=[y for _, y in taken],
-        ax=axes,
-        expand=(1.2, 1.6),
-        arrowprops={"arrowstyle": "-", "color": GREY, "linewidth": 0.5},
-        iter_lim=300,
-        min_arrow_len=4,
+    """Labels beside the points, off each other and off the front."""
+    corners = [((x0, y0), (x1, y0), (x1, y1)) for (x0, y0), (x1, y1) in pairwise(stairs)]
+    lines = [pair for corner in corners for pair in pairwise(corner)]
+    for entry in drawn:
+        if entry.energy_mj_half:
+            energy, top1 = entry.energy_mj or 0.0, entry.top1 or 0.0
+            low = max(energy - entry.energy_mj_half, axes.get_xlim()[0])  # a logarithm has no end at 0
+            lines.append(((low, top1), (energy + entry.energy_mj_half, top1)))
+    label_points(
+        axes,
+        [(entry.energy_mj or 0.0, entry.top1 or 0.0) for entry in drawn],
+        _texts(drawn, look),
+        SMALL * look.scale,
+        lines,
+        [run for entry in drawn for run in entry.runs],
+        path_effects=[withStroke(linewidth=2, foreground="white")],
+        zorder=4,
     )
 
 
-def _along(axes: Axes, stairs: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
-    """Points on the front, near enough to each other that no label fits between."""
-    found: list[tuple[float, float]] = []
-    for (x0, y0), (x1, y1) in pairwise(stairs):
-        for start, end in (((x0, y0), (x1, y0)), ((x1, y0), (x1, y1))):
-            a, b = axes.transData.transform((start, end))
-            count = int(np.hypot(*(b - a)) / axes.figure.dpi / 0.06) + 1
-            found += map(tuple, axes.transData.inverted().transform(np.linspace(a, b, count)))
-    return found
+def _texts(drawn: Sequence[Entry], look: Look) -> list[str]:
+    """What is written beside the points: names, in a narrow figure without what stands in brackets if they still
+    differ, and cut."""
+    labels = [entry.label for entry in drawn]
+    if look.inches is None or look.inches >= NARROW:
+        return [shortened(label, LONGEST) for label in labels]
+    bare = [label.partition(" (")[0] for label in labels]
+    counts = Counter(bare)
+    return [
+        shortened(short if counts[short] == 1 else label, LONGEST_IF_NARROW)
+        for short, label in zip(bare, labels, strict=True)
+    ]
 
 
 def _legend(drawn: Sequence[Entry]) -> list[Line2D]:
