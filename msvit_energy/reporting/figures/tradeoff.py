@@ -130,10 +130,13 @@ def _scale(axes: Axes, drawn: Sequence[Entry]) -> None:
 
 
 def _mark(axes: Axes, entry: Entry, looks: dict[str, Any]) -> None:
-    """A point with its interval, and the runs of which it is the mean as small ones."""
+    """A point with its interval, and the runs of which it is the mean as small ones, tied to it."""
     if entry.runs:
         energies, accuracies = zip(*entry.runs, strict=True)
         axes.plot(energies, accuracies, linestyle="none", alpha=0.5, markersize=2.5, zorder=2.5, **looks)
+        for run in entry.runs:
+            places = zip((entry.energy_mj or 0.0, entry.top1 or 0.0), run, strict=True)
+            axes.plot(*places, color=looks["color"], alpha=0.4, linewidth=0.6, zorder=2.4)
     axes.errorbar(
         [entry.energy_mj or 0.0],
         [entry.top1 or 0.0],
