@@ -15,7 +15,7 @@ DISTANCES = (0.07, 0.12, 0.2, 0.32, 0.48, 0.68, 0.92, 1.2)  # inches from a poin
 DIRECTIONS = [(np.cos(angle), np.sin(angle)) for angle in np.linspace(0, 2 * np.pi, 16, endpoint=False)]
 DIAGONAL = 0.39  # of a direction, from which it counts as to that side
 MARKER = 0.05  # inches from the middle of a point to its border
-WITH_LINE = 0.15  # inches from which a line leads to the label
+WITH_LINE = 0.1  # inches from which a line leads to the label
 SWEEPS = 3
 NEIGHBOURS, APART = 0.5, 0.02  # inches: of points in each other's way, and between two labels
 COSTS = {"label": 1000.0, "point": 600.0, "leader": 400.0, "line": 300.0, "inch": 25.0}  # of what is covered
@@ -36,12 +36,13 @@ def label_points(
     axes: Axes,
     points: Sequence[tuple[float, float]],
     texts: Sequence[str],
+    colours: Sequence[Any],
     size: float,
     lines: Sequence[Segment] = (),
     also: Sequence[tuple[float, float]] = (),
     **looks: Any,
 ) -> None:
-    """Write a text of `size` points beside every point, with a line to it where it is not near. `lines`, and the points
+    """Write a text of `size` points in its colour beside every point, with a line to it where it is not near. `lines`, and the points
     `also`, are what labels keep off. All places are the axes' data; `looks` go to the texts."""
     dots_per_inch = axes.figure.dpi
     inches = axes.transData.transform(np.array([*points, *also, *(end for line in lines for end in line)]))
@@ -50,12 +51,8 @@ def label_points(
     window = axes.get_window_extent().transformed(axes.figure.dpi_scale_trans.inverted())
     frame = (window.x0, window.y0, window.x1, window.y1)
     sizes = [(text_width(text, size), 1.15 * size / 72) for text in texts]
-    for text, point, place in zip(
-        texts,
-        points,
-        _placed(inches[: len(points)], inches[: len(points) + len(also)], sizes, ends, frame),
-        strict=True,
-    ):
+    places = _placed(inches[: len(points)], inches[: len(points) + len(also)], sizes, ends, frame)
+    for text, colour, point, place in zip(texts, colours, points, places, strict=True):
         x0, y0, x1, y1 = place.box
         middle = (x0 + x1) / 2 - frame[0], (y0 + y1) / 2 - frame[1]
         leader = {"arrowstyle": "-", "color": GREY, "linewidth": 0.5, "shrinkA": 0, "shrinkB": 3}
@@ -67,6 +64,7 @@ def label_points(
             horizontalalignment="center",
             verticalalignment="center",
             fontsize=size,
+            color=colour,
             arrowprops=leader if place.distance >= WITH_LINE else None,
             **looks,
         )

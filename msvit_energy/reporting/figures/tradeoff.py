@@ -6,6 +6,7 @@ from itertools import pairwise
 from typing import Any
 
 from matplotlib.axes import Axes
+from matplotlib.colors import to_rgb
 from matplotlib.lines import Line2D
 from matplotlib.patheffects import withStroke
 from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
@@ -36,6 +37,7 @@ COLOURS = (
     *("#6A3D9A", "#8C564B", "#000000", "#A6BD1E", "#E7298A", "#666666"),
 )
 SHAPES = "osD^v"
+DARKER = 0.7
 
 
 @styled
@@ -97,7 +99,7 @@ def _draw(axes: Axes, drawn: Sequence[Entry], looks: dict[str, dict[str, Any]], 
         x, y = zip(*best, strict=True)  # stairs: the accuracy that is to be had for an energy
         axes.plot(x, y, drawstyle="steps-post", zorder=2, **FRONT)
         stairs = list(best)
-    _name(axes, drawn, stairs, look)
+    _name(axes, drawn, stairs, looks, look)
 
 
 def _scale(axes: Axes, drawn: Sequence[Entry]) -> None:
@@ -151,8 +153,14 @@ def _mark(axes: Axes, entry: Entry, looks: dict[str, Any]) -> None:
     )
 
 
-def _name(axes: Axes, drawn: Sequence[Entry], stairs: Sequence[tuple[float, float]], look: Look) -> None:
-    """Labels beside the points, off each other and off the front."""
+def _name(
+    axes: Axes,
+    drawn: Sequence[Entry],
+    stairs: Sequence[tuple[float, float]],
+    looks: dict[str, dict[str, Any]],
+    look: Look,
+) -> None:
+    """Labels beside the points in their colours, off each other and off the front."""
     corners = [((x0, y0), (x1, y0), (x1, y1)) for (x0, y0), (x1, y1) in pairwise(stairs)]
     lines = [pair for corner in corners for pair in pairwise(corner)]
     for entry in drawn:
@@ -164,12 +172,18 @@ def _name(axes: Axes, drawn: Sequence[Entry], stairs: Sequence[tuple[float, floa
         axes,
         [(entry.energy_mj or 0.0, entry.top1 or 0.0) for entry in drawn],
         _texts(drawn, look),
+        [_ink(looks[entry.family]["color"]) if len(looks) > 1 else INK for entry in drawn],
         SMALL * look.scale,
         lines,
         [run for entry in drawn for run in entry.runs],
         path_effects=[withStroke(linewidth=2, foreground="white")],
         zorder=4,
     )
+
+
+def _ink(colour: str) -> tuple[float, ...]:
+    """A colour dark enough to be read as text."""
+    return tuple(DARKER * part for part in to_rgb(colour))
 
 
 def _texts(drawn: Sequence[Entry], look: Look) -> list[str]:
@@ -187,10 +201,9 @@ def _texts(drawn: Sequence[Entry], look: Look) -> list[str]:
 
 
 def _legend(drawn: Sequence[Entry]) -> list[Line2D]:
-    """What is drawn: families of several entries, kinds of points, the front."""
+    """What is drawn: families, if one has several entries in a panel, kinds of points, the front."""
     looks = family_looks(drawn)
-    sizes = Counter(entry.family for entry in drawn)
-    some = len(looks) > 1 and max(sizes.values()) > 1
+    some = len(looks) > 1 and max(Counter((entry.family, entry.data) for entry in drawn).values()) > 1
     kinds: list[tuple[bool, dict[str, Any]]] = [
         (any(e.measured and not e.doubt for e in drawn), {"label": "measured", "color": INK, "markerfacecolor": INK}),
         (
