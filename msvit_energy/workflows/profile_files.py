@@ -73,7 +73,7 @@ def write_files(
         table.write(layer_table(profile, report).with_columns(columns), folder, "energy", formats)
         figures.save_figures(profile, report, folder)
         if measurement.maps is not None:
-            firing_maps.write_maps(measurement.maps, measurement.example, folder)
+            firing_maps.write_maps(measurement.maps, measurement.example, profile, folder)
         html = page({title(profile): profile}, report.protocol, report.technology)
         (folder / "report.html").write_text(html, encoding="utf-8", errors="replace")
         written = [name for name in files() if (folder / name).exists()]

@@ -1,0 +1,81 @@
+"""Rows of a long network: the same layer of repeated blocks is one row, and silent layers are one row together."""
+
+import re
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from msvit_energy.reporting.figures.layers import Row
+from msvit_energy.reporting.figures.style import TALL
+
+NUMBER = re.compile(r"\.(\d+)(?=\.)")  # between two dots: of a block, if there are several
+
+
+@dataclass(frozen=True)
+class Fold:
+    """A row, and which layers it is about: (place on the axis of blocks, index of the layer), or silent ones."""
+
+    row: Row
+    members: tuple[tuple[int, int], ...]
+    silent: bool = False
+
+    @property
+    def layers(self) -> list[int]:
+        """The indices of the layers."""
+        return [index for _, index in self.members]
+
+
+@dataclass(frozen=True)
+class Folding:
+    """All rows, and the numbers of the blocks on the axis; none where each layer has a row of its own."""
+
+    rows: tuple[Fold, ...]
+    blocks: tuple[int, ...] = ()
+
+    @property
+    def joined(self) -> Fold | None:
+        """The row of the silent layers."""
+        return next((fold for fold in self.rows if fold.silent), None)
+
+    def line(self) -> list[str]:
+        """What a reader must know of the rows, if anything."""
+        if not self.blocks:
+            return []
+        return [f"*: the same layer of several blocks, numbered {self.blocks[0]} to {self.blocks[-1]}"]
+
+
+def folded(layers: Sequence[Row], silent: Sequence[bool], every_layer: bool, word: str = "silent") -> Folding:
+    """Rows of `layers` in their order. Two or more `silent` ones are a single row, the last; what remains folds over
+    the blocks where it is more than fits a page. Nothing of that with `every_layer`."""
+    quiet = [index for index, each in enumerate(silent) if each]
+    join = len(quiet) > 1 and not every_layer
+    shown = [index for index in range(len(layers)) if not (join and silent[index])]
+    folding = Folding(tuple(Fold(layers[index], ((0, index),)) for index in shown))
+    if len(shown) > TALL and not every_layer:
+        folding = min((folding, *(_over(layers, shown, place) for place in range(3))), key=lambda one: len(one.rows))
+    if not join:
+        return folding
+    last = Fold(Row("", f"{len(quiet)} {word} layers"), tuple((0, index) for index in quiet), silent=True)
+    return Folding((*folding.rows, last), folding.blocks)
+
+
+def _over(layers: Sequence[Row], shown: Sequence[int], place: int) -> Folding:
+    """Rows that are equal but for the number at that place in their names, counted from 0."""
+    groups: dict[Row, list[tuple[int, int]]] = defaultdict(list)
+    for index in shown:
+        row = layers[index]
+        numbers = list(NUMBER.finditer(row.layer))
+        if place < len(numbers):
+            start, end = numbers[place].span(1)
+            groups[Row(row.stage, f"{row.layer[:start]}*{row.layer[end:]}")].append((int(row.layer[start:end]), index))
+        else:
+            groups[row].append((-1, index))
+    blocks = sorted({number for members in groups.values() if len(members) > 1 for number, _ in members})
+    rows = []
+    for row, members in groups.items():
+        if len(members) == 1:
+            number, index = members[0]
+            rows.append(Fold(layers[index], ((blocks.index(number) if number in blocks else 0, index),)))
+        else:
+            rows.append(Fold(row, tuple((blocks.index(number), index) for number, index in members)))
+    return Folding(tuple(rows), tuple(blocks))
