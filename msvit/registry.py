@@ -85,7 +85,7 @@ def entry(name: str) -> Entry:
 
 
 def create_model(
-    name: str, *, time_steps: int | None = None, num_classes: int | None = None, **kwargs: Any
+    name: str, /, *, time_steps: int | None = None, num_classes: int | None = None, **kwargs: Any
 ) -> SpikingClassifier:
     """Build a registered model with fresh weights. `time_steps` and `num_classes` default to the model's own.
 

@@ -23,7 +23,7 @@ from msvit_energy.profiles.profile import Profile
 from msvit_energy.profiles.table_cells import number
 from msvit_energy.profiles.text_files import MIB, limited_lines
 
-MOST_BYTES = 4 * MIB
+MOST_BYTES = MIB
 COLUMNS = ("layer", "input_rate", "nonzero_rate", "kind")
 LOG_COLUMNS = ("name", "type", "dense_ops_per_image", "ac_ops", "mac_ops", "spike_rate_percent")
 # Layers that Spikingformer's tool calls by the names of an older model file: their names in the official checkpoints

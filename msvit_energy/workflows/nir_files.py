@@ -15,7 +15,7 @@ from msvit_energy.errors import EnergyError
 from msvit_energy.profiles.text_files import MIB
 
 SUFFIX = ".nir"
-MOST_ENTRIES = 20_000
+MOST_ENTRIES, DEEPEST = 20_000, 32
 SPARE = 32 * MIB  # by which compressed arrays may be larger than the file
 MOST_VALUES = 2**26  # of an image
 NODES = "Affine Linear Conv1d Conv2d AvgPool2d Flatten IF LIF CubaLIF Input Output".split()  # that SpikingJelly runs
@@ -82,18 +82,20 @@ def _check_arrays(path: Path) -> None:
 
     size = 0
     with h5py.File(path, "r") as file:
-        groups, found = [file], 0
+        groups, found = [(file, 0)], 0
         while groups:
-            group = groups.pop()
+            group, depth = groups.pop()
             for name in group:
                 found += 1
-                if found > MOST_ENTRIES:
-                    raise EnergyError(f"{path} is no NIR file: it has more than {MOST_ENTRIES} entries, or no end")
+                if found > MOST_ENTRIES or depth > DEEPEST:
+                    raise EnergyError(
+                        f"{path} is no NIR file: more than {MOST_ENTRIES} entries or {DEEPEST} levels, or no end"
+                    )
                 if not isinstance(group.get(name, getlink=True), h5py.HardLink):
                     raise EnergyError(f"{path} is no NIR file: {name!r} leads to another place or file")
                 entry = group[name]
                 if isinstance(entry, h5py.Group):
-                    groups.append(entry)
+                    groups.append((entry, depth + 1))
                 elif isinstance(entry, h5py.Dataset):
                     if entry.external or entry.is_virtual:
                         raise EnergyError(f"{path} is no NIR file: {name!r} is an array in another file")

@@ -15,6 +15,7 @@ def test_what_was_found_stays_mended(path: Path) -> None:
     check(PARSERS[path.parent.name], path.read_bytes())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", PARSERS)
 def test_seeds_of_the_fuzzer_are_read_or_refused_by_name(name: str) -> None:
     parser = PARSERS[name]

@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-import msvit
+from msvit.checkpoint import SHIPPED
 from msvit_energy import price
 from msvit_energy.commands import app
 from msvit_energy.reporting.rivals import LEARNED
@@ -88,7 +88,7 @@ def test_table3_meets_the_printed_counts_where_the_official_blocks_allow_it() ->
 
 
 def test_training_log_is_that_of_the_shipped_checkpoint() -> None:
-    sidecar = json.loads(msvit.checkpoint.SHIPPED.with_suffix(".json").read_text())
+    sidecar = json.loads(SHIPPED.with_suffix(".json").read_text())
     history = pd.read_csv(REPORTS / "digits" / "history.csv")
     log = (REPORTS / "digits" / "train.log").read_text()
     assert log.startswith("$ msvit-energy train digits\n")
