@@ -49,7 +49,7 @@ def test_one_that_is_lost_ends_the_other_in_words_and_both_go_on(number: int, tm
         os.kill(second.pid, number)
         begun = time.monotonic()
         assert ended(first) == 2
-        assert time.monotonic() - begun < 30  # 4 s of silence, and how long a busy machine takes
+        assert time.monotonic() - begun < 60  # 4 s of silence, and how long a busy machine takes
     (line,) = [line for line in printed(tmp_path)[1].splitlines() if line.startswith("error: ")]
     lost = "error: process 1 of 2 (counted from 0) has given no sign of life for 4 s"
     gone = "error: another process of this run has ended or cannot be reached"

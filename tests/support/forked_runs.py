@@ -41,14 +41,14 @@ def printed(folder: Path, rank: int = 0) -> tuple[str, str]:
     return out.read_text(), err.read_text()
 
 
-def ended(process: ForkServerProcess, within: float = 60) -> int:
+def ended(process: ForkServerProcess, within: float = 180) -> int:
     """The exit code of a process that ends by itself."""
     process.join(within)
     assert process.exitcode is not None, "still running"
     return process.exitcode
 
 
-def wait_for(folder: Path, pattern: str, count: int = 1, within: float = 60) -> None:
+def wait_for(folder: Path, pattern: str, count: int = 1, within: float = 180) -> None:
     """Until so many files are there."""
     end = time.monotonic() + within
     while len(list(folder.glob(pattern))) < count:
