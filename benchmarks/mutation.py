@@ -1,7 +1,7 @@
 """Mutation testing: break the code in one place, run the tests that pass by there, and see whether one fails.
 
     make coverage        # once, for which test runs which line
-    python benchmarks/mutation.py reports/benchmarks --sample 400
+    python benchmarks/mutation.py reports/benchmarks --sample 300
 
 A mutant is one change of one expression or statement: a comparison, an arithmetic or boolean operator, a number, a
 word, a condition, a returned value, a call or a raise that is left out, a break for a continue. Left alone are
