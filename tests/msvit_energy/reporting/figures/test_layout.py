@@ -100,7 +100,8 @@ def test_a_figure_whose_size_is_set_scales_with_its_letters(
     before, sizes = figure.get_size_inches(), recorded(figure).sizes
     figure.set_size_inches(*size)
     factor = min(size / before)
-    assert recorded(figure).sizes == pytest.approx([factor * each for each in sizes], rel=1e-6)
+    after = recorded(figure).sizes  # perhaps with more or fewer numbers on an axis
+    assert (min(after), max(after)) == pytest.approx((factor * min(sizes), factor * max(sizes)), rel=1e-6)
     assert overlapping(drawn_texts(figure)) == []
     assert outside(figure) == []
     figure.set_size_inches(*before)
@@ -113,8 +114,9 @@ class Pixels(RendererAgg):
     def __init__(self, width: float, height: float, dpi: float) -> None:
         super().__init__(width, height, dpi)
         self.letters: list[tuple[float, float, float, float]] = []
+        self.draw_markers = self.kept  # the renderer's own is an attribute too
 
-    def draw_markers(self, gc: Any, marker: Any, marker_trans: Any, path: Any, trans: Any, rgb: Any = None) -> None:
+    def kept(self, gc: Any, marker: Any, marker_trans: Any, path: Any, trans: Any, rgb: Any = None) -> None:
         box = marker_trans.transform_path(marker).get_extents()
         for x, y in trans.transform(path.vertices):
             self.letters.append((x + box.x0, y + box.y0, x + box.x1, y + box.y1))

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from matplotlib.collections import QuadMesh
 from matplotlib.figure import Figure
 
 from msvit_energy import EnergyError
@@ -39,7 +40,7 @@ def test_maps_of_a_layer_share_their_colours_and_a_labelled_colour_bar() -> None
     figure = firing_maps(LAYERS, EXAMPLE, PROFILE)
     limits = [image.get_clim() for axes in figure.axes for image in axes.images][1:]
     assert limits == [(0, 0.3), (0, 0.3), (0, 0.6), (0, 0.6)]
-    labels = [axes.get_ylabel() for axes in figure.axes if axes.get_label() == "<colorbar>"]
+    labels = [axes.get_ylabel() for axes in figure.axes if any(isinstance(each, QuadMesh) for each in axes.collections)]
     assert labels == ["firing rate"] * 2
 
 

@@ -6,9 +6,7 @@ import numpy as np
 import pytest
 
 from msvit_energy import EnergyError, Profile
-from msvit_energy.reporting.figures import (
-    firing_rate_heatmap,
-)
+from msvit_energy.reporting.figures import Look, firing_rate_heatmap
 from tests.support.figures import (
     THREE,
     cells,
