@@ -21,7 +21,7 @@ MOST_WITH_NUMBERS = 16  # columns
 MOST_OF_BLOCKS = 48  # columns of blocks x time steps; beyond, a block has one, the mean over time
 MOST_VECTOR_CELLS = 3000  # beyond, cells in an SVG are one image
 CELL_WITH_NUMBER, LEAST_WITH_NUMBER, CELL, WIDEST_PANEL = 0.42, 0.31, 0.15, 9.0  # inches
-LEAST_CELL, LEAST_PANEL = 0.03, 0.9
+LEAST_CELL, LEAST_PANEL = 0.012, 0.9
 DARK = 0.2  # luminance below which white is read better than ink
 
 

@@ -17,6 +17,7 @@ from msvit_energy.reporting.figures.style import INK, LONGEST_WARNING, MOST_WARN
 
 SAMPLE, GAP, BETWEEN = 0.24, 0.07, 0.22  # inches: of a sample in a legend, to its text, to the next sample
 LEGEND_LINE = 0.165
+TICKS = {"length": 2.5, "pad": 3.5}  # points, as the style has them
 
 
 class ScalingFigure(Figure):
@@ -37,8 +38,11 @@ class ScalingFigure(Figure):
         for text in self.findobj(Text):
             text.set_fontsize(float(text.get_fontsize()) * factor)
         for axis in (axis for axes in self.axes for axis in (axes.xaxis, axes.yaxis)):
+            axis.labelpad *= factor
+            now = axis.get_tick_params()
+            lengths = {name: factor * now.get(name, usual) for name, usual in TICKS.items()}
             for label in axis.get_ticklabels()[:1]:  # and ticks that are made later
-                axis.set_tick_params(labelsize=label.get_fontsize())
+                axis.set_tick_params(labelsize=label.get_fontsize(), **lengths)
 
 
 @dataclass(frozen=True)

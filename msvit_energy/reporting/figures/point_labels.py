@@ -42,8 +42,8 @@ def label_points(
     also: Sequence[tuple[float, float]] = (),
     **looks: Any,
 ) -> None:
-    """Write a text of `size` points in its colour beside every point, with a line to it where it is not near. `lines`, and the points
-    `also`, are what labels keep off. All places are the axes' data; `looks` go to the texts."""
+    """Write a text of `size` points in its colour beside every point, with a line to it where it is not near. `lines`,
+    and the points `also`, are what labels keep off. All places are the axes' data; `looks` go to the texts."""
     dots_per_inch = axes.figure.dpi
     inches = axes.transData.transform(np.array([*points, *also, *(end for line in lines for end in line)]))
     inches = inches / dots_per_inch

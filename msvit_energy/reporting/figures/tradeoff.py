@@ -8,7 +8,6 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
 from matplotlib.lines import Line2D
-from matplotlib.patheffects import withStroke
 from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 
 from msvit_energy.pricing.energy_units import energy_unit
@@ -176,7 +175,7 @@ def _name(
         SMALL * look.scale,
         lines,
         [run for entry in drawn for run in entry.runs],
-        path_effects=[withStroke(linewidth=2, foreground="white")],
+        bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.7, "pad": 0.3},
         zorder=4,
     )
 
