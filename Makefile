@@ -7,7 +7,7 @@ export OMP_WAIT_POLICY ?= passive
 # one process per core; one that has nothing left takes tests from another
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --dist worksteal
 
-.PHONY: help profile test check lint format clean
+.PHONY: help profile test check lint format docs clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1  /p' $(MAKEFILE_LIST) | expand -t 10
@@ -30,10 +30,13 @@ format: $(VENV)/installed  ## bring the code into style
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+docs: $(VENV)/installed  ## build the site into site/; a warning is an error
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet --strict
+
 $(VENV)/installed: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --editable ".[dev]"
 	touch $@
 
 clean:  ## remove what the other targets made
-	rm -rf $(VENV) out runs
+	rm -rf $(VENV) out runs site

@@ -64,7 +64,9 @@ def protocols() -> str:
         answers = dict(row["answers"])
         for option, (default, *others) in row["options"].items():
             answers[f"`:{option}=`"] = ", ".join([f"`{default}` (default)", *(f"`{other}`" for other in others)])
-        parts.append(f"## {row['protocol']}\n\nSource: {row['source']}\n\n{table(('question', 'answer'), answers.items())}")
+        parts.append(
+            f"## {row['protocol']}\n\nSource: {row['source']}\n\n{table(('question', 'answer'), answers.items())}"
+        )
     return "\n\n".join(parts)
 
 
