@@ -15,7 +15,7 @@ TOOLS := $(VENV)/tools
 COMPILE := $(TOOLS)/bin/uv pip compile pyproject.toml --all-extras --universal --python-version 3.11 --generate-hashes \
 	--no-annotate --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock"
 
-.PHONY: help profile test check coverage lint dist smoke format fuzz lock audit bom clean
+.PHONY: help profile test check coverage lint dist smoke format docs fuzz lock audit bom clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1  /p' $(MAKEFILE_LIST) | expand -t 10
@@ -71,10 +71,13 @@ $(TOOLS)/installed: $(VENV)/installed
 	$(TOOLS)/bin/python -m pip install --quiet "uv>=0.5,<1" "pip-audit>=2.7,<3" "cyclonedx-bom>=7,<8"
 	touch $@
 
+docs: $(VENV)/installed  ## build the site into site/; a warning is an error
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet --strict
+
 $(VENV)/installed: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --editable ".[dev]"
 	touch $@
 
 clean:  ## remove what the other targets made
-	rm -rf $(VENV) dist out runs .coverage*
+	rm -rf $(VENV) dist out runs site .coverage*

@@ -29,7 +29,7 @@ from msvit_energy.reporting.comparison import check_order
 EXAMPLES = """
 msvit-energy compare mine/profile.json other/profile.json
 msvit-energy compare mine/profile.json --baselines spikformer,qkformer --sort energy
-msvit-energy compare mine/profile.json --baselines measured --out table/ --columns model,mJ,top1
+msvit-energy compare mine/profile.json --baselines measured --out table/ --columns label,energy_mj,top1
 """
 
 

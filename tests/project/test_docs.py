@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-PAGE = ROOT / "docs" / "when-to-trust-the-number.md"
+PAGE = ROOT / "docs" / "explanation" / "when-to-trust-the-number.md"
 QUOTED = re.findall(r'^\| "(.+?)" \|', PAGE.read_text(), flags=re.MULTILINE)
 
 
@@ -39,7 +39,7 @@ def test_a_quoted_message_is_one_of_the_program(message: str) -> None:
     assert re.search(pattern, texts())
 
 
-GUIDE = (ROOT / "docs" / "adding-a-model-family.md").read_text()
+GUIDE = (ROOT / "docs" / "how-to" / "adding-a-model-family.md").read_text()
 CODE = re.findall(r"```python\n# (\S+)\n(.*?)```", GUIDE, flags=re.DOTALL)
 COMMANDS = re.findall(r"^python (.+)$", GUIDE, flags=re.MULTILINE)
 
@@ -54,7 +54,7 @@ def test_quoted_code_is_in_its_file(path: str, code: str) -> None:
 
 
 def test_files_that_the_guide_names_are_there() -> None:
-    linked = {"docs/" + link for link in re.findall(r"\]\(([^)\s]+)\)", GUIDE)}
+    linked = {"docs/how-to/" + link for link in re.findall(r"\]\(([^)\s]+)\)", GUIDE)}
     named = set(re.findall(r"`((?:msvit|tests)/[\w/]+\.py)`", GUIDE))
     assert len(linked) > 3 < len(named)
     assert not [path for path in linked | named if not (ROOT / path).is_file()]
