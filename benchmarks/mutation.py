@@ -5,7 +5,7 @@
 
 A mutant is one change of one expression or statement: a comparison, an arithmetic or boolean operator, a number, a
 word, a condition, a returned value, a call or a raise that is left out, a break for a continue. Left alone are
-annotations, documentation, and the words of messages. The sample is drawn with a seed; without --sample all mutants
+annotations, documentation, and texts of several words, which are for people. The sample is drawn with a seed; without --sample all mutants
 are run, which takes days.
 
 Tests of the mutant's own room come first, then others, slow ones last, and the first that fails ends it. A mutant
@@ -108,7 +108,7 @@ def changes(node: Any) -> Iterator[Callable[[Any], ast.AST]]:
         yield lambda copy: put(copy, "op", SWAPPED[type(copy.op)]())
     elif isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not | ast.USub):
         yield lambda copy: copy.operand
-    elif isinstance(node, ast.Constant) and type(node.value) in (int, float, bool, str):
+    elif isinstance(node, ast.Constant) and type(node.value) in (int, float, bool, str) and " " not in str(node.value):
         yield lambda copy: ast.Constant(other(copy.value))
     elif isinstance(node, ast.If | ast.While | ast.IfExp):
         yield lambda copy: put(copy, "test", ast.UnaryOp(ast.Not(), copy.test))
