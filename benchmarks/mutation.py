@@ -5,7 +5,8 @@
 
 A mutant is one change of one expression or statement: a comparison, an arithmetic or boolean operator, a number, a
 word, a condition, a returned value, a call or a raise that is left out, a break for a continue. Left alone are
-annotations, documentation, and texts of several words, which are for people. The sample is drawn with a seed; without --sample all mutants
+annotations, documentation, and texts of several words, which are for people.
+The sample is drawn with a seed; without --sample all mutants
 are run, which takes days.
 
 Tests of the mutant's own room come first, then others, slow ones last, and the first that fails ends it. A mutant

@@ -24,6 +24,17 @@ def test_halves_and_thirds_add_in_sixths() -> None:
     assert merged_operands(b, a) == both
 
 
+def test_a_common_step_is_found_up_to_a_thousandth_of_the_coarser_one() -> None:
+    assert merged_operands(replace(SPIKES, step=FINEST), replace(SPIKES, step=3)).sums == (4 * 1027, 2 * 1027)
+    with pytest.raises(EnergyError, match="have no common step"):
+        merged_operands(replace(SPIKES, step=FINEST + 1), replace(SPIKES, step=3 * FINEST - 1))
+
+
+def test_synapses_that_are_reached_are_known_where_both_parts_reach_as_many() -> None:
+    nine = replace(SPIKES, fan_out=9)
+    assert [merged_operands(nine, replace(SPIKES, fan_out=n)).fan_out for n in (9, 8, None)] == [9, None, None]
+
+
 def test_a_part_without_spikes_takes_any_unit() -> None:
     silent = replace(SPIKES, sums=(0, 0), nonzeros=(0, 0), maximum=0.0, events=0, nonzero_events=0)
     both = merged_operands(silent, replace(SPIKES, step=HALF))
