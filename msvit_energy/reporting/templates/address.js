@@ -65,5 +65,6 @@ function readAddress() {
   state.search = wanted.get("search")?.trim() ?? "";
   state.rival = wanted.has("break-even");
   fillControls({ mac: wanted.get("e_mac"), ac: wanted.get("e_ac") });
-  if (unknown.length) byId("message").append(` The address asks for what is not here: ${unknown.join(", ")}.`);
+  const said = unknown.length ? `The address asks for what is not here: ${unknown.join(", ")}.` : "";
+  byId("message").textContent = [byId("message").textContent, said].filter(Boolean).join(" ");
 }
