@@ -22,6 +22,8 @@ from msvit_energy.profiles.profile import Profile
 from msvit_energy.profiles.provenance import DataOrigin
 from msvit_energy.reporting.formatting import title
 
+COLUMNS = ("rows", "macs", "acs", "counted", "other", "variances")  # of equal length, a value for each row
+
 
 def page_content(profiles: Mapping[str, Profile], protocol: str, technology: Technology) -> dict[str, Any]:
     """Everything the page computes with: profiles by label, protocols, technologies and what it starts with."""
@@ -57,12 +59,12 @@ def measured(
     label: str, profile: Profile, choices: Sequence[str], technologies: Sequence[Technology]
 ) -> dict[str, Any]:
     """A profile and its operations by every choice of protocol; a choice that it cannot be priced by, with why."""
-    entries = Entries(profile)
+    entries, columns = Entries(profile), Columns()
     variances: dict[Any, Variances] = {}  # by what gives the spread: not all are over the same images
     priced, unavailable = {}, {}
     for choice in choices:
         try:
-            priced[choice] = operations(profile, choice, entries, variances, technologies)
+            priced[choice] = columns.placed(operations(profile, choice, entries, variances, technologies))
         except EnergyError as error:
             unavailable[choice] = str(error)
     origin = profile.provenance
@@ -88,7 +90,31 @@ def measured(
         "choices": priced,
         "unavailable": unavailable,
         "entries": entries.found,
+        "columns": columns.found,
     }
+
+
+class Columns:
+    """Columns of choices, each kept once: many choices count alike in most of them. A column is known by its place in
+    `found`."""
+
+    def __init__(self) -> None:
+        self.found: list[list[Any]] = []
+        self._places: dict[str, int] = {}
+
+    def placed(self, counts: Mapping[str, Any]) -> dict[str, Any]:
+        """The columns of a choice replaced by their places."""
+        return {key: self._placed(key, value) for key, value in counts.items()}
+
+    def _placed(self, key: str, value: Any) -> Any:
+        if isinstance(value, Mapping):
+            return self.placed(value)
+        if key not in COLUMNS or value is None:
+            return value
+        place = self._places.setdefault(repr(value), len(self.found))
+        if place == len(self.found):
+            self.found.append(value)
+        return place
 
 
 class Entries:
@@ -132,7 +158,7 @@ def operations(
     known: "dict[Any, Variances]",
     technologies: Sequence[Technology],
 ) -> dict[str, Any]:
-    """The operations of each row, before any price: columns of equal length, and the variance of their sum.
+    """The operations of each row, before any price: COLUMNS, and the variance of their sum.
 
     `other` is in pJ; energy is E_MAC x macs + E_AC x acs + other. `t` is Student's quantile of the interval. What
     depends on prices of memory, `by_memory` has for each; a protocol with prices of its own is energy alone.

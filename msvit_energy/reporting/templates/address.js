@@ -18,10 +18,10 @@ function addressOf({ profile, against: other, protocol, technology, prices, sort
   put("e_mac", prices.mac, technology.e_mac);
   put("e_ac", prices.ac, technology.e_ac);
   put("sort", sort.column, SORTED_AS.column);
-  put("order", sort.descending ? "descending" : "ascending", sort.column === SORTED_AS.column ? "ascending" : undefined);
+  if (found.has("sort") || sort.descending) found.set("order", sort.descending ? "descending" : "ascending");
   put("search", search, "");
   put("break-even", rival, false);
-  return found.size ? `#${found}` : "";
+  return String(found) && `#${found}`;
 }
 
 function go(how) {
@@ -60,9 +60,11 @@ function readAddress() {
   state.protocol = choose("protocol", protocols, named(protocols, start.protocol)).name;
   state.technology = choose("technology", technologies, named(technologies, start.technology));
   const columns = [...COLUMNS, BREAK_EVEN].map(({ key }) => ({ key }));
-  state.sort = { column: choose("sort", columns, { key: SORTED_AS.column }).key, descending: wanted.get("order") === "descending" };
+  const { key: column } = choose("sort", columns, { key: SORTED_AS.column });
+  state.sort = { column, descending: wanted.get("order") === "descending" };
   state.search = wanted.get("search")?.trim() ?? "";
   state.rival = wanted.has("break-even");
   fillControls({ mac: wanted.get("e_mac"), ac: wanted.get("e_ac") });
-  if (unknown.length) byId("message").append(` The address asks for what is not here: ${unknown.join(", ")}.`);
+  const said = unknown.length ? `The address asks for what is not here: ${unknown.join(", ")}.` : "";
+  byId("message").textContent = [byId("message").textContent, said].filter(Boolean).join(" ");
 }

@@ -91,7 +91,8 @@ function curves(totals, unit) {
 
 /** A bar for each profile, its parts the stages in network order; stages are those of any profile. */
 function showStagesCompared(totals, unit) {
-  const found = totals.map((total) => new Map(total ? byStage(total.rows, state.prices).map((each) => [each.stage, each]) : []));
+  const staged = totals.map((total) => (total ? byStage(total.rows, state.prices) : []));
+  const found = staged.map((all) => new Map(all.map((each) => [each.stage, each])));
   const stages = [...new Set(found.flatMap((each) => [...each.keys()]))];
   const { colors } = ramp([]);
   const fills = stages.map((_, i) => {
@@ -111,8 +112,8 @@ function showStagesCompared(totals, unit) {
   }));
   const chart = byId("stages-compared-chart");
   const words = bars.map(({ name, end }) => `${name} ${end}`).join(", ");
-  chart.setAttribute("aria-label", `Bar chart of energy by stage for every profile: ${words}. The table has all numbers.`);
-  drawBars(chart, bars, `${unit.name} per image`, chart.clientWidth);
+  chart.setAttribute("aria-label", `Energy by stage of every profile: ${words}. The table has all numbers.`);
+  drawBars(chart, bars, `${unit.name} per image`, chart.clientWidth, bars.length > 12 ? 20 : 32);
   const table = byId("stages-compared-table");
   const labels = content.profiles.map(({ label }) => `${label}, ${unit.name}`);
   table.tHead.replaceChildren(header(["Stage", ...labels]));
@@ -162,7 +163,8 @@ function showDifference() {
   fillAgainst();
   const other = against();
   const { steps, layers } = differences(state.profile, other);
-  byId("difference-basis").replaceChildren(...differenceNotes(state.profile, other, layers).map((text) => make("p", {}, text)));
+  const notes = differenceNotes(state.profile, other, layers);
+  byId("difference-basis").replaceChildren(...notes.map((text) => make("p", {}, text)));
   byId("difference-found").hidden = !layers.length;
   if (!layers.length) return;
   const scale = diverging(layers.flatMap(({ rates, mean }) => [...(rates ?? []), mean]));
@@ -175,12 +177,16 @@ function showDifference() {
     `Heatmap of firing rates, ${state.profile.label} minus ${other.label}, ${layers.length} neuron layers; ` +
       `the greatest difference of means, ${signed(greatest.mean, 4)}, has ${greatest.layer}.`,
   );
-  const title = ({ layer, stage, rates, mean, pair: [a, b] }, step) => {
-    const at = step === null ? `mean: ${signed(mean, 4)}` : `time step ${step}: ${rates ? signed(rates[step], 4) : "not known"}`;
-    const [x, y] = step === null ? [a.mean, b.mean] : [a.rates?.[step], b.rates?.[step]];
-    return [layer, `${stage}, ${at}`, ...(x === undefined || y === undefined ? [] : [`${x.toFixed(4)} and ${y.toFixed(4)}`])];
-  };
-  drawHeatmap(chart, layers, scale, { steps, written: (rate) => signed(rate, 3), title, width: chart.clientWidth });
+  const written = (rate) => signed(rate, 3);
+  drawHeatmap(chart, layers, scale, { steps, written, title: differenceLines, width: chart.clientWidth });
+}
+
+/** What a cell says of itself: the difference, and of what. */
+function differenceLines({ layer, stage, rates, mean, pair }, step) {
+  const where = step === null ? "mean" : `time step ${step}`;
+  if (step !== null && !rates) return [layer, `${stage}, ${where}: not known`];
+  const both = pair.map((each) => (step === null ? each.mean : each.rates[step]).toFixed(4));
+  return [layer, `${stage}, ${where}: ${signed(step === null ? mean : rates[step], 4)}`, both.join(" and ")];
 }
 
 /** What is compared with what, and what is left out of it. */

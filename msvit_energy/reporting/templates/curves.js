@@ -9,7 +9,7 @@ const CURVE = { top: 34, height: 168, right: 16 }; // px
 function drawCurve(element, { name, values, halves, share }, axis, width) {
   const [low, high] = share ? shareRange(values) : [0, highest(values, halves) * 1.08 || 1];
   const rungs = ticks(low, high, 5);
-  const left = widest(rungs.map((value) => general(value, 6))) + 14;
+  const left = Math.max(widest(rungs.map((value) => general(value, 6))) + 14, overhang(axis, width));
   const bottom = CURVE.top + CURVE.height;
   const up = (value) => bottom - ((value - low) / (high - low)) * CURVE.height;
   const { x, labels, depth } = across(axis, left, width - CURVE.right, bottom);
@@ -26,7 +26,7 @@ function drawCurve(element, { name, values, halves, share }, axis, width) {
 
     function point(j) {
       const size = { transform: `translate(${x[j]} ${up(values[j])})`, d: POINTS[i % POINTS.length] };
-      return shape("path", { ...size, fill: stroke });
+      return shape("path", { ...size, fill: stroke, class: "point" });
     }
 
     function target(j, row, column) {
@@ -73,6 +73,15 @@ function across({ name, x: places, labels }, left, right, bottom) {
   };
 }
 
+const TURNED = (50 * Math.PI) / 180; // names that are too long to lie
+
+/** How far the first name reaches to the left of its chart if names are turned. */
+function overhang({ name, labels }, width) {
+  const slot = width / labels.length;
+  const isLying = name !== "profile" || widest(labels.map((text) => shortened(text, 16))) < slot - 6;
+  return isLying ? 0 : Math.ceil(Math.cos(TURNED) * widest([shortened(labels[0], 16)]) - slot / 2) + 8;
+}
+
 /** Names beside each other, turned where they are too long to lie. */
 function side(labels, left, right, bottom) {
   const slot = (right - left) / labels.length;
@@ -86,7 +95,7 @@ function side(labels, left, right, bottom) {
     turned.setAttribute("transform", `translate(${x[i]} ${bottom + 8}) rotate(-50)`);
     return turned;
   });
-  const depth = lying ? 22 : Math.ceil(0.77 * widest(short)) + 16;
+  const depth = lying ? 22 : Math.ceil(Math.sin(TURNED) * widest(short)) + 16;
   return { x, labels: written.filter((_, i) => i % every === 0), depth };
 }
 

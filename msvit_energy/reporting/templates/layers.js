@@ -76,14 +76,16 @@ function columns({ rival }) {
 }
 
 function energyCell(energy, { unit, digits }) {
-  return energy === null ? numberCell("–") : numberCell(fixed(inUnit(energy, unit), digits), `${energy / PJ_PER_MJ} mJ`);
+  if (energy === null) return numberCell("–");
+  return numberCell(fixed(inUnit(energy, unit), digits), `${energy / PJ_PER_MJ} mJ`);
 }
 
 /** Rate of each layer below which it costs less than the quantised dense one, at the prices shown, by name: what spikes
  * cost is in proportion to their rate. */
 function breakEvenRates({ profile, prices }) {
   const rivals = new Map(priced(profile, RIVAL, prices).rows.map((row) => [row.layer, row.energy]));
-  const spiking = priced(profile, SPIKING, prices).rows.filter((row) => row.rate && row.energy && rivals.has(row.layer));
+  const priceable = (row) => row.rate && row.energy && rivals.has(row.layer);
+  const spiking = priced(profile, SPIKING, prices).rows.filter(priceable);
   return new Map(spiking.map((row) => [row.layer, (row.rate * rivals.get(row.layer)) / row.energy]));
 }
 
@@ -98,7 +100,8 @@ function chooseRival(state, wanted) {
 /** The header as it has to be: made anew where other columns, or another unit, are shown. */
 function makeLayerHeader(state) {
   const row = byId("layer-table").tHead.rows[0];
-  const shown = columns(state).map((column) => ({ ...column, name: column.key === "energy" ? state.unit.name : column.name }));
+  const nameOf = ({ key, name }) => (key === "energy" ? state.unit.name : name);
+  const shown = columns(state).map((column) => ({ ...column, name: nameOf(column) }));
   const wanted = shown.map(({ key, name }) => `${key} ${name}`).join("\n");
   if (row?.dataset.shows === wanted) return;
   const cells = shown.map(({ key, name, text, help }) => {
@@ -145,7 +148,8 @@ function showLayers(state) {
     state.sort,
   );
   const { unit, priced: all } = state;
-  const shown = { unit, digits: digitsOf(Math.max(...rows.map((row) => inUnit(Math.abs(row.energy), unit)))), all };
+  const largest = Math.max(...rows.map((row) => Math.abs(row.energy)));
+  const shown = { unit, digits: digitsOf(inUnit(largest, unit)), all };
   const table = byId("layer-table");
   for (const cell of table.tHead.rows[0].cells) {
     const direction = state.sort.descending ? "descending" : "ascending";

@@ -40,15 +40,18 @@ function whyNot(profile, choice, memory) {
 function priced(profile, choice, prices) {
   const stored = profile.choices[choice];
   const counts = { ...stored, ...stored.by_memory?.[prices.memory] };
-  const rows = counts.rows.map((place, i) => ({
+  const column = (key) => profile.columns[counts[key]];
+  const [macs, acs, other] = ["macs", "acs", "other"].map(column);
+  const [counted, variances] = ["counted", "variances"].map(column);
+  const rows = column("rows").map((place, i) => ({
     ...profile.entries[place],
     order: i + 1,
-    counted: counts.counted[i],
-    multiplies: counts.macs[i],
-    accumulates: counts.acs[i],
-    other: counts.other[i],
-    energy: counts.macs[i] * prices.mac + counts.acs[i] * prices.ac + counts.other[i],
-    half: halfWidth(counts.variances[i], counts.t, prices),
+    counted: counted[i],
+    multiplies: macs[i],
+    accumulates: acs[i],
+    other: other[i],
+    energy: macs[i] * prices.mac + acs[i] * prices.ac + other[i],
+    half: halfWidth(variances[i], counts.t, prices),
   }));
   const total = summed(rows, "energy");
   for (const row of rows) {
@@ -167,10 +170,11 @@ function signed(number, digits) {
   return number ? `${number < 0 ? "\u2212" : "+"}${Math.abs(number).toFixed(digits)}` : "0";
 }
 
-/** A price as typed, with a decimal point or comma, as {price, why}: a finite number, 0 or more, or null and why not. */
+/** A price as typed, with a decimal point or comma, as {price, why}: a number, 0 or more, or null and why not. */
 function readPrice(text) {
   const typed = text.trim();
-  if (/^[1-9]\d{0,2}(,\d{3})+$/.test(typed)) return { price: null, why: `${typed} can be read in two ways: write no comma.` };
+  const parted = /^[1-9]\d{0,2}(,\d{3})+$/.test(typed);
+  if (parted) return { price: null, why: `${typed} can be read in two ways: write no comma.` };
   const price = /^\+?(\d+[.,]?\d*|[.,]\d+)(e[+-]?\d+)?$/i.test(typed) ? Number(typed.replace(",", ".")) : NaN;
   return Number.isFinite(price) ? { price, why: "" } : { price: null, why: "A price is a number in pJ, 0 or more." };
 }

@@ -82,8 +82,12 @@ function showLayerCosts() {
       energy: row.energy,
       counted: row.counted,
     };
-    const end = endOf(row.energy, row.share, unit, width);
-    return { name: row.layer, parts: partsOf(energies, unit), end, lines: linesOf(row.layer, energies, row.share, unit) };
+    return {
+      name: row.layer,
+      parts: partsOf(energies, unit),
+      end: endOf(row.energy, row.share, unit, width),
+      lines: linesOf(row.layer, energies, row.share, unit),
+    };
   });
   const first = most[0] ? ` from ${most[0].layer}, ${energyText(most[0].energy, unit)}, downwards` : "";
   chart.setAttribute("aria-label", `Bar chart of energy by layer, ${most.length} layers${first}. The table has all.`);
@@ -129,5 +133,6 @@ function showRates() {
 
 function rateRow({ layer, stage, rates, mean }, steps) {
   const cells = steps.map((step) => measure(rates?.[step] ?? null, (rate) => rate.toFixed(4)));
-  return make("tr", {}, textCell(stage), make("th", { scope: "row" }, layer), ...cells, numberCell(mean.toFixed(4), mean));
+  cells.push(numberCell(mean.toFixed(4), mean));
+  return make("tr", {}, textCell(stage), make("th", { scope: "row" }, layer), ...cells);
 }

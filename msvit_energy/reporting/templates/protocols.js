@@ -36,7 +36,7 @@ function protocolRow({ name, why, total }, { unit, place }) {
   const choose = make("button", { type: "button", "aria-pressed": String(chosen), disabled: Boolean(why) }, name);
   choose.addEventListener("click", () => {
     chooseProtocol(name);
-    for (const button of byId("protocol-table").querySelectorAll("button")) if (button.textContent === name) button.focus();
+    byId("protocol-table").querySelector("button[aria-pressed=true]").focus();
   });
   const cells = total
     ? [

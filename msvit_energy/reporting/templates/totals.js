@@ -75,10 +75,10 @@ function otherInputs(counted) {
     ? otherwise("accumulates", asAccumulates(total.rows, scaled, "rate", prices))
     : otherwise("multiply-accumulates", asMultiplies(total.rows, scaled, prices));
   const nonzero = asAccumulates(total.rows, real, "nonzero", prices);
-  const card = (name, share, text) => (share ? wide(name, `${percent(share)} of the MACs`, counted ? text : null) : null);
+  const of = (name, share, text) => (share ? wide(name, `${percent(share)} of the MACs`, counted ? text : null) : null);
   return [
-    card("Scaled or signed inputs", profile.scaled_share, other),
-    card("Real-valued inputs inside", profile.real_share, otherwise("accumulates at their non-zero share", nonzero)),
+    of("Scaled or signed inputs", profile.scaled_share, other),
+    of("Real-valued inputs inside", profile.real_share, otherwise("accumulates at their non-zero share", nonzero)),
   ];
 }
 

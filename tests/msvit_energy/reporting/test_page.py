@@ -92,7 +92,9 @@ def test_embedded_data_give_what_price_gives(name: str, prices: tuple[float, flo
         counts = columns | columns.get("by_memory", {}).get(memory_of(FP32), {})
         total = 0.0
         for place, macs, acs, other, counted, form, row in zip(
-            *(counts[key] for key in ("rows", "macs", "acs", "other", "counted", "variances")), report.rows, strict=True
+            *(stored["columns"][counts[key]] for key in ("rows", "macs", "acs", "other", "counted", "variances")),
+            report.rows,
+            strict=True,
         ):
             energy = e_mac * macs + e_ac * acs + other
             total += energy
