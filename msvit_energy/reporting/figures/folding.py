@@ -10,6 +10,8 @@ from msvit_energy.reporting.figures.style import TALL
 
 NUMBER = re.compile(r"\.(\d+)(?=\.)")  # between two dots: of a block, if there are several
 
+LEAST_FILLED = 0.15  # of rows x blocks
+
 
 @dataclass(frozen=True)
 class Fold:
@@ -32,6 +34,12 @@ class Folding:
     rows: tuple[Fold, ...]
     blocks: tuple[int, ...] = ()
 
+    @property
+    def dense(self) -> bool:
+        """Whether most rows have a layer in many blocks, so that they are blocks that repeat."""
+        layers = sum(len(fold.members) for fold in self.rows)
+        return layers >= LEAST_FILLED * len(self.rows) * len(self.blocks)
+
     def line(self) -> list[str]:
         """What a reader must know of the rows, if anything."""
         if not self.blocks:
@@ -49,8 +57,8 @@ def folded(layers: Sequence[Row], silent: Sequence[bool], every_layer: bool, wor
     short = _joined(single, silent, word)
     if len(short.rows) <= TALL:
         return short
-    options = (short, *(_joined(_over(layers, place), silent, word) for place in range(3)))
-    return min(options, key=lambda option: len(option.rows))
+    options = [_joined(option, silent, word) for option in (_over(layers, place) for place in range(3)) if option.dense]
+    return min([short, *options], key=lambda option: len(option.rows))
 
 
 def _joined(folding: Folding, silent: Sequence[bool], word: str) -> Folding:

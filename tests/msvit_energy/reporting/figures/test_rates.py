@@ -121,6 +121,11 @@ def test_silent_layers_among_blocks_stay_in_their_rows_and_count_in_the_means() 
     assert f"{sum(10 * i + 1.5 for i in (2, 10, 14, 18, 22)) / 6 / 1000:.4f}" in written  # of q in stage1
 
 
+def test_numbers_in_names_that_are_no_blocks_do_not_fold() -> None:
+    layers = [neuron(f"features.{i}.lif{i % 20}", 100 + i, 0, 0, 0) for i in range(60)]
+    assert cells(firing_rate_heatmap(replace(THREE, neurons=tuple(layers)))).shape == (60, 4)
+
+
 def test_nothing_is_in_the_legend_that_is_not_drawn() -> None:
     lively = firing_rate_heatmap(replace(THREE, neurons=THREE.neurons[:1]))
     assert not [word for word in words(lively) if "silent" in word or "saturated" in word]
