@@ -32,7 +32,10 @@ msvit-energy heatmap after/profile.json --against before/profile.json --out diff
 def heatmap(
     profile: Annotated[Path, typer.Argument(help="A profile.json, or its folder.")],
     against: Annotated[Path | None, typer.Option(help="Another profile.json, whose rates are subtracted.")] = None,
-    kind: Annotated[str, typer.Option(help="rates, energy, bubble, or all of them as PNG, SVG and PDF.")] = "rates",
+    kind: Annotated[
+        str,
+        typer.Option(help="rates, energy, bubble, all three as PNG, SVG and PDF; or maps, as profile --maps measured."),
+    ] = "rates",
     protocol: Annotated[
         str | None,
         typer.Option(help="Accounting protocol. [default: appendix-c]", rich_help_panel=PRICES, metavar="NAME"),
@@ -66,7 +69,8 @@ def heatmap(
     ] = None,
     force: Force = False,
 ) -> None:
-    """Draw firing rates (layers x time steps), the energy of every layer, or rate x energy x MACs of every operator."""
+    """Draw firing rates (layers x time steps), the energy of every layer, rate x energy x MACs of every operator, or
+    maps of layers."""
     from msvit_energy.reporting.figures.look import Look
     from msvit_energy.workflows.heatmaps import check_options, draw_all, draw_file
 

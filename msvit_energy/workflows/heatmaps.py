@@ -6,13 +6,15 @@ from msvit_energy import Profile, price
 from msvit_energy.errors import EnergyError
 from msvit_energy.pricing.protocols import get_protocol
 from msvit_energy.pricing.technology import get_technology
+from msvit_energy.profiles.firing_maps import load
 from msvit_energy.reporting import figures
 from msvit_energy.reporting.figures.look import Look
+from msvit_energy.reporting.figures.maps import firing_maps
 from msvit_energy.reporting.figures.page import ScalingFigure
 from msvit_energy.reporting.figures.style import FORMATS, check_suffix
 from msvit_energy.reporting.output_folder import check_file_free, check_free, written_together
 
-KINDS = {"rates": "firing_rates", "energy": "energy", "bubble": "bubble"}  # and what the file is called
+KINDS = {"rates": "firing_rates", "energy": "energy", "bubble": "bubble", "maps": "maps"}  # and what the file is called
 DIFFERENCE = "firing_rates_difference"
 PROTOCOL, TECHNOLOGY = "appendix-c", "45nm-fp32"  # where none is given
 
@@ -23,10 +25,10 @@ def check_options(kind: str, against: Path | None, protocol: str | None, technol
         raise EnergyError(f"unknown kind {kind!r}; kinds: {', '.join(KINDS)}, all")
     if against is not None and kind != "rates":
         raise EnergyError(f"--against compares firing rates: it goes with --kind rates, not {kind}")
-    if kind == "rates" and (protocol is not None or technology is not None):
+    if kind in ("rates", "maps") and (protocol is not None or technology is not None):
         raise EnergyError("--protocol and --technology go with --kind energy, bubble or all: rates have no price")
     if kind in ("energy", "bubble") and look.cmap is not None:
-        raise EnergyError(f"--cmap goes with --kind rates or all: the colours of --kind {kind} have meanings")
+        raise EnergyError(f"--cmap goes with --kind rates, maps or all: the colours of --kind {kind} have meanings")
     if kind == "all" and look.title not in (None, "none"):
         raise EnergyError("--title goes with one figure; with --kind all it is none or left out")
     get_protocol(protocol or PROTOCOL)
@@ -52,6 +54,9 @@ def draw_file(
         figure = figures.firing_rate_difference(
             measured, Profile.load(against), (str(profile), str(against)), look=look
         )
+    elif kind == "maps":
+        beside = profile if profile.is_dir() else profile.parent
+        figure = firing_maps(*load(beside / "maps.npz"), measured, look=look)
     else:
         figure = draw(measured, kind, protocol, technology, look)
     with written_together(path.parent) as folder:

@@ -123,7 +123,14 @@ def _columns(rows: Sequence[EnergyRow], folding: Folding, report: EnergyReport) 
     if any(margins):
         columns.append(Column("95 %", margins, rank=2))
     if folding.blocks:
-        columns.insert(0, Column("blocks", ["" if len(these) == 1 else str(len(these)) for these in members], rank=2))
+        columns.insert(
+            0,
+            Column(
+                "blocks",
+                ["" if fold.silent or len(fold.members) == 1 else str(len(fold.members)) for fold in folding.rows],
+                rank=2,
+            ),
+        )
     shares = [
         sum(row.energy_pj for row in these) / PJ_PER_MJ / report.total_mj if report.total_mj else 0.0
         for these in members

@@ -10,6 +10,8 @@ from msvit_energy.reporting.figures.style import TALL
 
 NUMBER = re.compile(r"\.(\d+)(?=\.)")  # between two dots: of a block, if there are several
 
+LEAST_FILLED = 0.15  # of rows x blocks
+
 
 @dataclass(frozen=True)
 class Fold:
@@ -33,9 +35,10 @@ class Folding:
     blocks: tuple[int, ...] = ()
 
     @property
-    def joined(self) -> Fold | None:
-        """The row of the silent layers."""
-        return next((fold for fold in self.rows if fold.silent), None)
+    def dense(self) -> bool:
+        """Whether most rows have a layer in many blocks, so that they are blocks that repeat."""
+        layers = sum(len(fold.members) for fold in self.rows)
+        return layers >= LEAST_FILLED * len(self.rows) * len(self.blocks)
 
     def line(self) -> list[str]:
         """What a reader must know of the rows, if anything."""
@@ -45,25 +48,33 @@ class Folding:
 
 
 def folded(layers: Sequence[Row], silent: Sequence[bool], every_layer: bool, word: str = "silent") -> Folding:
-    """Rows of `layers` in their order. Two or more `silent` ones are a single row, the last; what remains folds over
-    the blocks where it is more than fits a page. Nothing of that with `every_layer`."""
-    quiet = [index for index, each in enumerate(silent) if each]
-    join = len(quiet) > 1 and not every_layer
-    shown = [index for index in range(len(layers)) if not (join and silent[index])]
-    folding = Folding(tuple(Fold(layers[index], ((0, index),)) for index in shown))
-    if len(shown) > TALL and not every_layer:
-        folding = min((folding, *(_over(layers, shown, place) for place in range(3))), key=lambda one: len(one.rows))
-    if not join:
+    """Rows of `layers` in their order. Two or more `silent` ones are a single row, the last. Where that is still more
+    than fits a page, rows fold over the blocks, and those all of whose layers are silent are the last one. Nothing of
+    that with `every_layer`."""
+    single = Folding(tuple(Fold(row, ((0, index),)) for index, row in enumerate(layers)))
+    if every_layer:
+        return single
+    short = _joined(single, silent, word)
+    if len(short.rows) <= TALL:
+        return short
+    options = [_joined(option, silent, word) for option in (_over(layers, place) for place in range(3)) if option.dense]
+    return min([short, *options], key=lambda option: len(option.rows))
+
+
+def _joined(folding: Folding, silent: Sequence[bool], word: str) -> Folding:
+    """Silent rows as one, if they have several layers."""
+    quiet = [fold for fold in folding.rows if all(silent[index] for index in fold.layers)]
+    members = tuple(member for fold in quiet for member in fold.members)
+    if len(members) < 2:
         return folding
-    last = Fold(Row("", f"{len(quiet)} {word} layers"), tuple((0, index) for index in quiet), silent=True)
-    return Folding((*folding.rows, last), folding.blocks)
+    last = Fold(Row("", f"{len(members)} {word} layers"), members, silent=True)
+    return Folding((*(fold for fold in folding.rows if fold not in quiet), last), folding.blocks)
 
 
-def _over(layers: Sequence[Row], shown: Sequence[int], place: int) -> Folding:
+def _over(layers: Sequence[Row], place: int) -> Folding:
     """Rows that are equal but for the number at that place in their names, counted from 0."""
     groups: dict[Row, list[tuple[int, int]]] = defaultdict(list)
-    for index in shown:
-        row = layers[index]
+    for index, row in enumerate(layers):
         numbers = list(NUMBER.finditer(row.layer))
         if place < len(numbers):
             start, end = numbers[place].span(1)

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
@@ -12,7 +13,7 @@ from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 
 from msvit_energy.pricing.energy_units import energy_unit
 from msvit_energy.reporting.comparison import Entry, front, not_drawn, plottable
-from msvit_energy.reporting.figures.glyphs import line_height, wrapped
+from msvit_energy.reporting.figures.glyphs import line_height, text_width, wrapped
 from msvit_energy.reporting.figures.look import NARROW, USUAL, Look, NothingToDrawError
 from msvit_energy.reporting.figures.page import Head, Page, ScalingFigure, legend_height
 from msvit_energy.reporting.figures.point_labels import label_points
@@ -30,6 +31,7 @@ FRONT: dict[str, Any] = {
 }
 LOGARITHMIC_FROM = 20  # greatest by least energy
 LONGEST, LONGEST_IF_NARROW = 32, 24  # characters of a label
+MOST_NAMES_IF_NARROW = 9  # beside points; more are numbers, with the names below
 # of families, in the order in which they come; after the last one again, with another shape
 COLOURS = (
     *(BLUE, "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9"),  # Okabe and Ito's
@@ -47,9 +49,8 @@ def energy_accuracy(entries: Sequence[Entry], *, look: Look = USUAL) -> ScalingF
     if not drawn:
         raise NothingToDrawError("no model has both an energy and an accuracy, so there is nothing to draw")
     drawn = [drawn[i] for i in look.chosen([entry.name for entry in drawn])]
-    panels = list(dict.fromkeys(entry.data for entry in drawn))
     width = LEFT + WIDTH + RIGHT + 2 * look.margin if look.room is None else look.room
-    inner, left = width - 2 * look.margin, look.margin + LEFT
+    inner = width - 2 * look.margin
     side = inner - LEFT - RIGHT
     height = HEIGHT if look.room is None else max(2.0, 0.66 * side)
     missing = not_drawn(entries)
@@ -58,23 +59,65 @@ def energy_accuracy(entries: Sequence[Entry], *, look: Look = USUAL) -> ScalingF
     above = head.drawn(look, inner)
     key = look.margin + sum(line_height(size) for _, size in above) + (0.08 if above else 0.0)
     top = key + legend_height(handles, inner) + 0.08
-    names = {data: wrapped(data, side, TEXT) for data in panels}
-    tall = [line_height(TEXT) * len(names[data]) + ABOVE - line_height(TEXT) + height + BELOW for data in panels]
+    panels = [
+        _panel([entry for entry in drawn if entry.data == data], side, look)
+        for data in dict.fromkeys(entry.data for entry in drawn)
+    ]
+    tall = sum(panel.above + height + BELOW + panel.below for panel in panels)
     below = len(foot) * line_height(SMALL) + (look.margin if foot else 0.0)
-    page = Page(width, top + sum(tall) + below + 0.02, look, head.notes(look, missing))
+    page = Page(width, top + tall + below + 0.02, look, head.notes(look, missing))
     page.write_lines(look.margin, above)
     page.legend(look.margin, key, inner, handles)
     colours = family_looks(drawn)
-    for data, whole in zip(panels, tall, strict=True):
-        place = top
-        for line in names[data]:
-            page.write(left, place, line)
-            place += line_height(TEXT)
-        panel = page.axes(left, top + whole - BELOW - height, side, height)
-        _draw(panel, [entry for entry in drawn if entry.data == data], colours, look)
-        top += whole
+    for panel in panels:
+        panel.write(page, top, height)
+        axes = page.axes(look.margin + LEFT, top + panel.above, side, height)
+        _draw(axes, panel, colours, look)
+        top += panel.above + height + BELOW + panel.below
     page.write_lines(top, foot)
     return page.figure
+
+
+@dataclass(frozen=True)
+class Panel:
+    """The entries of one data set, what is written beside their points, and the names below where that are numbers."""
+
+    title: Sequence[str]
+    entries: Sequence[Entry]
+    texts: Sequence[str]
+    listed: Sequence[str] = ()
+
+    @property
+    def above(self) -> float:
+        """Inches of the title."""
+        return line_height(TEXT) * (len(self.title) - 1) + ABOVE
+
+    @property
+    def below(self) -> float:
+        """Inches of the names, in two columns."""
+        return line_height(SMALL) * ((len(self.listed) + 1) // 2) + (0.1 if self.listed else 0.0)
+
+    def write(self, page: Page, top: float, height: float) -> None:
+        """Title and names around axes of that height."""
+        for row, line in enumerate(self.title):
+            page.write(page.look.margin + LEFT, top + line_height(TEXT) * row, line)
+        first, rows = top + self.above + height + BELOW, (len(self.listed) + 1) // 2
+        for index, name in enumerate(self.listed):
+            column, row = divmod(index, rows)
+            left = page.look.margin + column * page.width / 2 + text_width("00", SMALL)
+            place = first + line_height(SMALL) * (row + 0.5)
+            page.label(left, place, str(index + 1), 1, SMALL)
+            page.label(left + 0.08, place, name, 0, SMALL)
+
+
+def _panel(entries: Sequence[Entry], side: float, look: Look) -> Panel:
+    """With the names beside the points, or by their energy below if they are too many for a narrow figure."""
+    title, narrow = wrapped(entries[0].data, side, TEXT), look.inches is not None and look.inches < NARROW
+    if not narrow or len(entries) <= MOST_NAMES_IF_NARROW:
+        return Panel(title, entries, _texts(entries, narrow))
+    ranked = sorted(entries, key=lambda entry: entry.energy_mj or 0.0)
+    numbers = [str(number) for number in range(1, len(ranked) + 1)]
+    return Panel(title, ranked, numbers, _texts(ranked, narrow))
 
 
 def family_looks(drawn: Sequence[Entry]) -> dict[str, dict[str, Any]]:
@@ -89,7 +132,8 @@ def family_looks(drawn: Sequence[Entry]) -> dict[str, dict[str, Any]]:
     }
 
 
-def _draw(axes: Axes, drawn: Sequence[Entry], looks: dict[str, dict[str, Any]], look: Look) -> None:
+def _draw(axes: Axes, panel: Panel, looks: dict[str, dict[str, Any]], look: Look) -> None:
+    drawn = panel.entries
     _scale(axes, drawn)
     for entry in drawn:
         _mark(axes, entry, looks[entry.family])
@@ -98,7 +142,7 @@ def _draw(axes: Axes, drawn: Sequence[Entry], looks: dict[str, dict[str, Any]], 
         x, y = zip(*best, strict=True)  # stairs: the accuracy that is to be had for an energy
         axes.plot(x, y, drawstyle="steps-post", zorder=2, **FRONT)
         stairs = list(best)
-    _name(axes, drawn, stairs, looks, look)
+    _name(axes, panel, stairs, looks, look)
 
 
 def _scale(axes: Axes, drawn: Sequence[Entry]) -> None:
@@ -154,12 +198,13 @@ def _mark(axes: Axes, entry: Entry, looks: dict[str, Any]) -> None:
 
 def _name(
     axes: Axes,
-    drawn: Sequence[Entry],
+    panel: Panel,
     stairs: Sequence[tuple[float, float]],
     looks: dict[str, dict[str, Any]],
     look: Look,
 ) -> None:
     """Labels beside the points in their colours, off each other and off the front."""
+    drawn = panel.entries
     corners = [((x0, y0), (x1, y0), (x1, y1)) for (x0, y0), (x1, y1) in pairwise(stairs)]
     lines = [pair for corner in corners for pair in pairwise(corner)]
     for entry in drawn:
@@ -170,7 +215,7 @@ def _name(
     label_points(
         axes,
         [(entry.energy_mj or 0.0, entry.top1 or 0.0) for entry in drawn],
-        _texts(drawn, look),
+        panel.texts,
         [_ink(looks[entry.family]["color"]) if len(looks) > 1 else INK for entry in drawn],
         SMALL * look.scale,
         lines,
@@ -185,11 +230,11 @@ def _ink(colour: str) -> tuple[float, ...]:
     return tuple(DARKER * part for part in to_rgb(colour))
 
 
-def _texts(drawn: Sequence[Entry], look: Look) -> list[str]:
-    """What is written beside the points: names, in a narrow figure without what stands in brackets if they still
-    differ, and cut."""
+def _texts(drawn: Sequence[Entry], narrow: bool) -> list[str]:
+    """Names as they are written: cut, in a narrow figure without what stands in brackets if they still
+    differ."""
     labels = [entry.label for entry in drawn]
-    if look.inches is None or look.inches >= NARROW:
+    if not narrow:
         return [shortened(label, LONGEST) for label in labels]
     bare = [label.partition(" (")[0] for label in labels]
     counts = Counter(bare)

@@ -217,7 +217,7 @@ def test_command_writes_every_format_and_the_picture(
     assert "38.91" in printed
     assert "published energies are as printed" in printed
     assert {path.name for path in Path("o").iterdir()} == {
-        f"compare.{suffix}" for suffix in ("csv", "md", "tex", "json", "png", "svg")
+        f"compare.{suffix}" for suffix in ("csv", "md", "tex", "json", "png", "svg", "pdf")
     }
     assert run(monkeypatch, *arguments) == 2
     assert "o already holds compare.csv, " in capsys.readouterr().err
@@ -265,3 +265,16 @@ def test_measured_rivals_of_other_data_are_refused(
     replace(profile, provenance=replace(profile.provenance, data=data)).save(tmp_path / "p.json")
     assert run(monkeypatch, "compare", str(tmp_path / "p.json"), "--baselines", "measured") == 2
     assert "--baselines measured: rivals were measured on digits and digits-dvs, not cifar10" in capsys.readouterr().err
+
+
+def test_on_paper_the_picture_is_as_wide_as_a_column_and_its_foot_is_printed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], profile: Profile
+) -> None:
+    profile.save(tmp_path / "p.json")
+    options = ("--baselines", "sdt,table2:msvit", "--paper", "--out", str(tmp_path / "out"))
+    assert run(monkeypatch, "compare", str(tmp_path / "p.json"), *options) == 0
+    assert "not drawn, no energy: " in capsys.readouterr().err
+    content = (tmp_path / "out" / "compare.svg").read_text()
+    assert 'width="252pt"' in content
+    assert "Energy and accuracy" not in content
+    assert "not drawn" not in content

@@ -67,7 +67,6 @@ def test_texts_neither_overlap_nor_leave_the_page(profile: Profile, draw: Callab
 @pytest.mark.parametrize(
     "profile",
     [
-        pytest.param(THREE, id="3 layers"),
         pytest.param(deep(80, 4), id="80 layers"),
         pytest.param(deep(12, 100, "layer_" * 33), id="200 characters"),
     ],
@@ -76,8 +75,6 @@ def test_texts_neither_overlap_nor_leave_the_page(profile: Profile, draw: Callab
     "look",
     [
         pytest.param(Look(width="column"), id="column"),
-        pytest.param(Look(width="7.16"), id="text"),
-        pytest.param(Look(paper=True), id="paper"),
         pytest.param(Look(width=6, font_size=12), id="12 points"),
     ],
 )

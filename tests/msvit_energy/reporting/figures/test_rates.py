@@ -106,6 +106,26 @@ def test_silent_layers_are_one_row_and_single_ones_among_blocks_have_a_sign() ->
     assert rows_marked(figure, "silent") == []
 
 
+def test_silent_layers_among_blocks_stay_in_their_rows_and_count_in_the_means() -> None:
+    long = blocks(6, "q", "k", "v", "proj")
+    quiet = {"stage1.1.q", "stage1.2.k", *(f"stage2.{b}.v" for b in range(6))}
+    neurons = tuple(replace(n, sums=(0,) * 4) if n.neuron in quiet else n for n in long.neurons)
+    figure = firing_rate_heatmap(replace(long, neurons=neurons))
+    assert cells(figure).shape == (9, 24)
+    assert cells(figure)[1, 4:8].tolist() == cells(figure)[2, 8:12].tolist() == [0, 0, 0, 0]
+    written = words(figure)
+    assert {"6 silent layers", "silent at every time step (8 layers)"} <= set(written)
+    assert rows_marked(figure, "silent") == [8]
+    (line,) = (line for line in figure.axes[0].lines if line.get_gid() == "silent in cells")
+    assert np.asarray(line.get_xydata()).tolist() == [[5.5, 1], [9.5, 2]]
+    assert f"{sum(10 * i + 1.5 for i in (2, 10, 14, 18, 22)) / 6 / 1000:.4f}" in written  # of q in stage1
+
+
+def test_numbers_in_names_that_are_no_blocks_do_not_fold() -> None:
+    layers = [neuron(f"features.{i}.lif{i % 20}", 100 + i, 0, 0, 0) for i in range(60)]
+    assert cells(firing_rate_heatmap(replace(THREE, neurons=tuple(layers)))).shape == (60, 4)
+
+
 def test_nothing_is_in_the_legend_that_is_not_drawn() -> None:
     lively = firing_rate_heatmap(replace(THREE, neurons=THREE.neurons[:1]))
     assert not [word for word in words(lively) if "silent" in word or "saturated" in word]

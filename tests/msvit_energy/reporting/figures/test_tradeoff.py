@@ -13,7 +13,7 @@ from msvit_energy.reporting.comparison import Entry
 from msvit_energy.reporting.figures import Look, energy_accuracy
 from msvit_energy.reporting.figures.point_labels import crossed
 from msvit_energy.workflows.comparison import family_of, rows_of
-from tests.support.figures import drawn_texts, outside, recorded, words
+from tests.support.figures import Recording, drawn_texts, outside, overlapping, recorded, words
 
 ROOT = Path(__file__).parents[4]
 
@@ -37,18 +37,24 @@ def test_labels_of_table_1_are_off_each_other_and_off_the_front(look: Look) -> N
     figure = energy_accuracy(entries, look=look)
     corners = front_of(figure)
     segments = np.stack([corners[:-1], corners[1:]], axis=1)
-    names = {text.get_text() for text in figure.axes[0].texts}
-    assert len(names) == sum(each.energy_mj is not None and each.top1 is not None for each in entries)
-    boxes = np.array([box for text, box in drawn_texts(figure) if text in names])
-    assert len(boxes) == len(names)
-    if look.inches is None or look.inches > 5:  # twenty names are too many for a column
-        assert not crossed(segments, boxes).any()
-        x0, y0, x1, y1 = boxes.T
-        shared = np.minimum(x1[:, None], x1) > np.maximum(x0[:, None], x0)
-        shared &= np.minimum(y1[:, None], y1) > np.maximum(y0[:, None], y0)
-        assert shared.sum() == len(boxes)  # each with itself
+    known = [each for each in entries if each.energy_mj is not None and each.top1 is not None]
+    names = [text.get_text() for text in figure.axes[0].texts]
+    assert len(set(names)) == len(names) == len(known)
+    own = Recording()
+    for text in figure.axes[0].texts:
+        text.draw(own)
+    boxes = np.array([box for _, box in own.texts])
+    assert not crossed(segments, boxes).any()
+    assert overlapping(own.texts) == []
     assert outside(figure) == []
     assert min(recorded(figure).sizes) >= 6
+    if look.inches is not None and look.inches < 5:  # numbers, of names below
+        places = {text.get_text(): text.xy for text in figure.axes[0].texts}
+        ranked = sorted(known, key=lambda each: each.energy_mj or 0.0)
+        assert {str(i): (each.energy_mj, each.top1) for i, each in enumerate(ranked, start=1)} == places
+        assert overlapping(drawn_texts(figure)) == []
+        written = words(figure)
+        assert written[written.index("ImageNet-1k") + 1 :][:4] == ["1", ranked[0].label, "2", ranked[1].label]
 
 
 def test_segments_touch_boxes() -> None:
