@@ -1,7 +1,5 @@
 """The report page in a browser (Debian's Chromium, or the one that MSVIT_ENERGY_CHROMIUM names)."""
 
-import os
-import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import cache
@@ -11,7 +9,7 @@ from typing import Literal
 import pandas as pd
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 
 from msvit_energy import EnergyReport, price
 from msvit_energy.pricing.break_even import break_even
@@ -19,6 +17,7 @@ from msvit_energy.pricing.protocols import all_choices
 from msvit_energy.pricing.technology import TECHNOLOGIES, Technology
 from msvit_energy.profiles.provenance import Provenance
 from msvit_energy.reporting.page import page as written
+from tests.support.browser import launched
 from tests.support.reported_profiles import LAYER, NEURON, ODD_PRICES, profiles, renamed
 
 pytestmark = pytest.mark.slow
@@ -34,18 +33,9 @@ FP32 = TECHNOLOGIES["45nm-fp32"]
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """One browser for all tests; without one they are skipped, except where CI promises one."""
-    path = os.environ.get("MSVIT_ENERGY_CHROMIUM") or shutil.which("chromium")
-    if path is None:
-        missing = "no browser: install Debian's chromium, or name one in MSVIT_ENERGY_CHROMIUM"
-        if os.environ.get("CI") in ("true", "1"):
-            pytest.fail(missing)
-        pytest.skip(missing)
-    with sync_playwright() as playwright:
-        root = hasattr(os, "geteuid") and os.geteuid() == 0
-        launched = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"] if root else [])
-        yield launched
-        launched.close()
+    """One browser for all tests."""
+    with launched() as browser:
+        yield browser
 
 
 @pytest.fixture(scope="module")
