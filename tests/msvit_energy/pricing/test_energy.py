@@ -1,17 +1,15 @@
 """Pricing from records alone: what each protocol counts, and what it leaves out, worked out by hand."""
 
-import re
 import subprocess
 import sys
-import textwrap
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from msvit_energy import EnergyError, Profile, price
-from msvit_energy.pricing import counting_rules, protocols
 from msvit_energy.pricing.energy import price_counts
 from msvit_energy.pricing.operation_counts import count
 from msvit_energy.pricing.protocol import QUESTIONS, Operations, Protocol, ProtocolAnswers
@@ -21,6 +19,7 @@ from msvit_energy.profiles.amounts import Amount
 from msvit_energy.profiles.memory_estimate import MemoryEstimate
 from msvit_energy.profiles.operand import Operand
 from msvit_energy.profiles.operators import Operator, Overhead
+from tests.support.documentation import DOCS, blocks
 from tests.support.plain_profile import plain_profile
 
 
@@ -382,10 +381,8 @@ def test_damaged_price_tables_are_named(content: str, message: str, tmp_path: Pa
 
 
 def test_the_protocol_shown_to_contributors_is_a_protocol() -> None:
-    text = (Path(__file__).parents[3] / "CONTRIBUTING.md").read_text()
-    (code,) = re.findall(r"```python\n(.*?)```", text, flags=re.DOTALL)
-    namespace = {**vars(counting_rules), **vars(protocols)}
-    exec(textwrap.dedent(code), namespace)
+    namespace: dict[str, Any] = {}
+    exec(blocks(DOCS / "how-to" / "adding-a-protocol.md")[0].text, namespace)
     shown = namespace["NONZERO_ONLY"]
     assert "" not in shown.answers.by_question().values()
     counted = shown.count(Profile(1, 4, (INTEGER,)))
