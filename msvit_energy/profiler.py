@@ -27,6 +27,7 @@ from msvit_energy.recording.feeding.mode_detection import FoundMode, find_mode
 from msvit_energy.recording.firing_maps import FiringMaps
 from msvit_energy.recording.layouts.layout_probe import find_layouts, known_layouts, probing
 from msvit_energy.recording.layouts.layout_search import Layouts
+from msvit_energy.recording.measurable import as_written, check_measurable, run_as_written
 from msvit_energy.recording.memory_estimate import estimate
 from msvit_energy.recording.model_parameters import parameters_of
 from msvit_energy.recording.neurons import Named, named_neurons, one_or_more
@@ -37,8 +38,6 @@ from msvit_energy.recording.state.model_state import RestState
 from msvit_energy.recording.state.repeatable import float32_as_it_is
 from msvit_energy.recording.state.state_check import StateCheck
 from msvit_energy.recording.weights_hash import weights_hash
-
-COMPILED = "OptimizedModule"  # what torch.compile makes of a module; importing the class takes seconds
 
 
 @dataclass
@@ -130,8 +129,8 @@ def profile(
     the network, tensors that do not fit T, a state that leaks from batch to batch, or where T is unknown, no way of
     feeding fits, or several do and give different numbers.
     """
-    model = _written(model)
-    _check(model, batches, time_steps, feed, lemaire)
+    model = as_written(model)
+    check_measurable(model, batches, time_steps, feed, lemaire)
     named = one_or_more(neurons)
     spiking = named_neurons(model, named)
     origin = _with_model(Provenance.of(provenance or {}), model, named, preparation)
@@ -267,84 +266,6 @@ def _input_origin(found: FoundMode, *, random: bool) -> InputOrigin:
     return replace(origin, random=True) if random else origin
 
 
-def _check(model: nn.Module, batches: object, time_steps: int | None, feed: str, lemaire: int) -> None:
-    """EnergyError for what cannot be measured, before anything runs."""
-    if time_steps is not None and time_steps < 1:
-        raise EnergyError(f"time steps must be at least 1, not {time_steps}")
-    if lemaire < 0:
-        raise EnergyError(f"the number of images to estimate after Lemaire et al. must be 0 or more, not {lemaire}")
-    input_modes.check(feed)
-    _check_model(model)
-    _check_batches(batches)
-
-
-def _written(model: nn.Module) -> nn.Module:
-    """The module that `torch.compile` was given: its hooks and operators are seen, and it runs the same forward."""
-    while type(model).__name__ == COMPILED:
-        model = model._orig_mod  # type: ignore[assignment]
-    return model
-
-
-@contextmanager
-def _run_as_written(model: nn.Module) -> Iterator[None]:
-    """Where parts of a model are compiled, these run as they were written."""
-    replaced: list[tuple[dict[str, Any], str, Any]] = []
-    for part in nn.Module.modules(model):
-        held = vars(part)
-        if part._compiled_call_impl is not None:
-            replaced.append((held, "_compiled_call_impl", None))
-        if type(part).__name__ == COMPILED:
-            replaced.append((held, "forward", part._orig_mod))
-    before = [(held, name, held[name]) for held, name, _ in replaced]
-    try:
-        for held, name, value in replaced:
-            held[name] = value
-        yield
-    finally:
-        for held, name, value in before:
-            held[name] = value
-
-
-def _check_model(model: object) -> None:
-    """EnergyError for what is no module, and for one whose weights have no values."""
-    if not isinstance(model, nn.Module):
-        raise EnergyError(f"a model is a torch.nn.Module, not a {type(model).__name__}")
-    bare = next((name for name, weights in model.named_parameters() if weights.is_meta), None)
-    if bare is not None:
-        raise EnergyError(f"the weights {bare} are on the meta device and have no values; load a checkpoint first")
-    _check_scripted(model)
-    _check_format(model)
-
-
-def _check_batches(batches: object) -> None:
-    """EnergyError for what is no iterable of batches."""
-    if isinstance(batches, Tensor | str | bytes) or not isinstance(batches, Iterable):
-        what = f"a tensor {list(batches.shape)}" if isinstance(batches, Tensor) else f"a {type(batches).__name__}"
-        raise EnergyError(f"batches are an iterable of batches, such as a DataLoader or [images], not {what}")
-
-
-def _check_scripted(model: nn.Module) -> None:
-    """EnergyError for modules that torch.jit compiled."""
-    for name, module in model.named_modules():
-        if isinstance(module, torch.jit.ScriptModule):
-            raise EnergyError(
-                f"{name or 'the model'} is a {type(module).__name__} of torch.jit, whose inside cannot be observed; "
-                "profile the Python module that it was made from"
-            )
-
-
-def _check_format(model: nn.Module) -> None:
-    """EnergyError for bfloat16, by the weights or by autocast."""
-    device = next(parameters_of(model), torch.empty(0)).device.type
-    autocast = torch.is_autocast_enabled(device) and torch.get_autocast_dtype(device) == torch.bfloat16
-    if autocast or any(weights.dtype == torch.bfloat16 for weights in parameters_of(model)):
-        where = "runs under autocast to" if autocast else "is in"
-        raise EnergyError(
-            f"the model {where} bfloat16, which rounds membranes to 8 bits, so that other neurons fire, and sums of "
-            "spikes above 256; profile it in float32"
-        )
-
-
 def _batches(model: nn.Module, batches: Iterable[Any], key: str | int | None) -> Iterator[tuple[Tensor, Tensor | None]]:
     """Copies of the images on the model's device and in its number format, and their labels. A forward may write to its
     input, and the caller may want the images again."""
@@ -364,7 +285,7 @@ def _measuring(model: nn.Module, time_steps: int | None) -> Iterator[None]:
     model.eval()
     torch.backends.mha.set_fastpath_enabled(False)
     try:
-        with float32_as_it_is(), time_steps_set(model, time_steps), _run_as_written(model):
+        with float32_as_it_is(), time_steps_set(model, time_steps), run_as_written(model):
             yield
     finally:
         torch.backends.mha.set_fastpath_enabled(fused)
