@@ -1,6 +1,6 @@
 """Front door of a checkout: `python cli.py ...` is `msvit-energy ...`."""
 
-from msvit_energy.commands import main
+from msvit_energy.__main__ import main
 
 if __name__ == "__main__":
     main()

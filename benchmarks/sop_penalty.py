@@ -67,11 +67,15 @@ def write(table: pd.DataFrame, report: Path) -> None:
     (report / "sop_penalty.md").write_text("\n".join(lines) + "\n")
     entries = [
         Entry(
-            name=f"{row.sop_penalty:g}",
-            data=f"digits test, strengths of the SOP penalty, means of {len(SEEDS)} seeds",
+            name=f"W = {row.sop_penalty:g}",
+            data=f"digits test, W: strength of the SOP penalty, means of {len(SEEDS)} seeds",
             source="measured",
             energy_mj=row.energy_mj,
             top1=100 * row.test_accuracy,
+            runs=tuple(
+                (run.energy_mj, 100 * run.test_accuracy)
+                for run in table[table.sop_penalty == row.sop_penalty].itertuples()
+            ),
         )
         for row in means.itertuples()
     ]

@@ -20,11 +20,13 @@ import torch
 from msvit.atomic_write import write_atomically
 from msvit.classifier import ModelSpec, SpikingClassifier
 from msvit.errors import ModelError
-from msvit.identify import identify, misfit, official_names, shape_arguments, summary
+from msvit.identify import identify, misfit, official_names, shape_arguments, skeleton, summary
 from msvit.registry import create_model, list_models
 from msvit.weight_files import WeightFile, read_weight_file
 
 SIDECAR_FORMAT = 1
+MOST_SIDECAR = 2**20  # bytes
+MOST_MORE, FEW = 4, 1000  # a model may have so many times, and so many, weights more than a file that is to fit it
 FOLDER = Path(__file__).parent / "checkpoints"
 SHIPPED = FOLDER / "msvit_digits.safetensors"
 
@@ -119,13 +121,14 @@ def open_checkpoint(
         spec, inferred = _inferred_spec(path, stored, model, time_steps)
         notes += inferred
     args = spec.args | ({} if time_steps is None else {"time_steps": time_steps})
-    built = create_model(spec.name, **args)
     weights = official_names(spec.name, stored.weights)
     if weights is not stored.weights:
         notes.append("its names of weights, which are another library's, made official")
-    problems = misfit(weights, {key: value.shape for key, value in built.state_dict().items()})
+    # without memory first: what the file says of its model may be of any size
+    problems = misfit(weights, skeleton(spec.name, args, most=MOST_MORE * len(weights) + FEW))
     if problems:
         raise ModelError(f"{path} does not fit {spec.name}: {summary(problems)}")
+    built = create_model(spec.name, **args)
     built.load_state_dict(weights)
     return Opened(built.to(device).eval(), tuple(notes))
 
@@ -156,13 +159,17 @@ def read_sidecar(path: Path) -> Sidecar | None:
     sidecar = path.with_suffix(".json")
     if not sidecar.is_file():
         return None
+    if (size := sidecar.stat().st_size) > MOST_SIDECAR:
+        raise ModelError(f"{sidecar} is not a checkpoint sidecar: it has {size} bytes, at most {MOST_SIDECAR} are read")
     try:
-        content = json.loads(sidecar.read_text())
+        content = json.loads(sidecar.read_text(encoding="utf-8"))
         stored_format = content["format"] if isinstance(content, dict) and "format" in content else SIDECAR_FORMAT
         if stored_format != SIDECAR_FORMAT:
             raise ModelError(f"{sidecar} has format {stored_format}, this version reads {SIDECAR_FORMAT}")
         return msgspec.convert(content, Sidecar, strict=True)
-    except (json.JSONDecodeError, UnicodeDecodeError, msgspec.ValidationError) as error:
+    except (OSError, RecursionError, msgspec.ValidationError, ValueError) as error:
+        if isinstance(error, ModelError):
+            raise
         raise ModelError(f"{sidecar} is not a checkpoint sidecar: {error}") from error
 
 

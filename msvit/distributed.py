@@ -14,6 +14,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.data import BatchSampler, Dataset, SequentialSampler
 
 from msvit.classifier import SpikingClassifier
+from msvit.heartbeat import Heartbeat
 
 Value = TypeVar("Value")
 PATIENCE = timedelta(hours=2)  # data sets may be converted when they are opened first
@@ -21,9 +22,12 @@ PATIENCE = timedelta(hours=2)  # data sets may be converted when they are opened
 
 @contextmanager
 def together() -> Iterator[None]:
-    """Join the processes of this torchrun for the length of a `with` block; only the first prints."""
+    """Join the processes of this torchrun for the length of a `with` block; only the first prints. One that is lost
+    ends the others."""
     with_gpu = torch.cuda.is_available() and dist.is_nccl_available()
     dist.init_process_group("cpu:gloo,cuda:nccl" if with_gpu else "gloo", timeout=PATIENCE)
+    heartbeat = Heartbeat(rank(), ranks())
+    heartbeat.start()
     try:
         with ExitStack() as stack:
             if rank():
@@ -32,6 +36,7 @@ def together() -> Iterator[None]:
                 stack.enter_context(redirect_stderr(nowhere))
             yield
     finally:
+        heartbeat.stop()
         dist.destroy_process_group()
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.module import register_module_parameter_registration_hook
 
 from msvit.errors import ModelError
 from msvit.registry import create_model, entry, list_models
@@ -30,7 +31,7 @@ def identify(weights: Mapping[str, Tensor]) -> tuple[str, dict[str, Any]]:
         # else building it once more would be in vain
         if known.shapes.keys() <= weights.keys() and (not added or added & set(known.optional.values())):
             args = shape_arguments(name, weights)
-            if not misfit(weights, skeleton(name, args)):
+            if _fits(weights, name, args):
                 fitting[name] = args
     if not fitting:
         for name in names:
@@ -39,13 +40,27 @@ def identify(weights: Mapping[str, Tensor]) -> tuple[str, dict[str, Any]]:
                     f"the weights have the names of another library, and would fit {name}, but a network that does not "
                     f"spike may have the same names; if it is that model, name it (--model {name})"
                 )
-        problems = {name: misfit(weights, outline(name).shapes) for name in names}
-        nearest = min(names, key=lambda name: len(problems[name]))
-        raise ModelError(f"the weights fit no registered model; nearest is {nearest}: {summary(problems[nearest])}")
+        nearest = min(names, key=lambda name: _distance(weights, outline(name).shapes))
+        problems = summary(misfit(weights, outline(nearest).shapes))
+        raise ModelError(f"the weights fit no registered model; nearest is {nearest}: {problems}")
     closest = [name for name, args in fitting.items() if not any(_nearer(other, name, fitting) for other in fitting)]
     if len(closest) > 1:
         raise ModelError(f"the weights fit several models: {', '.join(closest)}; name one (--model)")
     return closest[0], fitting[closest[0]]
+
+
+def _fits(weights: Mapping[str, Tensor], name: str, args: Mapping[str, Any]) -> bool:
+    try:
+        return not misfit(weights, skeleton(name, args))
+    except ModelError:  # shapes of the file that no model can have
+        return False
+
+
+def _distance(weights: Mapping[str, Tensor], expected: Shapes) -> int:
+    """The number of `misfit`'s problems."""
+    common = weights.keys() & expected.keys()
+    other = sum(weights[key].shape != expected[key] for key in common)
+    return len(weights) + len(expected) - 2 * len(common) + other
 
 
 def _nearer(other: str, name: str, fitting: Mapping[str, dict[str, Any]]) -> bool:
@@ -105,11 +120,20 @@ def official_names(name: str, weights: Mapping[str, Tensor]) -> Mapping[str, Ten
     return renamed if renamed.keys() == known.shapes.keys() else weights
 
 
-def skeleton(name: str, args: Mapping[str, Any]) -> Shapes:
-    """Keys and shapes of a model's state dict, built without memory."""
+def skeleton(name: str, args: Mapping[str, Any], most: int | None = None) -> Shapes:
+    """Keys and shapes of a model's state dict, built without memory; ModelError for one of more than `most` weights,
+    as soon as it has them."""
     if not args:
         return outline(name).shapes
-    with torch.device("meta"):
+    built = 0
+
+    def count(*_: Any) -> None:
+        nonlocal built
+        built += 1
+        if most is not None and built > most:
+            raise ModelError(f"{name} with such arguments has more than {most} weights, which are not in the file")
+
+    with torch.device("meta"), register_module_parameter_registration_hook(count):
         model = create_model(name, **args)
     return {key: value.shape for key, value in model.state_dict().items()}
 

@@ -85,7 +85,7 @@ def entry(name: str) -> Entry:
 
 
 def create_model(
-    name: str, *, time_steps: int | None = None, num_classes: int | None = None, **kwargs: Any
+    name: str, /, *, time_steps: int | None = None, num_classes: int | None = None, **kwargs: Any
 ) -> SpikingClassifier:
     """Build a registered model with fresh weights. `time_steps` and `num_classes` default to the model's own.
 
@@ -96,7 +96,13 @@ def create_model(
     kwargs |= {key: value for key, value in given.items() if value is not None}
     try:
         return entry(name).build(**kwargs)
-    except TypeError as error:
+    except ModelError:
+        raise
+    except Exception as error:
+        if not kwargs:
+            raise
         if "unexpected keyword argument" in str(error):
             raise ModelError(f"{name}: {str(error).split('() ')[-1]}") from error
-        raise
+        named = ", ".join(f"{key}={value!r}"[:100] for key, value in kwargs.items())
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise ModelError(f"{name} cannot be built with {named}: {reason}") from error

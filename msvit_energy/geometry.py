@@ -6,6 +6,7 @@ from torch import nn
 from msvit_energy.profiler import profile_of
 from msvit_energy.profiles.coverage import Coverage
 from msvit_energy.profiles.profile import Profile
+from msvit_energy.recording.concurrency import TURNS
 from msvit_energy.recording.feeding.input_modes import InputMode, run
 from msvit_energy.recording.recorder import Recorder
 
@@ -20,7 +21,7 @@ def geometry(model: nn.Module, input_size: tuple[int, ...], time_steps: int) -> 
         model.time_steps = time_steps  # type: ignore[assignment]
     image = torch.empty(1, *input_size, device="meta")
     mode = InputMode("image", False, time_steps)
-    with torch.no_grad(), Recorder(model, mode) as recorder:
+    with TURNS.alone(model), torch.no_grad(), Recorder(model, mode) as recorder:
         with recorder.batch(image, 1):
             run(model, image, mode)
         recording = recorder.result()

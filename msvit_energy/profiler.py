@@ -17,6 +17,8 @@ from msvit_energy.preparation import Preparation, Prepared
 from msvit_energy.profiles.coverage import Coverage, Unknown
 from msvit_energy.profiles.profile import Profile
 from msvit_energy.profiles.provenance import InputOrigin, ModelOrigin, Provenance
+from msvit_energy.recording.concurrency import TURNS
+from msvit_energy.recording.earlier_counts import EarlierCounts
 from msvit_energy.recording.feeding import input_modes
 from msvit_energy.recording.feeding.batches import read_batch
 from msvit_energy.recording.feeding.calls_remembered import check_remembers
@@ -75,6 +77,8 @@ def profile(
     provenance: Mapping[str, Any] | None = None,
     on_batch: Callable[[int], None] | None = None,
     enough: Callable[[Profile], bool] | None = None,
+    earlier: EarlierCounts | None = None,
+    after_batch: Callable[[Callable[[], EarlierCounts]], bool] | None = None,
     preparation: Preparation | None = None,
     reset: Callable[[], object] | None = None,
     head: str | Collection[str] | None = None,
@@ -96,6 +100,10 @@ def profile(
     - `provenance`: facts to store; Provenance has the known ones.
     - `on_batch`: called after each batch with its number of images.
     - `enough`: called with what was measured so far; ends the measurement when it returns True.
+    - `earlier`: what an earlier process counted before it ended. `batches` are then the very first one, which runs
+      again and is not counted twice, and those that the other had not run; the profile is that of all.
+    - `after_batch`: called after each batch with a function that makes such counts, to be written before it returns;
+      ends the measurement when it returns True.
     - `preparation`: keeps what is worked out about the model for its next measurement, such as how it is fed.
     - `reset`: called before every batch, after the resets of known libraries' neurons; puts a state to rest that
       is kept where RestState does not find it, such as in class attributes or in variables of functions.
@@ -114,18 +122,16 @@ def profile(
     Random spikes, such as Poisson encoding, are one draw from torch's generators as they are, and the profile warns of
     them: call torch.manual_seed before, and state the seed.
 
-    Images go to the model's device and number format. The model comes back as it was: mode, hooks, T, states at rest.
+    Images go to the model's device and number format. The model comes back as it was, after an exception too: mode,
+    hooks, T, states at rest. Measurements in several threads take turns, one of each model; nothing else may run it
+    meanwhile.
     Works under `inference_mode` and `no_grad` alike. Raises EnergyError for what the
     model raises, no images, `neurons` that no module is, a model of torch.jit or in bfloat16, NaN inside
     the network, tensors that do not fit T, a state that leaks from batch to batch, or where T is unknown, no way of
     feeding fits, or several do and give different numbers.
     """
-    _check(time_steps, feed, lemaire)
     model = _written(model)
-    _check_model(model)
-    _check_batches(batches)
-    _check_scripted(model)
-    _check_format(model)
+    _check(model, batches, time_steps, feed, lemaire)
     named = one_or_more(neurons)
     spiking = named_neurons(model, named)
     origin = _with_model(Provenance.of(provenance or {}), model, named, preparation)
@@ -136,7 +142,7 @@ def profile(
     if first is None:
         raise EnergyError("no images to profile")
     image = first[0][:1].clone()
-    with _measuring(model, time_steps):
+    with TURNS.alone(model), _measuring(model, time_steps):
         rest = RestState(model, reset, spiking)
         prepared = Prepared() if preparation is None else preparation.of(model, rest, named)
         found = _fed(model, first[0], rest, prepared, time_steps=time_steps, feed=feed, frames=frames)
@@ -151,13 +157,18 @@ def profile(
                     alone = False
                     with recorder.unhooked():
                         recorder.place_by(find_layouts(model, inputs[:1], mode, rest, kept=prepared.shapes))
-                single += [one.unsqueeze(0).clone() for one in inputs[: max(0, lemaire - len(single))]]
+                single.extend(one.unsqueeze(0).clone() for one in inputs[: max(0, lemaire - len(single))])
                 with recorder.batch(inputs, len(inputs)), first_run:
                     logits = input_modes.run(model, inputs, mode)
                 first_run = nullcontext()
                 labels.add(logits, known)
+                counted = len(inputs)
+                if earlier is not None:
+                    counted, earlier = _taken_over(earlier, recorder, labels, single), None
                 if on_batch is not None:
-                    on_batch(len(inputs))
+                    on_batch(counted)
+                if after_batch is not None and after_batch(lambda: _counted(recorder, labels, single)):
+                    break
                 if enough is not None and enough(profile_of(model, recorder.result(), labels)):
                     break
         recording = recorder.result()
@@ -197,6 +208,18 @@ def _first_look(
     alone = probe.with_functions(functions) if leaks.alone else None
     layouts = find_layouts(model, images[:1].clone(), mode, rest, alone, prepared.shapes)
     return layouts, leaks.second_run() if len(images) == 1 and images.is_cpu else nullcontext()
+
+
+def _counted(recorder: Recorder, labels: Labels, single: list[Tensor]) -> EarlierCounts:
+    """What was counted so far, for another process."""
+    return EarlierCounts.of(recorder, known=labels.known, right=labels.correct, single=single)
+
+
+def _taken_over(earlier: EarlierCounts, recorder: Recorder, labels: Labels, single: list[Tensor]) -> int:
+    """Replace what was counted in the first batch by what was counted earlier; of how many images that is."""
+    earlier.restore(recorder)
+    labels.known, labels.right, single[:] = earlier.known, earlier.right, earlier.single
+    return earlier.images
 
 
 def _names(head: str | Collection[str] | None) -> Collection[str] | None:
@@ -244,12 +267,15 @@ def _input_origin(found: FoundMode, *, random: bool) -> InputOrigin:
     return replace(origin, random=True) if random else origin
 
 
-def _check(time_steps: int | None, feed: str, lemaire: int) -> None:
+def _check(model: nn.Module, batches: object, time_steps: int | None, feed: str, lemaire: int) -> None:
+    """EnergyError for what cannot be measured, before anything runs."""
     if time_steps is not None and time_steps < 1:
         raise EnergyError(f"time steps must be at least 1, not {time_steps}")
     if lemaire < 0:
         raise EnergyError(f"the number of images to estimate after Lemaire et al. must be 0 or more, not {lemaire}")
     input_modes.check(feed)
+    _check_model(model)
+    _check_batches(batches)
 
 
 def _written(model: nn.Module) -> nn.Module:
@@ -286,6 +312,8 @@ def _check_model(model: object) -> None:
     bare = next((name for name, weights in model.named_parameters() if weights.is_meta), None)
     if bare is not None:
         raise EnergyError(f"the weights {bare} are on the meta device and have no values; load a checkpoint first")
+    _check_scripted(model)
+    _check_format(model)
 
 
 def _check_batches(batches: object) -> None:

@@ -7,7 +7,7 @@ from types import MappingProxyType
 from typing import Any
 
 from msvit.data import digits
-from msvit.data.normalisation import IMAGENET_MEAN, IMAGENET_STD, normalisation
+from msvit.data.preprocessing import IMAGENET_MEAN, IMAGENET_STD, Preprocessing, normalisation
 from msvit.data.samples import LabelledDataset
 from msvit.errors import ModelError, did_you_mean
 
@@ -54,14 +54,21 @@ class DatasetSpec:
             )
         return self.load(root, split, transform, time_steps)
 
+    @property
+    def title(self) -> str:
+        """What its images are called: those of folders are usually ImageNet's."""
+        return "ImageNet" if self.name == "folder" else self.name
+
     def evaluation_transform(self, input_size: Size) -> Transform:
         """The usual preprocessing of test samples for a model that takes `input_size`; ModelError if none is."""
         return evaluation_transform(self, input_size)
 
-    def resized(self, input_size: Size) -> int:
-        """To what the shorter side of an image is brought before the crop."""
+    def preprocessing(self, input_size: Size) -> Preprocessing:
+        """Of images, for a model that takes `input_size`; ModelError if it takes neither 1 nor 3 channels."""
+        assert self.mean is not None and self.std is not None
+        mean, std = normalisation(input_size[0], self.mean, self.std)
         crop = self.crop if max(input_size[1:]) <= self.input_size[1] else 1.0
-        return int(max(input_size[1:]) / crop)
+        return Preprocessing(tuple(mean), tuple(std), int(max(input_size[1:]) / crop))
 
 
 def dataset_spec(name: str) -> DatasetSpec:
@@ -89,23 +96,16 @@ def evaluation_transform(chosen: str | DatasetSpec, input_size: Size) -> Transfo
         return unchanged
     from msvit.data.images import evaluation
 
-    assert spec.mean is not None and spec.std is not None
-    return evaluation(input_size, spec.mean, spec.std, spec.resized(input_size))
+    return evaluation(input_size, spec.preprocessing(input_size))
 
 
-def preprocessing(spec: DatasetSpec, input_size: Size, time_steps: int | None = None) -> str:
-    """`evaluation_transform` in words."""
+def described_samples(spec: DatasetSpec, input_size: Size, time_steps: int | None = None) -> str:
+    """How samples of digits and of events come, in words."""
     if spec.kind == "events":
         factor = spec.input_size[1] // input_size[1]
         pooled = f", mean of {factor} x {factor} pixels" if factor > 1 else ""
         return f"{time_steps} frames of equally many events, OFF and ON counted apart{pooled}"
-    assert spec.mean is not None and spec.std is not None
-    if spec.name == "digits":
-        return f"pixels / 16, bilinear to 12 x 12, mean {digits.MEAN}, std {digits.STD}"
-    mean, std = normalisation(input_size[0], spec.mean, spec.std)
-    resized = f"bicubic resize to {spec.resized(input_size)}, centre crop, "
-    untouched = spec.name != "folder" and input_size[1:] == spec.input_size[1:]
-    return f"{'' if untouched else resized}mean {tuple(mean)}, std {tuple(std)}"
+    return f"pixels / 16, bilinear to 12 x 12, mean {digits.MEAN}, std {digits.STD}"
 
 
 def unchanged(sample: Any) -> Any:

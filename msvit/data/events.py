@@ -9,6 +9,7 @@ import math
 import zipfile
 import zlib
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
@@ -58,7 +59,8 @@ class EventFrames(LabelledDataset):
         try:
             frames = to_frames(self.load(where), self.time_steps, *self.size)
         except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile, zlib.error) as error:
-            raise UnreadableFileError(f"cannot read events {where}: {error}") from error
+            name = "/".join(Path(str(where)).parts[-2:])  # class and file, or a number
+            raise UnreadableFileError(f"cannot read events {where}: {error}", name, str(error)) from error
         return (frames if self.transform is None else self.transform(frames)), label
 
 

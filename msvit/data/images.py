@@ -4,30 +4,35 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 from torchvision.datasets.folder import IMG_EXTENSIONS
 from torchvision.transforms import InterpolationMode, v2
 
-from msvit.data.normalisation import normalisation
+from msvit.data.preprocessing import Preprocessing
 from msvit.data.samples import UNKNOWN, LabelledDataset
 from msvit.errors import ModelError, UnreadableFileError
+
+MOST_PIXELS = 178_956_970  # of an image, as Pillow opens it: its own limit against decompression bombs
 
 
 class ImageFolder(LabelledDataset):
     """Images of a folder as (image, label); label -1 where the folder has no class folders.
 
-    `transform` is applied to a PIL image of `mode`, whatever the file holds (grey, palette, CMYK). The orientation that
-    a camera notes in EXIF is not applied: torchvision and timm, and so all published numbers, do without it. A folder
-    without images raises ModelError; an unreadable image raises UnreadableFileError when it is reached.
+    `transform` is applied to a PIL image of `mode`, whatever the file holds: `read_image` says what becomes of it. A
+    folder without images raises ModelError; a file that cannot be read raises UnreadableFileError when it is reached.
     """
 
     def __init__(self, folder: Path, transform: Callable[[Any], Any] | None = None, mode: str = "RGB") -> None:
-        self.classes = tuple(sorted(path.name for path in folder.iterdir() if path.is_dir()))
-        self.files = _image_files(folder, self.classes)
+        try:
+            self.classes = tuple(sorted(path.name for path in folder.iterdir() if path.is_dir()))
+            self.files = _image_files(folder, self.classes)
+        except OSError as error:
+            raise ModelError(f"cannot list {error.filename or folder}: {error.strerror or error}") from error
         if not self.files:
             raise ModelError(f"no images in {folder}; expected {', '.join(IMG_EXTENSIONS)} in it or in class folders")
-        self.transform, self.mode = transform, mode
+        self.folder, self.transform, self.mode = folder, transform, mode
 
     def __len__(self) -> int:
         return len(self.files)
@@ -35,24 +40,63 @@ class ImageFolder(LabelledDataset):
     def __getitem__(self, index: int) -> tuple[Any, int]:
         path, label = self.files[index]
         try:
-            with Image.open(path) as file:
-                image = file.convert(self.mode)
-        except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:  # Pillow raises any of them
-            raise UnreadableFileError(f"cannot read image {path}: {error}") from error
-        return (image if self.transform is None else self.transform(image)), label
+            image = read_image(path, self.mode)
+        except Exception as error:  # Pillow's readers raise whatever a damaged file leads to
+            raise self._unreadable(path, _reason(error)) from error
+        if self.transform is None:
+            return image, label
+        try:
+            return self.transform(image), label
+        except ElongatedImageError as error:
+            raise self._unreadable(path, str(error)) from error
+
+    def _unreadable(self, path: str, reason: str) -> UnreadableFileError:
+        name = Path(path).relative_to(self.folder).as_posix()
+        return UnreadableFileError(f"cannot read image {path}: {reason}", name, reason)
+
+
+def read_image(path: str, mode: str) -> Image.Image:
+    """A file as a PIL image of `mode`, "RGB" or "L", as torchvision and timm read it, and so all published numbers.
+
+    CMYK and palettes are converted; transparency is dropped, and colours under it stay; of an animation the first frame
+    is taken; the orientation that a camera notes in EXIF is not applied. Unlike there, 16 bits of grey are divided by
+    257 and not cut off at 255. Whatever cannot be read raises an exception of Pillow or OSError; so do values of 32
+    bits, of which nothing says what is white, and PostScript, which would be run.
+    """
+    with Image.open(path) as file:
+        if file.format == "EPS":
+            raise ValueError("PostScript is no image file")
+        file.info.pop("transparency", None)  # of a palette, of which Pillow would warn
+        if file.mode.startswith("I;16") or (file.mode == "I" and file.format in ("PNG", "PPM")):
+            values = np.asarray(file, np.uint32)
+            return Image.fromarray(((values + 128) // 257).astype(np.uint8)).convert(mode)
+        if file.mode in ("I", "F"):
+            raise ValueError("values of 32 bits, of which nothing says what is white; save it with 8 or 16 bits")
+        return file.convert(mode)
+
+
+def _reason(error: Exception) -> str:
+    """What is wrong with a file, without its path."""
+    if isinstance(error, UnidentifiedImageError):
+        return "not an image file, or a damaged one"
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    return " ".join(str(error).split()) or type(error).__name__
 
 
 def colours_changed(images: ImageFolder, channels: int) -> str:
-    """What is done to the colours of a folder's images for a model of that many channels, by the first one; empty if
-    nothing."""
-    try:
-        with Image.open(images.files[0][0]) as file:
-            grey = Image.getmodebase(file.mode) == "L"
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):  # it is refused when it is reached
-        return ""
-    if grey == (channels == 1):
-        return ""
-    return "grey images as RGB" if grey else "RGB images as grey"
+    """What is done to the colours of a folder's images for a model of that many channels, by the first one that can be
+    read; empty if nothing."""
+    for path, _ in images.files:
+        try:
+            with Image.open(path) as file:
+                grey = Image.getmodebase(file.mode) == "L"
+        except Exception:
+            continue
+        if grey == (channels == 1):
+            return ""
+        return "grey images as RGB" if grey else "RGB images as grey"
+    return ""
 
 
 def open_train_val(root: Path, split: str, transform: Callable[[Any], Any] | None = None) -> ImageFolder:
@@ -70,21 +114,37 @@ def open_train_val(root: Path, split: str, transform: Callable[[Any], Any] | Non
     return ImageFolder(parts[split], transform)
 
 
-def evaluation(
-    input_size: tuple[int, int, int], mean: Sequence[float], std: Sequence[float], resized: int | None = None
-) -> Callable[[Image.Image], torch.Tensor]:
-    """PIL RGB image -> `[C, H, W]`: shorter side to `resized`, or to the longer of H and W (bicubic), centre crop,
-    normalised. ModelError unless C is 3, or 1: then grey, with the averages of `mean` and `std`."""
-    channels, height, width = input_size
-    mean, std = normalisation(channels, mean, std)
+class ElongatedImageError(ModelError):
+    """An image that would be too large when its shorter side has the size that a model takes."""
+
+
+class _Resize(v2.Resize):
+    """The shorter side to a size; ElongatedImageError for an image, such as one of 1 x 60,000 pixels, that becomes too
+    large for memory."""
+
+    def __init__(self, resize: int) -> None:
+        super().__init__(resize, InterpolationMode.BICUBIC)
+        self.resize = resize
+
+    def forward(self, image: Image.Image) -> Any:
+        width, height = image.size
+        longer = max(width, height) * self.resize // min(width, height)
+        if self.resize * longer > MOST_PIXELS:
+            raise ElongatedImageError(f"{width} x {height} pixels, of which resizing makes {self.resize} x {longer}")
+        return super().forward(image)
+
+
+def evaluation(input_size: tuple[int, int, int], preprocessing: Preprocessing) -> Callable[[Image.Image], torch.Tensor]:
+    """PIL RGB image -> `[C, H, W]`: shorter side resized (bicubic), centre crop, normalised. ModelError unless C is 3,
+    or 1: then grey."""
     steps = [
-        v2.Resize(resized or max(height, width), InterpolationMode.BICUBIC),
-        v2.CenterCrop((height, width)),
+        _Resize(preprocessing.resize),
+        v2.CenterCrop(input_size[1:]),
         v2.ToImage(),
         v2.ToDtype(torch.float32, scale=True),
-        v2.Normalize(mean, std),
+        v2.Normalize(preprocessing.mean, preprocessing.std),
     ]
-    transform: Callable[[Image.Image], torch.Tensor] = v2.Compose([v2.Grayscale()] * (channels == 1) + steps)
+    transform: Callable[[Image.Image], torch.Tensor] = v2.Compose([v2.Grayscale()] * (input_size[0] == 1) + steps)
     return transform
 
 

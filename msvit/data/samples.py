@@ -34,7 +34,7 @@ class Samples:
     preprocessing: str
     frames: bool = False  # whether a sample is over time, `[T, ...]`
     warnings: tuple[str, ...] = ()
-    note: str = ""  # what is done to the samples that the user may not expect
+    notes: tuple[str, ...] = ()  # what is done to the samples, where the user may expect something else
     drawn: str = ""  # how the images were chosen, where they are not all
     indices: tuple[int, ...] = ()  # of the images, in the whole split
 

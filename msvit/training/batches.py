@@ -7,11 +7,12 @@ from typing import Any
 import torch
 from timm.data import create_transform
 from torch import Tensor
-from torch.utils.data import BatchSampler, DataLoader, Dataset, DistributedSampler, RandomSampler
+from torch.utils.data import BatchSampler, Dataset, DistributedSampler, RandomSampler
 from torchvision.transforms import InterpolationMode, v2
 
 from msvit.data import digits
 from msvit.data.catalog import DatasetSpec, dataset_spec
+from msvit.data.loading import loader
 from msvit.distributed import first_ahead, rank, ranks, shared_batches
 from msvit.errors import ModelError
 from msvit.training.recipes import Recipe
@@ -51,18 +52,12 @@ class Batches:
         skipping = _Skipping(self.sampler, done, random_states())
         if done:
             set_random_states(start)
-        loader: DataLoader[Any] = DataLoader(
-            self.train_set,
-            batch_sampler=skipping,
-            num_workers=self.recipe.workers,
-            pin_memory=torch.cuda.is_available(),
-        )
-        yield from loader
+        yield from loader(self.train_set, skipping, workers=self.recipe.workers, pinned=torch.cuda.is_available())
 
     def test(self) -> Iterator[Batch]:
         """This process's part of the test split, in order; each image is in one part, in the batch it always is in."""
         batches = shared_batches(self.test_set, TEST_BATCH)
-        yield from DataLoader(self.test_set, batch_sampler=batches, num_workers=self.recipe.workers)
+        yield from loader(self.test_set, batches, workers=self.recipe.workers)
 
 
 class _Skipping:

@@ -10,8 +10,8 @@ from msvit.distributed import gathered
 from msvit.training.batches import Batches
 
 
-def evaluate(model: nn.Module, batches: Batches, device: str) -> float:
-    """Share of the test images classified correctly."""
+def evaluate(model: nn.Module, batches: Batches, device: str, on_batch: Callable[[int], None] | None = None) -> float:
+    """Share of the test images classified correctly; `on_batch` gets the number of images of each batch."""
     was_training = model.training
     model.eval()
     correct = total = 0
@@ -19,6 +19,8 @@ def evaluate(model: nn.Module, batches: Batches, device: str) -> float:
         for images, labels in batches.test():
             correct += int((model(images.to(device)).argmax(1).cpu() == labels).sum())
             total += len(labels)
+            if on_batch is not None:
+                on_batch(len(labels))
     model.train(was_training)
     parts = gathered((correct, total))
     return sum(part[0] for part in parts) / sum(part[1] for part in parts)

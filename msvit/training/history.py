@@ -1,9 +1,21 @@
-"""What a run has reached, epoch by epoch, and which epochs are the best."""
+"""What a run has reached, batch by batch and epoch by epoch, and which epochs are the best."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 
 from msvit.training.recipes import Recipe
+
+
+@dataclass(frozen=True)
+class Step:
+    """A training batch that is done: the epoch and its number in it, both from 1, how many batches the epoch has,
+    images in all processes together, and the loss here."""
+
+    epoch: int
+    number: int
+    of: int
+    images: int
+    loss: float
 
 
 @dataclass(frozen=True)

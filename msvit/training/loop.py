@@ -18,13 +18,13 @@ from msvit.errors import ModelError
 from msvit.layers import set_drop_path, set_recompute
 from msvit.memory import keep_memory
 from msvit.neuron import compile_neurons
+from msvit.stop_signal import stop_signal
 from msvit.training import optimisation
 from msvit.training.batches import Batches
 from msvit.training.evaluation import evaluate, first_not_finite
-from msvit.training.history import Epoch, new_bests
+from msvit.training.history import Epoch, Step, new_bests
 from msvit.training.recipes import Recipe
 from msvit.training.state import newest_state, random_states, save_state, set_random_states
-from msvit.training.stop_signal import stop_signal
 
 STATE_FORMAT = 2
 # what a measurement of a model after an epoch, by its number, gives: columns of the history
@@ -41,9 +41,9 @@ class Training:
     """A run of a recipe on a model. `folder` receives the states; None keeps nothing on disk.
 
     `measure` is asked every `profile_every` epochs; `penalty`, times the recipe's `sop_penalty`, is added to the loss.
-    `on_epoch` gets the history after each epoch, `on_best` new best weights: kind, model, epoch. ModelError for a
-    recipe with a `sop_penalty` and no `penalty`. Several processes (distributed.py) make one run: each has a part of
-    every batch, the first writes.
+    `on_epoch` gets the history after each epoch, `on_best` new best weights: kind, model, epoch; `on_test` the number
+    of images of each batch of the test split. ModelError for a recipe with a `sop_penalty` and no `penalty`. Several
+    processes (distributed.py) make one run: each has a part of every batch, the first writes.
     """
 
     def __init__(
@@ -59,12 +59,13 @@ class Training:
         penalty: Penalty | None = None,
         on_epoch: Callable[[Sequence[Epoch]], None] | None = None,
         on_best: Callable[[str, nn.Module, Epoch], None] | None = None,
+        on_test: Callable[[int], None] | None = None,
     ) -> None:
         if recipe.sop_penalty and penalty is None:
             raise ModelError(f"sop_penalty is {recipe.sop_penalty:g}, but the run was given no penalty")
         self.recipe, self.batches, self.folder, self.seed, self.device = recipe, batches, folder, seed, device
         self.measure, self.penalty = measure, penalty if recipe.sop_penalty else None
-        self.on_epoch, self.on_best = on_epoch, on_best
+        self.on_epoch, self.on_best, self.on_test = on_epoch, on_best, on_test
         self.model = prepared(model, recipe, device)
         self.accumulate = recipe.split(ranks())[1]  # batches per update of the weights
         self.updates_per_epoch = math.ceil(len(batches) / self.accumulate)
@@ -90,9 +91,9 @@ class Training:
         """The weights that are tested and kept: the moving average, if there is one."""
         return self.model if self.ema is None else self.ema.module
 
-    def run(self, on_step: Callable[[float], None] = lambda part: None) -> list[Epoch]:
-        """Train to the end; return the history. `on_step` gets the part of an epoch that each batch is. A loss that is
-        not finite raises ModelError, a request to stop Interrupted."""
+    def run(self, on_step: Callable[[Step], None] = lambda step: None) -> list[Epoch]:
+        """Train to the end; return the history. `on_step` gets each training batch that is done. A loss that is not
+        finite raises ModelError, a request to stop Interrupted."""
         with stop_signal() as stop:
             started = saved = time.monotonic()
             while len(self.history) < self.recipe.epochs:
@@ -110,7 +111,7 @@ class Training:
                     raise Interrupted
         return self.history
 
-    def _epoch(self, on_step: Callable[[float], None]) -> Iterator[None]:
+    def _epoch(self, on_step: Callable[[Step], None]) -> Iterator[None]:
         """The rest of the present epoch; yields where the run may stop: after each update of the weights."""
         self.model.train()
         if not self.losses:
@@ -127,7 +128,7 @@ class Training:
             last = (step + 1) % self.accumulate == 0 or step + 1 == total
             with nullcontext() if last or ranks() == 1 else self.forward.no_sync():  # type: ignore[operator]
                 self._backward(images.to(self.device), labels.to(self.device), group)
-            on_step(1 / total)
+            on_step(Step(number + 1, step + 1, total, len(images) * ranks(), self.losses[-1]))
             if last:
                 self._update()
                 if step + 1 < total:
@@ -166,7 +167,7 @@ class Training:
     def _finish_epoch(self, seconds: float) -> None:
         """Test, measure, add to the history; call back for a new best and for the epoch."""
         number = len(self.history) + 1
-        accuracy = evaluate(self.tested, self.batches, self.device)
+        accuracy = evaluate(self.tested, self.batches, self.device, self.on_test)
         every = self.recipe.profile_every
         due = self.measure is not None and every and (number % every == 0 or number == self.recipe.epochs)
         measured = self._measured(number) if due else {}
@@ -212,12 +213,23 @@ class Training:
         save_state(self.folder, self.updates, state, self.recipe.keep)
 
     def resume(self) -> bool:
-        """Continue from the newest state in the folder; False without one. ModelError for one of another recipe."""
+        """Continue from the newest state in the folder; False without one. ModelError for one of another recipe, or
+        whose content is no state's; the run is then of no use."""
         folder = self.folder
         state = None if folder is None else from_first(lambda: newest_state(folder, "cpu"))
         if state is None:
             return False
-        self._check(state)
+        try:
+            self._check(state)
+            self._restore(state)
+        except ModelError:
+            raise
+        except Exception as error:
+            reason = (str(error).splitlines() or [""])[0]
+            raise ModelError(f"the state in {folder} is damaged: {type(error).__name__} {reason}") from error
+        return True
+
+    def _restore(self, state: Mapping[str, Any]) -> None:
         self.model.load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.scaler.load_state_dict(state["scaler"])
@@ -228,7 +240,6 @@ class Training:
         own, self.seconds = state["processes"][rank()], state["seconds"]
         self.losses, self.epoch_start = own["losses"], own["epoch_start"]
         set_random_states(own["random"])
-        return True
 
     def _check(self, state: Mapping[str, Any]) -> None:
         """ModelError for a state of another recipe, seed, number of processes or version."""

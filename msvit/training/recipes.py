@@ -123,7 +123,7 @@ def _parsed(key: str, text: str, kind: Any) -> Any:
         if kind is bool:
             return switches[text.lower()]
         return kind(text) if kind in (int, float, str) else dict(json.loads(text))
-    except (KeyError, ValueError, TypeError) as error:
+    except (KeyError, ValueError, TypeError, RecursionError) as error:
         what = {bool: "true or false", int: "a whole number", float: "a number"}.get(kind, "a JSON object")
         raise ModelError(f"{key} must be {what}, not {text!r}") from error
 

@@ -11,6 +11,7 @@ import torch
 
 from msvit.atomic_write import write_atomically
 from msvit.errors import ModelError
+from msvit.torch_files import load_torch_file
 
 PATTERN = "state-*.pt"
 
@@ -56,9 +57,11 @@ def newest_state(folder: Path, device: str) -> dict[str, Any] | None:
     found = sorted(folder.glob(PATTERN), reverse=True)
     for path in found:
         try:
-            return dict(torch.load(path, map_location=device, weights_only=True))
-        except Exception:  # a damaged file can fail in many ways; an older one may be whole
+            state = load_torch_file(path, device)
+        except ModelError:  # an older one may be whole
             continue
+        if isinstance(state, dict):
+            return state
     if found:
         raise ModelError(f"no state in {folder} can be read: {', '.join(path.name for path in found)}")
     return None

@@ -30,7 +30,7 @@ from msvit_energy.commands import (
 )
 from msvit_energy.commands._help import Command, Group
 from msvit_energy.workflows.processes import processes
-from msvit_energy.workflows.user_errors import USER_ERRORS
+from msvit_energy.workflows.user_errors import USER_ERRORS, fault_in_words
 
 COMMANDS: dict[str, tuple[ModuleType, ...]] = {
     "Measure": (profile, merge, leak, precision),
@@ -75,10 +75,19 @@ for panel, modules in COMMANDS.items():
 
 
 def main() -> None:
-    """Run the command line; what a user can correct becomes one line and exit code 2, a bug keeps its traceback."""
+    """Run the command line; what a user can correct and faults of the machine become one line and exit code 2, Ctrl-C
+    code 130 without a word, a bug keeps its traceback."""
     try:
         with processes("".join(sys.argv[1:2])):
             app()
+    except KeyboardInterrupt:
+        raise SystemExit(130) from None
     except USER_ERRORS as error:
         print(f"error: {error}", file=sys.stderr)
+        raise SystemExit(2) from None
+    except (RuntimeError, MemoryError) as error:
+        words = fault_in_words(error)
+        if words is None:
+            raise
+        print(f"error: {words}", file=sys.stderr)
         raise SystemExit(2) from None

@@ -8,6 +8,7 @@ import typer
 from msvit_energy.reporting.table import FORMATS
 
 MODEL, DATA, PRICES, OUTPUT, RUN = "Model", "Data", "Protocol and prices", "Output", "Run"
+FIGURE = "Figure"
 
 Protocol = Annotated[
     str, typer.Option(help="Accounting protocol; `protocols` lists them.", rich_help_panel=PRICES, metavar="NAME")
@@ -55,4 +56,33 @@ Sort = Annotated[
 Top = Annotated[int | None, typer.Option(help="The first N layers only.", rich_help_panel=OUTPUT, metavar="N", min=1)]
 AsJson = Annotated[
     bool, typer.Option("--json", help="JSON on standard output, and nothing else there.", rich_help_panel=OUTPUT)
+]
+Width = Annotated[
+    str | None,
+    typer.Option(help="column (3.5 inches), text (7.16), or inches.", rich_help_panel=FIGURE, metavar="INCHES"),
+]
+FontSize = Annotated[
+    float | None, typer.Option(help="Of ordinary text, from 7 on.", rich_help_panel=FIGURE, metavar="POINTS")
+]
+Title = Annotated[
+    str | None,
+    typer.Option(help="Instead of the usual; none for no title.", rich_help_panel=FIGURE, metavar="TEXT"),
+]
+ColourMap = Annotated[
+    str | None, typer.Option(help="Of rates: a name of matplotlib's.", rich_help_panel=FIGURE, metavar="NAME")
+]
+DotsPerInch = Annotated[
+    float | None, typer.Option(help="Of a PNG. [default: 150, on paper 300]", rich_help_panel=FIGURE, metavar="N")
+]
+ShownLayers = Annotated[
+    str | None,
+    typer.Option("--layers", help="Names or patterns of those shown.", rich_help_panel=FIGURE, metavar="PATTERN"),
+]
+ForPaper = Annotated[
+    bool,
+    typer.Option(
+        "--paper",
+        help="PDF at column width without a title; notes and warnings are printed instead of drawn.",
+        rich_help_panel=FIGURE,
+    ),
 ]

@@ -30,6 +30,13 @@ def show(table: Table, columns: str | None = None) -> None:
     console().print(TerminalTable(table.with_columns(columns)))
 
 
+def shows_bars() -> bool:
+    """Whether standard error is a terminal, which shows progress bars."""
+    from rich.console import Console
+
+    return Console(stderr=True).is_terminal
+
+
 @contextmanager
 def progress_bar(label: str, total: int) -> Iterator[Callable[[float], None]]:
     """A bar of `total` units on standard error, so that standard output holds results only; yields the function that

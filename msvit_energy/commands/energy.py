@@ -19,6 +19,7 @@ from msvit_energy.commands._options import (
     Top,
 )
 from msvit_energy.commands._terminal import show
+from msvit_energy.errors import printable
 from msvit_energy.pricing.protocols import get_protocol
 from msvit_energy.pricing.technology import get_technology, with_prices
 from msvit_energy.reporting.layer_table import LayerView, layer_records, protocol_table, shown_layers
@@ -109,10 +110,10 @@ def energy(
     published = PublishedRates(model, model_args, rates, log, per_image, rate, time_steps, input_size)
     measured = profile_to_price(profile, table, published)
     for line in understood(measured):
-        print(line, file=sys.stderr)
+        print(printable(line), file=sys.stderr)
     reports, unavailable = price_by(measured, wanted, prices)
     for line in unavailable:
-        print(line, file=sys.stderr)
+        print(printable(line), file=sys.stderr)
     if save is not None:
         measured.save(save)
     if as_json:

@@ -98,6 +98,22 @@ def profile(
     input_size: Annotated[
         str | None, typer.Option(help="N, HxW or CxHxW, if not the model's own.", rich_help_panel=DATA)
     ] = None,
+    mean: Annotated[
+        str | None,
+        typer.Option(
+            help="Of the channels of images, if not that of the model's own data: a number, or R,G,B.",
+            rich_help_panel=DATA,
+        ),
+    ] = None,
+    std: Annotated[str | None, typer.Option(help="Standard deviation, likewise.", rich_help_panel=DATA)] = None,
+    resize: Annotated[
+        int | None,
+        typer.Option(help="Pixels of an image's shorter side before the crop.", rich_help_panel=DATA),
+    ] = None,
+    crop: Annotated[
+        float | None,
+        typer.Option(help="Or the share of it that the crop in the middle keeps, such as 0.875.", rich_help_panel=DATA),
+    ] = None,
     frames: Annotated[
         bool | None,
         typer.Option(
@@ -113,7 +129,10 @@ def profile(
         typer.Option(help="Also estimate that many images after Lemaire et al. 2022.", rich_help_panel=PRICES),
     ] = 0,
     strict: Annotated[
-        bool, typer.Option("--strict", help="Fail if any work could not be counted.", rich_help_panel=RUN)
+        bool,
+        typer.Option(
+            "--strict", help="Fail if any work could not be counted, or any image not be read.", rich_help_panel=RUN
+        ),
     ] = False,
     batch_size: BatchSize = 32,
     device: Device = "auto",
@@ -140,34 +159,48 @@ def profile(
     map_image: Annotated[
         str | None, typer.Option(help="With --maps: one image, by number or file name.", rich_help_panel=OUTPUT)
     ] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with the measurement in --out.", rich_help_panel=OUTPUT)
+    ] = False,
     force: Force = False,
 ) -> None:
     """Measure firing rates, MACs, SOPs and energy. Without arguments: the shipped checkpoint on the digits test images.
 
     --model without --ckpt profiles fresh, untrained weights. --model package.module:factory profiles any PyTorch
     spiking network.
+
+    Ctrl-C ends after the present batch with the profile of the images so far; --resume goes on, after a kill too.
     """
     from msvit_energy.workflows.firing_maps import requested_maps
     from msvit_energy.workflows.interval_stop import IntervalStop
     from msvit_energy.workflows.measurement import DataOptions
     from msvit_energy.workflows.model_loading import load_model
-    from msvit_energy.workflows.profile_files import check_output, write_files
+    from msvit_energy.workflows.preprocessing_options import preprocessing_changes
+    from msvit_energy.workflows.profile_files import output, stopped_line, write_files
     from msvit_energy.workflows.profiling import ProfilingOptions, profile_model
 
     get_protocol(protocol)  # before minutes of measuring
     prices, wanted = with_prices(get_technology(technology), e_mac, e_ac), parse_formats(formats)
     view = LayerView(columns, sort, top)
     stop = None if ci is None else IntervalStop(ci, protocol, prices)
-    source = DataOptions(data, images, batch_size, seed, input_size, stop is not None, shard, time_steps, workers)
+    changes = preprocessing_changes(mean, std, resize, crop)
+    source = DataOptions(
+        data, images, batch_size, seed, input_size, stop is not None, shard, time_steps, workers, changes
+    )
     maps_wanted = requested_maps(maps, map_image, out)
-    how = ProfilingOptions(feed, frames, time_steps, lemaire, maps_wanted, stop, fast, compiled, strict, head, neurons)
-    check_output(out, force)
-    loaded = load_model(ckpt, model, model_args, ema=ema, time_steps=time_steps, seed=seed, device=device)
-    measured = profile_model(loaded, source, how, progress_bar)
-    report = price(measured.profile, protocol, prices)
-    show(shown_layers(measured.profile, report, view))
-    for path in write_files(measured, report, out, wanted, columns) if out else ():
-        print(path)
+    how = ProfilingOptions(
+        feed, frames, time_steps, lemaire, maps_wanted, stop, fast, compiled, strict, head, neurons, out, resume
+    )
+    with output(out, force=force, resume=resume):
+        loaded = load_model(ckpt, model, model_args, ema=ema, time_steps=time_steps, seed=seed, device=device)
+        measured = profile_model(loaded, source, how, progress_bar)
+        report = price(measured.profile, protocol, prices)
+        show(shown_layers(measured.profile, report, view))
+        for path in write_files(measured, report, out, wanted, columns) if out else ():
+            print(path)
+    if measured.stopped:
+        print(stopped_line(measured, out), file=sys.stderr)
+        raise typer.Exit(130)
     if stop is not None:
         reached = stop.reached(measured.profile)
         print(stop.summary(measured.profile, measured.available), file=sys.stdout if reached else sys.stderr)

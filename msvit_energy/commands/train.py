@@ -6,7 +6,8 @@ from typing import Annotated
 import typer
 
 from msvit_energy.commands._options import Device, Force
-from msvit_energy.commands._terminal import progress_bar
+from msvit_energy.commands._terminal import progress_bar, shows_bars
+from msvit_energy.errors import printable
 
 EXAMPLES = """
 msvit-energy train digits
@@ -33,7 +34,8 @@ def train(
 ) -> None:
     """Train a model; write model.safetensors, its sidecar model.json, recipe.json and history.csv.
 
-    Ctrl-C writes the state of the run; --resume goes on from it, or from the last one before any other end.
+    Ctrl-C writes the state of the run; --resume goes on from it, or from the last one before any other end. Where
+    standard error is no terminal, a line says at least every minute how far the run is.
     """
     from msvit_energy.workflows.training import TrainingRequest, train_recipe
 
@@ -51,5 +53,6 @@ def train(
         resume=resume,
         force=force,
     )
-    if not train_recipe(request, lambda line: print(line, flush=True), progress_bar):
+    lines = not shows_bars()
+    if not train_recipe(request, lambda line: print(printable(line), flush=True), progress_bar, lines=lines):
         raise typer.Exit(130)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from msvit_energy.pricing.energy_units import energy_text, energy_unit
 from msvit_energy.pricing.operation_counts import OperationCounts, count
+from msvit_energy.pricing.protocol import Protocol
 from msvit_energy.pricing.technology import Technology, get_technology
 from msvit_energy.profiles.amounts import Amount, Uncertainty
 from msvit_energy.profiles.html_table import html_table
@@ -148,10 +149,12 @@ class EnergyReport:
         return pd.DataFrame(self.records())
 
 
-def price(profile: Profile, protocol: str = "appendix-c", technology: str | Technology = "45nm-fp32") -> EnergyReport:
+def price(
+    profile: Profile, protocol: str | Protocol = "appendix-c", technology: str | Technology = "45nm-fp32"
+) -> EnergyReport:
     """Operations and energy per image of `profile`; unknown names raise EnergyError.
 
-    `protocol` may carry options, as in "appendix-c:first-layer=every-step".
+    `protocol` is a name, which may carry options, as in "appendix-c:first-layer=every-step", or one's own Protocol.
     """
     prices = technology if isinstance(technology, Technology) else get_technology(technology)
     return price_counts(count(profile, protocol), prices)

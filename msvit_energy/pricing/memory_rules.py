@@ -56,7 +56,9 @@ def memory(
         states = layer.elements / profile.images
         updates = Amount(states * len(layer.sums))
         fired = (
-            (QUEUE, spikes_out(layer, readers, profile)) if schedule == "event-driven" else (Memory(ceil(states), 1), updates)
+            (QUEUE, spikes_out(layer, readers, profile))
+            if schedule == "event-driven"
+            else (Memory(ceil(states), 1), updates)
         )
         accesses = _accesses((Memory(ceil(states)), updates * 2), fired)
         arithmetic = {"macs" if neurons == "leaky" else "acs": updates}

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from msvit_energy.errors import EnergyError
-from msvit_energy.pricing.protocol import Operations
+from msvit_energy.pricing.protocol import Operations, Protocol, ProtocolChoice
 from msvit_energy.pricing.protocols import get_protocol
 from msvit_energy.profiles.amounts import Spread
 from msvit_energy.profiles.profile import Profile
@@ -52,12 +52,12 @@ class OperationCounts:
         )
 
 
-def count(profile: Profile, protocol: str = "appendix-c") -> OperationCounts:
+def count(profile: Profile, protocol: str | Protocol = "appendix-c") -> OperationCounts:
     """Operations per image of `profile`; EnergyError for an unknown protocol, or one that needs other counts.
 
-    `protocol` may carry options, as in "appendix-c:first-layer=every-step".
+    `protocol` is a name, which may carry options, as in "appendix-c:first-layer=every-step", or one's own Protocol.
     """
-    choice = get_protocol(protocol)
+    choice = get_protocol(protocol) if isinstance(protocol, str) else ProtocolChoice(protocol, {})
     counted = choice.count(profile)
     stages = {entry.layer: entry.stage for entry in profile.entries}
     entries = tuple(

@@ -21,7 +21,9 @@ from msvit_energy.profiles.operand import KINDS, Kind, Operand
 from msvit_energy.profiles.operators import Operator, Overhead
 from msvit_energy.profiles.profile import Profile
 from msvit_energy.profiles.table_cells import number
+from msvit_energy.profiles.text_files import MIB, limited_lines
 
+MOST_BYTES = MIB
 COLUMNS = ("layer", "input_rate", "nonzero_rate", "kind")
 LOG_COLUMNS = ("name", "type", "dense_ops_per_image", "ac_ops", "mac_ops", "spike_rate_percent")
 # Layers that Spikingformer's tool calls by the names of an older model file: their names in the official checkpoints
@@ -53,8 +55,8 @@ def read_rates(path: Path) -> dict[str, Rate]:
     """Rates by layer. A missing file, other columns, cells too many or too few, rates that are no numbers from 0 or
     contradict each other raise EnergyError, with line and column."""
     try:
-        with path.open(newline="") as file:
-            reader = csv.reader(file)
+        with path.open(newline="", encoding="utf-8") as file:
+            reader = csv.reader(limited_lines(file, path, MOST_BYTES))
             header = tuple(next(reader, ()))
             lines = [(reader.line_num, cells) for cells in reader if cells]
     except OSError as error:

@@ -5,25 +5,33 @@ modules with what it counted in each, the rates of the queries, keys and values 
 progress bars and other lines in between are passed over.
 """
 
-import ast
+import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+from msgspec import Meta, ValidationError, convert
 
 from msvit_energy.errors import EnergyError
 from msvit_energy.pricing.published_rates import Rate, rate_from_log
+from msvit_energy.profiles.field_types import MOST_REAL
+from msvit_energy.profiles.text_files import MIB, read_text
 
 COLOURS = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 BAR = re.compile(r"Processing \|")
 MODULE = re.compile(r"( *)\((\w+)\): (\w+)\(")
 COUNTS = re.compile(
-    r"([\d.]+) Ops, [\d.]+% oriMACs, ([\d.]+) Ops, [\d.]+% ACs, ([\d.]+) Ops, [\d.]+% MACs, ([\d.]+)% Spike Rate"
+    r"(?<![\d.])([\d.]++) Ops, [\d.]++% oriMACs, ([\d.]++) Ops, [\d.]++% ACs, ([\d.]++) Ops, [\d.]++% MACs, "
+    r"([\d.]++)% Spike Rate"
 )
 PRODUCTS = "Firing rate of Q/K/V inputs in each block"
-ENERGY = re.compile(r"Energy consumption: ([\d.e+-]+) mJ")
+ENERGY = re.compile(r"Energy consumption: (\d{1,30}(?:\.\d{,30})?(?:e[+-]?\d\d?)?) mJ")
+INFO = re.compile(r"'(\w{1,40})': (\d{1,18})\b")
 ARGUMENT = re.compile(r"\b(\w+)=('[^']*'|[^,()\[\]]+)")
+MOST_BYTES, LONGEST_LINE = 16 * MIB, 20_000
+Share = Annotated[float, Meta(ge=0, le=MOST_REAL)]
 # of the tool's own arguments: what the model's code calls the same and no tree of modules shows
 SAME = {"Nheads": "num_heads"}
 
@@ -52,11 +60,8 @@ class ToolLog:
 
 def read_log(path: Path) -> ToolLog:
     """The log in a file; EnergyError where it has no tree of modules, or fewer rates of products than blocks."""
-    try:
-        text = path.read_text(encoding="utf-8", errors="replace")
-    except OSError as error:
-        raise EnergyError(f"cannot read {path}: {error.strerror}") from error
-    lines = [line.rstrip() for line in re.split(r"[\r\n]+", COLOURS.sub("", text)) if not BAR.match(line)]
+    text = COLOURS.sub("", read_text(path, MOST_BYTES, errors="replace"))
+    lines = [line[:LONGEST_LINE].rstrip() for line in re.split(r"[\r\n]+", text) if not BAR.match(line)]
     rates = dict(_rates(lines, path))
     if not rates:
         raise EnergyError(
@@ -92,7 +97,7 @@ def _products(lines: Sequence[str], rates: Mapping[str, Rate], path: Path) -> It
     text = "" if start is None else next((line for line in lines[start + 1 :] if line.startswith("[[")), "")
     if not text:
         return
-    table = ast.literal_eval(text)
+    table = _table(text, path)
     for place, name in enumerate(("q_lif", "k_lif", "v_lif")):
         layers = [layer for layer in rates if layer.endswith(f".{name}")]
         if len(layers) != len(table):
@@ -100,9 +105,18 @@ def _products(lines: Sequence[str], rates: Mapping[str, Rate], path: Path) -> It
         yield from ((layer, Rate(row[place])) for layer, row in zip(layers, table, strict=True))
 
 
-def _tool_arguments(text: str) -> dict[str, Any]:
-    found = re.search(r"SSA info:\s*(\{[^}]*\})", text)
-    return ast.literal_eval(found[1]) if found else {}
+def _table(text: str, path: Path) -> list[list[float]]:
+    """Three rates for each block, from a list of lists; EnergyError for anything else."""
+    try:
+        rows = convert(json.loads(text), list[tuple[Share, Share, Share]], strict=True)
+    except (ValueError, RecursionError, ValidationError) as error:
+        raise EnergyError(f"{path}: no table of three rates for each block: {text[:60]!r}") from error
+    return [list(row) for row in rows]
+
+
+def _tool_arguments(text: str) -> dict[str, int]:
+    found = re.search(r"SSA info:\s*\{([^{}]{,1000})\}", text)
+    return {name: int(value) for name, value in INFO.findall(found[1])} if found else {}
 
 
 def _model_arguments(lines: Sequence[str]) -> dict[str, str]:

@@ -1,6 +1,5 @@
 """Technologies: what one operation costs, and one access to memory where the source says it."""
 
-import math
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
@@ -9,7 +8,10 @@ from typing import Any
 
 from msvit_energy.errors import EnergyError, did_you_mean
 from msvit_energy.pricing.memory_prices import DRAMS, SRAMS
+from msvit_energy.profiles.field_types import MOST_REAL
+from msvit_energy.profiles.text_files import read_text
 
+MOST_BYTES = 2**14  # of a file
 MEMORIES: Mapping[str, Mapping[str, Any]] = {"sram": SRAMS, "dram": DRAMS}
 
 
@@ -30,7 +32,7 @@ class Technology:
 
     def __post_init__(self) -> None:
         for label, price in (("e_mac", self.e_mac), ("e_ac", self.e_ac)):
-            if isinstance(price, bool) or not isinstance(price, int | float) or not (0 <= price < math.inf):
+            if isinstance(price, bool) or not isinstance(price, int | float) or not (0 <= price <= MOST_REAL):
                 raise EnergyError(f"technology {self.name}: {label} must be a price in pJ, 0 or more, not {price!r}")
         if isinstance(self.bits, bool) or not isinstance(self.bits, int) or not 1 <= self.bits <= 64:
             raise EnergyError(f"technology {self.name}: bits must be a whole number from 1 to 64, not {self.bits!r}")
@@ -131,10 +133,10 @@ def get_technology(text: str) -> Technology:
 def read_technology(path: Path) -> Technology:
     """Prices from a TOML file: `e_mac`, `e_ac` (pJ), `source`, and the other fields of Technology if wanted."""
     try:
-        table = tomllib.loads(path.read_text())
-    except OSError as error:
-        raise EnergyError(f"cannot read technology {path}: {error.strerror}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        table = tomllib.loads(read_text(path, MOST_BYTES, "technology"))
+    except EnergyError:
+        raise
+    except (ValueError, RecursionError) as error:
         raise EnergyError(f"{path} is not TOML: {error}") from error
     entries, known = {"e_mac", "e_ac", "source"}, [entry.name for entry in fields(Technology)]
     if missing := sorted(entries - table.keys()):

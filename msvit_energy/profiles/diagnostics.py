@@ -1,6 +1,6 @@
 """What a reader must know before using the numbers of a profile, in words."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from msvit_energy.profiles.operand import Operand
 from msvit_energy.profiles.profile import Profile
@@ -8,7 +8,9 @@ from msvit_energy.profiles.profile import Profile
 
 def warnings(profile: Profile) -> list[str]:
     """What a reader must know before using the numbers, in words."""
-    notes = list(profile.provenance.warnings or ())
+    notes = [*stopped(profile), *(profile.provenance.warnings or ())]
+    if skipped := profile.provenance.skipped:
+        notes.append(skipped_files(skipped, profile.images + len(skipped)))
     rate = profile.firing_rate
     if rate is not None and rate < 0.001:
         notes.append(f"the network hardly fires: mean firing rate {rate:.2g}")
@@ -38,6 +40,22 @@ def warnings(profile: Profile) -> list[str]:
     if profile.coverage.note:
         notes.append(profile.coverage.note)
     return notes
+
+
+def stopped(profile: Profile) -> list[str]:
+    """That a measurement was stopped before its end, and what its interval then holds for."""
+    data = profile.provenance.data
+    if not data or not data.planned or data.planned <= profile.images:
+        return []
+    drawn = "order drawn" in (data.drawn or "")
+    order = "" if drawn else ", the first ones in their order: the interval says nothing of the others if they differ"
+    return [f"partial: stopped after {profile.images} of {data.planned} images{order}"]
+
+
+def skipped_files(skipped: Mapping[str, str], images: int) -> str:
+    """How many of so many images could not be read, with the first files and the reasons."""
+    files = listed([f"{file} ({reason})" for file, reason in skipped.items()])
+    return f"{len(skipped)} of {images} images could not be read and are in no number: {files}"
 
 
 def contradictions(profile: Profile) -> list[str]:

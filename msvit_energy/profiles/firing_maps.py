@@ -1,10 +1,15 @@
 """Where a neuron layer spends its spikes: mean firing rate per channel, and per position of the image or token."""
 
+import zipfile
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+
+from msvit_energy.errors import EnergyError
+
+ALONE = "example/"  # before the names of the maps of a single image
 
 
 @dataclass(frozen=True)
@@ -37,17 +42,39 @@ class Example:
 
 def save(layers: Iterable[LayerMap], path: Path, example: Example | None = None) -> None:
     """Write `LAYER/channels`, `LAYER/positions` and `LAYER/shape` as a compressed .npz, rates in float32; of an example
-    image `example/picture` and the same under `example/`."""
+    image `example/picture`, `example/name` and the same under `example/`."""
     arrays: dict[str, np.ndarray] = {}
     if example is not None:
         arrays["example/picture"] = example.picture.astype(np.float32)
-    for prefix, group in (("", layers), ("example/", example.layers if example else ())):
+        arrays["example/name"] = np.array(example.name)
+    for prefix, group in (("", layers), (ALONE, example.layers if example else ())):
         for layer in group:
             arrays[f"{prefix}{layer.neuron}/channels"] = layer.channels.astype(np.float32)
             arrays[f"{prefix}{layer.neuron}/shape"] = np.array(layer.shape)
             if layer.positions is not None:
                 arrays[f"{prefix}{layer.neuron}/positions"] = layer.positions.astype(np.float32)
     np.savez_compressed(path, **arrays)  # type: ignore[arg-type]
+
+
+def load(path: Path) -> tuple[list[LayerMap], Example | None]:
+    """What `save` wrote; EnergyError for a file that it did not write, or that is not there."""
+    try:
+        with np.load(path) as file:
+            arrays = dict(file)
+        shown = arrays.pop("example/picture", None)
+        name = str(arrays.pop("example/name", ""))
+        names = [key.removesuffix("/channels") for key in arrays if key.endswith("/channels")]
+        maps = {key: _layer(key, arrays) for key in names}
+    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+        raise EnergyError(f"cannot read maps {path}: {error}; profile --maps writes them") from error
+    alone = [replace(layer, neuron=key.removeprefix(ALONE)) for key, layer in maps.items() if key.startswith(ALONE)]
+    own = [layer for key, layer in maps.items() if shown is None or not key.startswith(ALONE)]
+    return own, None if shown is None else Example(name, shown, alone)
+
+
+def _layer(key: str, arrays: dict[str, np.ndarray]) -> LayerMap:
+    shape = tuple(int(size) for size in arrays[f"{key}/shape"])
+    return LayerMap(key, shape, arrays[f"{key}/channels"], arrays.get(f"{key}/positions"))
 
 
 def picture(image: np.ndarray) -> np.ndarray:

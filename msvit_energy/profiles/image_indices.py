@@ -1,27 +1,49 @@
-"""Sets of image indices as text: "0-31,40"."""
+"""Sets of image indices as sorted ranges, and as text: "0-31,40"."""
 
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Sequence
 
 from msvit_energy.errors import EnergyError
 
+RANGE = re.compile(r"([0-9]{1,18})(?:-([0-9]{1,18}))?")
+
 
 def write_ranges(indices: Iterable[int]) -> str:
-    """Sorted, runs joined: [3, 0, 1] -> "0-1,3"."""
-    parts: list[list[int]] = []
-    for index in sorted(indices):
-        if parts and index == parts[-1][1] + 1:
-            parts[-1][1] = index
-        else:
-            parts.append([index, index])
-    return ",".join(str(first) if first == last else f"{first}-{last}" for first, last in parts)
+    """Indices as text, sorted, runs joined: [3, 0, 1] -> "0-1,3"."""
+    return as_text(sorted_ranges(range(index, index + 1) for index in indices))
 
 
-def read_ranges(text: str) -> list[int]:
-    """The inverse; EnergyError for anything else."""
-    indices: list[int] = []
+def read_ranges(text: str) -> list[range]:
+    """The inverse, as ranges of which no two touch; EnergyError for anything else."""
+    ranges = []
     for part in filter(None, text.split(",")):
-        ends = part.split("-")
-        if len(ends) > 2 or not all(end.isdigit() for end in ends):
+        if (ends := RANGE.fullmatch(part)) is None:
             raise EnergyError(f"image indices must look like 0-31,40, not {text!r}")
-        indices += range(int(ends[0]), int(ends[-1]) + 1)
-    return indices
+        ranges.append(range(int(ends[1]), int(ends[2] or ends[1]) + 1))
+    return sorted_ranges(ranges)
+
+
+def as_text(ranges: Iterable[range]) -> str:
+    """Ranges as they are: "0-1,3"."""
+    return ",".join(str(each.start) if len(each) == 1 else f"{each.start}-{each.stop - 1}" for each in ranges)
+
+
+def sorted_ranges(ranges: Iterable[range]) -> list[range]:
+    """The same indices in sorted ranges of which no two touch."""
+    found: list[range] = []
+    for each in sorted(filter(None, ranges), key=lambda part: part.start):
+        if found and each.start <= found[-1].stop:
+            found[-1] = range(found[-1].start, max(found[-1].stop, each.stop))
+        else:
+            found.append(each)
+    return found
+
+
+def overlap(a: Sequence[range], b: Sequence[range]) -> list[range]:
+    """Indices in both of two sets of ranges, in neither of which two touch."""
+    common, end = [], 0
+    for each in sorted([*a, *b], key=lambda part: part.start):
+        if each.start < end:
+            common.append(range(each.start, min(each.stop, end)))
+        end = max(end, each.stop)
+    return common

@@ -15,12 +15,15 @@ from msvit_energy.errors import EnergyError
 from msvit_energy.profiles.consistency import inconsistencies
 from msvit_energy.profiles.profile import Profile
 from msvit_energy.profiles.provenance import Provenance, separate_facts
+from msvit_energy.profiles.text_files import check_json_memory, read_bytes
 from msvit_energy.profiles.validation_message import validation_message
 
 VERSION = 2
+MOST_BYTES = 2**28
 OPTIONAL = (  # not in every file of this version
     "parameters", "provenance", "varies", "assumed_order", "step", "step_by", "signed", "shape",
 )  # fmt: skip
+SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 FRACTION = re.compile(r"-?[0-9]+/0*[1-9][0-9]*")
 
 
@@ -52,11 +55,15 @@ def content_of(profile: Profile) -> dict[str, Any]:
 def load(path: str | Path) -> Profile:
     """Read a saved profile, of a folder the profile.json in it; EnergyError for a missing or newer file, or with the
     path of a field that is damaged."""
-    path = Path(path, "profile.json") if Path(path).is_dir() else path
+    path = Path(path, "profile.json") if Path(path).is_dir() else Path(path)
+    written = read_bytes(path, MOST_BYTES, "profile")
+    check_json_memory(written, path)
     try:
-        content = json.loads(Path(path).read_text(), parse_constant=_refuse, object_pairs_hook=_object)
-    except OSError as error:
-        raise EnergyError(f"cannot read profile {path}: {error.strerror}") from error
+        text = written.decode()
+        del written  # else it would be there beside all that is made of it
+        content = json.loads(text, parse_constant=_refuse, object_pairs_hook=_object)
+        if SURROGATE.search(text):  # of two that are one character, as they should be, or of one alone
+            json.dumps(content, ensure_ascii=False).encode()
     except (ValueError, RecursionError) as error:
         raise EnergyError(f"{path} is not a profile: {error}") from error
     version = content.pop("version", None) if isinstance(content, dict) else None

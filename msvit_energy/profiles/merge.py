@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from fractions import Fraction
+from itertools import pairwise
 from math import prod
 from typing import Any
 
@@ -10,7 +11,7 @@ from msgspec import UNSET
 
 from msvit_energy.errors import EnergyError
 from msvit_energy.profiles.amounts import Moments
-from msvit_energy.profiles.image_indices import read_ranges, write_ranges
+from msvit_energy.profiles.image_indices import as_text, overlap, read_ranges, sorted_ranges
 from msvit_energy.profiles.memory_estimate import MemoryEstimate
 from msvit_energy.profiles.merged_streams import merged_neurons, merged_operands, multiple, plus
 from msvit_energy.profiles.operand import Operand
@@ -59,7 +60,9 @@ class _Seen:
         self._unstated = False  # whether some profile states none
         self._checkpoints: set[Any] = set()
         self._notes: dict[str, None] = {}
-        self._images: set[int] | None = None if disjoint else set()
+        self._skipped: dict[str, str] = {}
+        self._planned, self._stopped = 0, False  # images that were to be measured; whether fewer were
+        self._images: list[tuple[list[range], str]] | None = None if disjoint else []
 
     def check(self, profile: Profile, label: str) -> None:
         """Note one more profile; EnergyError if it is no other part of the same measurement."""
@@ -67,13 +70,14 @@ class _Seen:
         _check_same(self._first[0], profile, self._first[1], label)
         self._check_weights(profile, label)
         if self._images is not None:
-            own = _indices(profile, label)
-            if common := self._images & own:
-                raise EnergyError(f"{label} shares {len(common)} images with another profile: {write_ranges(common)}")
-            self._images |= own
+            self._images.append((_indices(profile, label), label))
         origin = profile.provenance
         self._checkpoints.add(_fact(profile, ("checkpoint", "sha256")))
         self._notes |= dict.fromkeys(origin.warnings or ())
+        self._skipped |= origin.skipped
+        planned = _fact(profile, ("data", "planned"))
+        self._planned += planned or profile.images
+        self._stopped |= planned is not None
         facts = origin.created or None, origin.command or None, origin.versions or None
         self.parts.append(MergedPart(profile.images, *facts))
 
@@ -91,7 +95,11 @@ class _Seen:
         """Where the whole comes from, if `first` says that of the first profile."""
         data, notes = first.data, dict(self._notes)
         if data and self._images is not None:
-            data = replace(data, indices=write_ranges(self._images))
+            data = replace(data, indices=as_text(_together(self._images)))
+        if data and self._skipped:
+            data = replace(data, skipped=self._skipped)
+        if data and self._stopped:
+            data = replace(data, planned=self._planned)
         if self._unstated and None in self._checkpoints:
             notes |= dict.fromkeys([UNPROVEN])
         return replace(first, data=data, warnings=tuple(notes), merged=tuple(self.parts))
@@ -135,12 +143,25 @@ def _fact(profile: Profile, path: tuple[str, str]) -> Any:
     return None if value is UNSET else value
 
 
-def _indices(profile: Profile, label: str) -> set[int]:
+def _together(images: Sequence[tuple[list[range], str]]) -> list[range]:
+    """The indices of all profiles; EnergyError where one shares some with an earlier one."""
+    every = sorted((each.start, each.stop, number) for number, (ranges, _) in enumerate(images) for each in ranges)
+    for (_, stop, first), (start, _, second) in pairwise(every):
+        if start < stop:
+            later = max(first, second)
+            own, label = images[later]
+            common = overlap(sorted_ranges(each for ranges, _ in images[:later] for each in ranges), own)
+            count = sum(map(len, common))
+            raise EnergyError(f"{label} shares {count} images with another profile: {as_text(common)}")
+    return sorted_ranges(range(start, stop) for start, stop, _ in every)
+
+
+def _indices(profile: Profile, label: str) -> list[range]:
     """The indices of its images; EnergyError if a profile does not say them."""
     text = _fact(profile, ("data", "indices"))
     if not isinstance(text, str):
         raise EnergyError(f"{label} does not say which images it is of, so nothing shows that they are others")
-    return set(read_ranges(text))
+    return read_ranges(text)
 
 
 def _joined(a: Profile, b: Profile) -> Profile:

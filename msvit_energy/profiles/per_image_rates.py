@@ -11,12 +11,14 @@ from msgspec import UNSET
 
 from msvit_energy.errors import EnergyError
 from msvit_energy.profiles.amounts import Moments
+from msvit_energy.profiles.field_types import MOST_REAL
 from msvit_energy.profiles.operators import Operator
 from msvit_energy.profiles.profile import Profile
 from msvit_energy.profiles.provenance import DataOrigin, sha256
-from msvit_energy.profiles.table_cells import fitted, number, read_cells
+from msvit_energy.profiles.table_cells import exact, fitted, read_cells
 
 FIRST = ("image", "sequence", "sample")
+MOST_LAYERS = 1000  # whose products, two by two, are kept
 SAME = Fraction(1, 10**6)  # relative: a mean in the table may be rounded
 
 
@@ -27,6 +29,8 @@ def with_rates_per_image(profile: Profile, path: Path) -> Profile:
     Layers without a column keep the table's rate for all images, and a warning counts them. EnergyError with line and
     column for layers that the table does not have, and for rates that cannot be.
     """
+    if len(profile.operators) > MOST_LAYERS:
+        raise EnergyError(f"{path}: rates of images go with at most {MOST_LAYERS} layers, not {len(profile.operators)}")
     rates = _read(path, {operator.layer: operator for operator in profile.operators})
     images = len(next(iter(rates.values())))
     operators = tuple(_with_rates(operator, rates.get(operator.layer), images) for operator in profile.operators)
@@ -62,8 +66,8 @@ def _read(path: Path, operators: Mapping[str, Operator]) -> dict[str, list[Fract
 def _rate(text: str, operator: Operator, what: str) -> Fraction:
     plain = text.removesuffix("%").strip()
     binary = operator.driver.kind == "binary" and operator.op != "counted"
-    number(plain, what, most=math.inf if plain != text or not binary else 1.0, signed=operator.driver.kind == "analog")
-    value = Fraction(plain) / (100 if plain != text else 1)
+    most = MOST_REAL if plain != text or not binary else 1.0
+    value = exact(plain, what, most, signed=operator.driver.kind == "analog") / (100 if plain != text else 1)
     if binary and value > 1:
         raise EnergyError(f"{what}: a binary input has a rate of at most 1, not {text}")
     return value

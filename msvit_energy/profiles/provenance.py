@@ -47,7 +47,11 @@ class CheckpointOrigin:
 
 @dataclass(frozen=True)
 class DataOrigin:
-    """Data set, split, and which images; `indices` are ranges such as "0-31,40", `input_size` is (C, H, W)."""
+    """Data set, split, and which images; `indices` are ranges such as "0-31,40", `input_size` is (C, H, W).
+
+    `planned`: how many images there were to be, stated only if the measurement was stopped before. `skipped` are files
+    that could not be read and are in no number, with the reasons; stated only if there are some.
+    """
 
     name: Stated[str] = UNSET
     split: Stated[str] = UNSET
@@ -56,6 +60,8 @@ class DataOrigin:
     preprocessing: Stated[str] = UNSET
     input_size: Stated[tuple[int, ...]] = UNSET
     seed: Stated[int] = UNSET
+    planned: Stated[int] = UNSET
+    skipped: Stated[Mapping[str, str]] = UNSET
     other: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -180,6 +186,11 @@ class Provenance:
         if not self.is_measured:
             return "given rates"
         return (self.data and self.data.name) or "given images"
+
+    @property
+    def skipped(self) -> Mapping[str, str]:
+        """Files of the data that could not be read, with the reasons."""
+        return (self.data and self.data.skipped) or {}
 
     def stamped(self, command: Sequence[str]) -> "Provenance":
         """With the time, the command line, and the versions of Python and libraries that are installed now."""

@@ -21,7 +21,7 @@ from msvit_energy.profiles.operators import Operator, Role, stage_of
 from msvit_energy.profiles.per_image_rates import with_rates_per_image
 from msvit_energy.profiles.profile import Profile
 from msvit_energy.profiles.provenance import ModelOrigin, Provenance, RatesOrigin, sha256
-from msvit_energy.profiles.table_cells import fitted, number, read_cells
+from msvit_energy.profiles.table_cells import exact, fitted, read_cells
 from msvit_energy.profiles.table_shapes import COLUMNS, OF_CONVOLUTIONS, shape_of_row
 
 NAMES = {  # of each column
@@ -42,6 +42,7 @@ SIZES = (*COLUMNS, *OF_CONVOLUTIONS)
 PERCENT = re.compile(r"[(\[]?\s*(%|percent)\s*[)\]]?|_(percent|pct)$")
 SUFFIXES = {"k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12}
 PRICES = ("AC", "MAC")
+MOST_RUNS = 1_000_000  # of all layers: each run has a sum of its own in the profile
 ROLES = get_args(Role)
 ORIGINS: dict[Kind, str] = {"binary": "spikes", "integer": "sum", "analog": "other"}
 
@@ -84,12 +85,16 @@ def read_table(path: str | Path, time_steps: int | None = None, per_image: str |
     columns = _columns(header, path)
     _check_columns(columns, header, time_steps, path)
     rows: dict[str, _Row] = {}
+    runs = 0
     for line, cells in lines[1:]:
         where = f"{path}, line {line}"
         row = _Row.of(_Line(columns, fitted(cells, header, where), where), time_steps)
         if row.layer in rows:
             raise EnergyError(f"{path}, line {line}: a second row for {row.layer}")
         rows[row.layer] = row
+        runs += row.runs
+        if runs > MOST_RUNS:
+            raise EnergyError(f"{path}, line {line}: the layers run more than {MOST_RUNS} times per image")
     if not rows:
         raise EnergyError(f"{path} has no layers")
     profile = _profile(list(rows.values()), columns, path, time_steps)
@@ -159,8 +164,7 @@ class _Line:
             return None
         factor = SUFFIXES.get(text[-1].lower(), 1)
         plain = text[:-1].strip() if factor > 1 else text
-        number(plain, f"{self.where}: {self._header(name)}")
-        return Fraction(plain) * factor
+        return exact(plain, f"{self.where}: {self._header(name)}") * factor
 
     def rate(self, name: str) -> Fraction | None:
         """A mean or share as a fraction of 1, perhaps from percent; None likewise."""
@@ -168,8 +172,8 @@ class _Line:
         if not text:
             return None
         plain = text.removesuffix("%").strip()
-        number(plain, f"{self.where}: {self._header(name)}", signed=True)
-        return Fraction(plain) / (100 if self._columns[name].percent or plain != text else 1)
+        value = exact(plain, f"{self.where}: {self._header(name)}", signed=True)
+        return value / (100 if self._columns[name].percent or plain != text else 1)
 
     def choice(self, name: str, known: Sequence[str]) -> str:
         """One of the known words in any case, empty from an empty cell or no column."""

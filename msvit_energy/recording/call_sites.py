@@ -50,6 +50,8 @@ class CallSites:
     `steps_per_call` is how many time steps one forward of the model runs over.
     """
 
+    KEPT = ("called",)
+
     def __init__(self, model: nn.Module, steps_per_call: int) -> None:
         self.called: set[str] = set()
         self.neuron_runs = 0

@@ -54,6 +54,14 @@ class FiringMaps:
                 together[neuron] = together[neuron] + sums if neuron in together else sums
         self._layers = together
 
+    def sums(self) -> dict[str, "MapSums"]:
+        """The sums so far, by layer."""
+        return self._layers
+
+    def take_over(self, sums: dict[str, "MapSums"]) -> None:
+        """Replace the sums so far."""
+        self._layers = sums
+
     def layers(self) -> list[LayerMap]:
         """What was seen, in the order of the first call."""
         return [sums.layer_map(neuron) for neuron, sums in self._layers.items()]

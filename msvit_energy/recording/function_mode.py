@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
+import torch
 from torch.overrides import TorchFunctionMode
 
 from msvit_energy.recording.torch_functions import OPENED
@@ -24,6 +25,8 @@ class FunctionObserver(TorchFunctionMode):
             with self:
                 return OPENED[func](*args, **kwargs)
         output = func(*args, **kwargs)
-        for listener in (*self._listeners.get(func, ()), *self._always):
-            listener(func, args, kwargs, output)
+        if listeners := (*self._listeners.get(func, ()), *self._always):
+            with torch._C.DisableTorchFunction():  # a mode of somebody else sees the forward alone
+                for listener in listeners:
+                    listener(func, args, kwargs, output)
         return output

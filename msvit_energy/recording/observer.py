@@ -35,6 +35,8 @@ from msvit_energy.recording.torch_functions import described
 class Observer:
     """Counts of everything that was reported, batch by batch, of a model that is fed by `mode`."""
 
+    KEPT = ("images", "_functions", "_unplaced")  # by an earlier process too (earlier_counts.py)
+
     def __init__(
         self,
         model: nn.Module,
@@ -54,7 +56,7 @@ class Observer:
         self.layouts = Layouts(mode.steps_per_call)
         self._time_steps, self._steps_per_call = mode.time_steps, mode.steps_per_call
         self._mode, self._maps, self._functions = mode, maps, functions
-        self._images = 0
+        self.images = 0
         self._batch_images = 1  # in the present batch
         self._image_size: tuple[int, ...] = ()  # height and width in the present batch
         self._operators = CallCounter(self.streams)
@@ -63,6 +65,12 @@ class Observer:
         self._unplaced: dict[str, int] = {}
         self._nan_in = ""  # the first layer whose output has NaN
 
+    @property
+    def parts(self) -> tuple[Any, ...]:
+        """Everything that counts over all batches; `KEPT` of each says by what."""
+        streams, calls = self.streams, (self._operators, self._spike_costs)
+        return (self, self.call_sites, streams, streams.moments, streams.lattices, *calls, self._overheads)
+
     def begin(self, inputs: Tensor, images: int) -> None:
         """Start a batch of that many images; origins are followed in the first."""
         self._batch_images = images
@@ -70,7 +78,7 @@ class Observer:
         for part in (self.call_sites, self._operators, self._spike_costs):
             part.begin()
         self.streams.begin(self.layouts, images)
-        if self._images == 0:
+        if self.images == 0:
             self.origins = Origins(self._buffers)
             self.origins.mark(inputs, INPUT)
             self.streams.lattices.origins = self.origins
@@ -93,7 +101,7 @@ class Observer:
             elif heads is not None:
                 self._heads = frozenset(repeats.get(layer, layer) for layer in heads)
         self.origins = self.flow = None
-        self._images += self._batch_images
+        self.images += self._batch_images
 
     def _check_runs(self) -> None:
         """EnergyError for neurons that did not run T times, or a multiple of T, and for a model that runs over more
@@ -137,7 +145,7 @@ class Observer:
 
     def _note_unplaced(self, layer: str, call: Call) -> None:
         """Add the MACs of a call of the first batch whose inputs are not observed."""
-        if self._images == 0:
+        if self.images == 0:
             self._unplaced[layer] = self._unplaced.get(layer, 0) + call.macs // self._batch_images
 
     def bias(self, name: str, module: nn.Module, output: Tensor) -> None:
@@ -228,7 +236,7 @@ class Observer:
     def _known_binary(self, key: StreamKey, neuron: nn.Module) -> bool:
         """Whether a neuron is binary by its class and was so in the first batch, which then is not checked again."""
         counter = self.streams.counters.get(key)
-        return self._images > 0 and counter is not None and counter.kind == BINARY and is_binary(neuron)
+        return self.images > 0 and counter is not None and counter.kind == BINARY and is_binary(neuron)
 
     def overhead(self, name: str, op: str, inputs: Sequence[Tensor], output: Any) -> None:
         """A module that costs something beside MACs has run; column sums and masks are fed with spikes."""
@@ -243,7 +251,7 @@ class Observer:
         """Note NaN in an output of the first batch: a neuron that is fed with it is silent, and no operator may ever
         read it. Inputs of operators are checked in every batch."""
         watched = isinstance(output, Tensor) and output.is_floating_point() and not output.is_meta
-        if watched and self._images == 0 and not self._nan_in and has_nan(output):
+        if watched and self.images == 0 and not self._nan_in and has_nan(output):
             self._nan_in = layer
 
     def _ordered_layer(self, key: StreamKey) -> str:
@@ -253,13 +261,13 @@ class Observer:
 
     def result(self) -> Recording:
         """What was counted so far."""
-        operators = with_roles(self._operators.operators(self._images), self._entrances, self._heads)
+        operators = with_roles(self._operators.operators(self.images), self._entrances, self._heads)
         overheads = self._overheads.entries(self._spike_costs)
         entries: tuple[Operator | Overhead, ...] = (*operators, *overheads)
         count_keys = [key for entry in entries for key in entry.count_keys()]
         neurons = {key.layer: each for key, each in self.streams.counters.items() if key.role == OUTPUT}
         return Recording(
-            images=self._images,
+            images=self.images,
             time_steps=self._time_steps,
             operators=operators,
             neurons=tuple(counter.neuron_layer(layer) for layer, counter in neurons.items()),

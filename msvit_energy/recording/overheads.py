@@ -33,6 +33,8 @@ def spike_cost(op: str, inputs: Sequence[Tensor]) -> Call:
 class OverheadCounter:
     """Elements per image of every overhead, taken from the first batch in which it runs."""
 
+    KEPT = ("_elements", "_settled")
+
     def __init__(self) -> None:
         self._elements: dict[str, tuple[str, int]] = {}  # layer -> what it is, elements
         self._settled: frozenset[str] = frozenset()

@@ -11,11 +11,13 @@ What is seen:
 The first forward is also followed function by function to learn where every input comes from (spike_lineage.py).
 """
 
-from collections.abc import Collection, Iterator
+import hashlib
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from types import TracebackType
 from typing import Any, Self
 
+import torch
 from torch import Tensor, nn
 
 from msvit_energy.recording.counts import integer_bounds
@@ -54,6 +56,8 @@ class Recorder:
         self._observer = Observer(model, mode, maps, heads, self._rest.neurons.functions or NO_SITES)
         self._observer.streams.stats.distrust(self._rest.tensors)
         self._hooks = ExitStack()
+        self.device = torch.device("cpu")  # of the inputs
+        self.first_batch: tuple[int, str] | None = None  # its number of images, and a hash of what flowed
 
     def __enter__(self) -> Self:
         neurons = self._rest.neurons
@@ -88,10 +92,38 @@ class Recorder:
         with self._rest.mode(), self._function_mode():
             yield
         self._observer.end()
+        self.device = inputs.device
+        self.first_batch = self.first_batch or (images, self._hash())
 
     def result(self) -> Recording:
         """What was seen so far."""
         return self._observer.result()
+
+    @property
+    def images(self) -> int:
+        """How many images were seen so far."""
+        return self._observer.images
+
+    def counts(self) -> list[dict[str, Any]]:
+        """What was counted so far, as another recorder of the same model can take it over; the maps last."""
+        maps = {} if self._maps is None else self._maps.sums()
+        return [*({name: getattr(part, name) for name in part.KEPT} for part in self._observer.parts), maps]
+
+    def take_over(self, counts: Sequence[dict[str, Any]]) -> None:
+        """Replace what was counted by the `counts` of a recorder in an earlier process. One batch has to have run, in
+        which the model showed all else."""
+        *own, maps = counts
+        for part, kept in zip(self._observer.parts, own, strict=True):
+            for name in part.KEPT:
+                setattr(part, name, kept[name])
+        if self._maps is not None:
+            self._maps.take_over(maps)
+
+    def _hash(self) -> str:
+        """Of what flowed so far: another one if a single spike is."""
+        counters = self._observer.streams.counters
+        flowed = [(key, counter.sums, counter.nonzeros) for key, counter in counters.items()]
+        return hashlib.sha256(repr(flowed).encode()).hexdigest()
 
     def _function_mode(self) -> FunctionObserver:
         """Observe bare calls of operators, what makes whole numbers, and what shares memory; in the first batch also

@@ -7,6 +7,7 @@ It is known by what it returns, whatever its own name is.
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import wraps
+from threading import get_ident
 from typing import Any, NamedTuple
 
 import torch
@@ -37,8 +38,8 @@ class FunctionCall(NamedTuple):
 
 @contextmanager
 def reporting(listener: Listener) -> Iterator[None]:
-    """Functions of a `with` block tell the listener what they were given and what they returned. A function that calls
-    another one is a single one."""
+    """Functions of a `with` block tell the listener what they were given and what they returned, unless they run in
+    another thread. A function that calls another one is a single one."""
     kinds = {kind: vars(kind)["forward"] for kind in _kinds(Function) if "forward" in vars(kind)}
     kinds = {kind: forward for kind, forward in kinds.items() if not kind.__module__.startswith(OWN)}
     running: list[type] = []
@@ -58,11 +59,11 @@ def _kinds(base: Any) -> Iterator[Any]:
 
 
 def _reported(kind: Any, listener: Listener, running: list[type]) -> Callable[..., Any]:
-    forward = kind.forward
+    forward, thread = kind.forward, get_ident()
 
     @wraps(forward)
     def run(*args: Any, **kwargs: Any) -> Any:
-        if torch.compiler.is_compiling():
+        if torch.compiler.is_compiling() or get_ident() != thread:
             return forward(*args, **kwargs)
         running.append(kind)
         try:

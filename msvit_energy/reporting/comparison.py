@@ -20,7 +20,8 @@ class Entry:
     energy and half of its 95 % interval in mJ per image, top-1 accuracy in percent; None for what is not known.
 
     `data` is what accuracy was taken on, `source` who says all this, `doubt` why the energy cannot be right, `warnings`
-    what a reader of a measured row must know first.
+    what a reader of a measured row must know first. Figures colour by `family`, and draw `runs`, (energy, accuracy) of
+    those whose mean a row is.
     """
 
     name: str
@@ -36,6 +37,8 @@ class Entry:
     top1: float | None = None
     doubt: str = ""
     warnings: tuple[str, ...] = ()
+    family: str = ""
+    runs: tuple[tuple[float, float], ...] = ()
 
     @property
     def label(self) -> str:
@@ -88,6 +91,7 @@ def measured(profile: Profile, report: EnergyReport, name: str) -> Entry:
         energy_mj_half=report.spread.half_width / PJ_PER_MJ if report.spread else None,
         top1=None if profile.accuracy is None else 100 * profile.accuracy,
         warnings=tuple(profile.warnings()),
+        family=profile.provenance.model_name,
     )
 
 
@@ -103,6 +107,7 @@ def published(row: Mapping[str, Any], data: str, doubt: str = "") -> Entry:
         energy_mj=row.get("energy_mj"),
         top1=row.get("top1"),
         doubt=doubt,
+        family=method,
     )
 
 
@@ -141,6 +146,7 @@ def beats(a: Entry, b: Entry) -> bool:
     return a.energy_mj < b.energy_mj or a.top1 > b.top1
 
 
+ONLY_DRAWN = {"family", "runs"}  # not in tables
 IN_LATEX = 7  # columns fit into a table* of a two-column page
 ORDERS = {  # --sort: key of the records, whether the greatest comes first
     "energy": ("energy_mj", False),
@@ -175,7 +181,7 @@ def comparison(entries: Sequence[Entry], title: str, warnings: Sequence[str] = (
     """The table; energies relative to the first row's, where both are of the same data."""
     best = front(entries)
     records = [
-        asdict(entry)
+        {key: value for key, value in asdict(entry).items() if key not in ONLY_DRAWN}
         | {
             "label": entry.label,
             "relative": _relative(entry, entries[0]),

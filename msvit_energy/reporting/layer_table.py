@@ -7,12 +7,12 @@ from typing import Any
 
 from msvit_energy.errors import EnergyError, did_you_mean
 from msvit_energy.pricing.energy import PJ_PER_MJ, EnergyReport, as_accumulates_mj, as_macs_mj
-from msvit_energy.pricing.energy_units import energy_text, energy_unit
+from msvit_energy.pricing.energy_units import UNITS, EnergyUnit, energy_text, energy_unit
 from msvit_energy.pricing.scaled_inputs import is_integer, is_real, is_scaled, share
 from msvit_energy.profiles.operand import Operand
 from msvit_energy.profiles.profile import Profile
 from msvit_energy.reporting.formatting import count, digits_of, fixed, percent_off, title
-from msvit_energy.reporting.table import Column, Group, Table
+from msvit_energy.reporting.table import Column, Group, Table, check_columns
 
 _IN_TERMINAL = ("kind", "input_rate", "macs_per_step", "acs", "events_difference", "energy_mj", "share")
 
@@ -25,7 +25,15 @@ def layer_table(profile: Profile, report: EnergyReport) -> Table:
     """
     unit = energy_unit([report.total_mj])
     digits = digits_of(max((abs(row.energy_pj) for row in report.rows), default=0) / PJ_PER_MJ * unit.per_mj)
-    columns = {
+    columns = _columns(unit, digits)
+    notes = [f"{label}: {value}" for label, value in summary(profile, report)]
+    warnings = profile.warnings()
+    records = [record | {"warnings": warnings} for record in layer_records(profile, report)]
+    return Table(title(profile), records, columns, notes, warnings)
+
+
+def _columns(unit: EnergyUnit, digits: int) -> dict[str, Column]:
+    return {
         "stage": Column("stage", rank=8),
         "layer": Column("layer"),
         "op": Column("operator", rank=9),
@@ -39,10 +47,6 @@ def layer_table(profile: Profile, report: EnergyReport) -> Table:
         "margin": Column("+-", ".1%", rank=5),
         "share": Column("share", ".1%", rank=1),
     }
-    notes = [f"{label}: {value}" for label, value in summary(profile, report)]
-    warnings = profile.warnings()
-    records = [record | {"warnings": warnings} for record in layer_records(profile, report)]
-    return Table(title(profile), records, columns, notes, warnings)
 
 
 def stage_table(profile: Profile, report: EnergyReport) -> Table:
@@ -68,6 +72,12 @@ def stage_table(profile: Profile, report: EnergyReport) -> Table:
     return replace(full, records=records, columns=columns, groups=groups, missing="-")
 
 
+# what is known of each layer, in print or not
+KEYS = (
+    *("stage", "layer", "op", "kind", "input_rate", "macs_per_step", "acs", "events", "events_difference", "energy_mj"),
+    *("margin", "share", "role", "runs_per_image", "input_mean", "nonzero_rate", "input_max", "sops", "macs"),
+    *("energy_pj", "counted", "standard_error_pj", "ci95_low_pj", "ci95_high_pj", "warnings"),
+)
 ORDERS = {
     "energy": "energy_mj",
     "rate": "input_rate",
@@ -87,6 +97,7 @@ class LayerView:
     top: int | None = None
 
     def __post_init__(self) -> None:
+        check_columns(self.columns, KEYS, *(_columns(unit, 0) for unit in UNITS))
         if self.sort is not None and self.sort not in ORDERS:
             near = did_you_mean(self.sort, ORDERS)
             raise EnergyError(f"--sort is one of {', '.join(ORDERS)}, not {self.sort!r}" + f"; {near}".rstrip("; "))

@@ -229,5 +229,6 @@ def _entry(rival: Rival, own: Cost, data: str) -> Entry:
         time_steps=facts["time_steps"],
         energy_mj=own.mean,
         energy_mj_half=own.margin,
+        family=rival.name,
         top1=facts["accuracy"],
     )

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from msvit_energy.errors import EnergyError, did_you_mean
+from msvit_energy.errors import EnergyError, did_you_mean, printable
 from msvit_energy.profiles.html_table import html_table
 from msvit_energy.reporting.formatting import with_margin
 
@@ -40,7 +40,7 @@ class Column:
     def cell(self, key: str, record: Mapping[str, Any]) -> str:
         """The text of `record[key]`, empty where nothing is known."""
         value = record.get(key)
-        if value is None or (isinstance(value, float) and math.isnan(value)):
+        if value is None or _unknown(value):
             return ""
         if self.scale != 1:
             value *= self.scale
@@ -97,16 +97,11 @@ class Table:
         all that print. EnergyError for one that is none."""
         if text is None:
             return self
-        chosen: dict[str, Column] = {}
         headings = {column.heading: key for key, column in self.columns.items()}
-        for name in filter(None, (part.strip() for part in text.split(","))):
-            key = name if name in self.keys() else headings.get(name)
-            if key is None:
-                near = did_you_mean(name, [*self.keys(), *headings])
-                raise EnergyError(f"no column {name!r}; {near}columns: {', '.join(self.keys())}")
+        chosen = {}
+        for name in check_columns(text, self.keys(), self.columns):
+            key = name if name in self.keys() else headings[name]
             chosen[key] = self.columns.get(key) or _plain_column(key, [record.get(key) for record in self.records])
-        if not chosen:
-            raise EnergyError(f"--columns names no column; columns: {', '.join(self.keys())}")
         return replace(self, columns=chosen, most_in_latex=None)
 
     def by_rank(self) -> list[str]:
@@ -133,6 +128,21 @@ class Table:
         return [column.numeric for column in self.columns.values()]
 
 
+def check_columns(text: str | None, keys: Sequence[str], *columns: Mapping[str, Column]) -> list[str]:
+    """The names in a list of columns, keys or headings of some `columns`; EnergyError for one that is none."""
+    if text is None:
+        return []
+    headings = [column.heading for some in columns for column in some.values()]
+    names = list(filter(None, (part.strip() for part in text.split(","))))
+    for name in names:
+        if name not in keys and name not in headings:
+            near = did_you_mean(name, [*keys, *headings])
+            raise EnergyError(f"no column {name!r}; {near}columns: {', '.join(keys)}")
+    if not names:
+        raise EnergyError(f"--columns names no column; columns: {', '.join(keys)}")
+    return names
+
+
 def _plain_column(key: str, values: Sequence[Any]) -> Column:
     """How a value prints that has no column of its own."""
     known = [value for value in values if value is not None]
@@ -144,21 +154,31 @@ def _plain_column(key: str, values: Sequence[Any]) -> Column:
 def markdown_table(table: Table) -> str:
     """The table alone, numbers flush right."""
     rule = ["---:" if numeric else "---" for numeric in table.numeric]
-    lines = ([_markdown_text(cell) for cell in cells] for cells in (table.header, rule, *table.body))
+    lines = (
+        [_markdown_text(cell).replace("|", "\\|") for cell in cells] for cells in (table.header, rule, *table.body)
+    )
     return "\n".join("| " + " | ".join(cells) + " |" for cells in lines)
 
 
 def _markdown_text(cell: str) -> str:
-    return " ".join(cell.split()).replace("|", "\\|").replace("<", "&lt;")
+    """As one line, in which no tag, link or picture can begin."""
+    return TAG.sub("&lt;", _one_line(cell).replace("\\", "\\\\").replace("](", "]\\("))
+
+
+def _one_line(text: str) -> str:
+    return printable(" ".join(text.split()))
 
 
 def markdown(table: Table) -> str:
     """A heading, warnings, the table, notes."""
-    warnings = "\n\n".join(f"> **Warning:** {warning}" for warning in table.warnings)
-    notes = "\n".join(f"- {note}" for note in table.notes)
-    return "\n\n".join(filter(None, (f"# {table.title}", warnings, markdown_table(table), notes))) + "\n"
+    warnings = "\n\n".join(f"> **Warning:** {_markdown_text(warning)}" for warning in table.warnings)
+    notes = "\n".join(f"- {_markdown_text(note)}" for note in table.notes)
+    heading = f"# {_markdown_text(table.title)}"
+    return "\n\n".join(filter(None, (heading, warnings, markdown_table(table), notes))) + "\n"
 
 
+TAG = re.compile("<(?=[A-Za-z/!?])")
+FORMULA = ("=", "+", "-", "@")  # with which a spreadsheet takes a cell for one
 ESCAPES = {c: f"\\{c}" for c in "&%$#_{}"} | {
     "~": r"\textasciitilde{}",
     "^": r"\textasciicircum{}",
@@ -187,7 +207,7 @@ def latex(table: Table) -> str:
     for cells in table.body:
         lines.append(_latex_row([_latex_cell(cell, kind) for cell, kind in zip(cells, kinds, strict=True)]))
     lines += [r"\bottomrule", r"\end{tabular}"]
-    lines += [f"% {' '.join(note.split())}" for note in (*table.warnings, *table.notes)]
+    lines += [f"% {_one_line(note)}" for note in (*table.warnings, *table.notes)]
     return "\n".join(lines) + "\n"
 
 
@@ -206,7 +226,7 @@ def _latex_column(cells: Sequence[str]) -> str:
 
 def _latex_text(cell: str, kind: str) -> str:
     """Escaped; braces keep siunitx from reading it as a number."""
-    text = "".join(ESCAPES.get(character, character) for character in " ".join(cell.split()))
+    text = "".join(ESCAPES.get(character, character) for character in _one_line(cell))
     return f"{{{text}}}" if kind.startswith("S") else text
 
 
@@ -241,12 +261,25 @@ def _csv(table: Table) -> str:
     text = io.StringIO()
     writer = csv.DictWriter(text, list(keys), lineterminator="\n")
     writer.writeheader()
-    writer.writerows(_flat(table))
+    writer.writerows({key: _csv_cell(value) for key, value in record.items()} for record in _flat(table))
     return text.getvalue()
 
 
+def _csv_cell(value: Any) -> Any:
+    """Numbers as they are; a text behind a ' where a spreadsheet would take it for a formula."""
+    if not isinstance(value, str):
+        return value
+    lines = "\n".join(map(printable, value.split("\n")))
+    return f"'{lines}" if value.lstrip().startswith(FORMULA) else lines
+
+
 def _json(table: Table) -> str:
-    return json.dumps([dict(record) for record in table.records], indent=1, allow_nan=False) + "\n"
+    known = [{key: None if _unknown(value) else value for key, value in record.items()} for record in table.records]
+    return json.dumps(known, indent=1, allow_nan=False) + "\n"
+
+
+def _unknown(value: Any) -> bool:
+    return value is None or (isinstance(value, float) and math.isnan(value))
 
 
 def _parquet(table: Table, path: Path) -> None:

@@ -10,6 +10,7 @@ from rich.measure import Measurement
 from rich.table import Table as RichTable
 from rich.text import Text
 
+from msvit_energy.errors import printable
 from msvit_energy.reporting.table import Column, Table
 
 READABLE = 12  # characters of a line of folded text
@@ -24,7 +25,7 @@ class TerminalTable:
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[RenderableType]:
         for warning in self.table.warnings:
-            yield Text(f"warning: {warning}", style="bold red")
+            yield Text(f"warning: {printable(warning)}", style="bold red")
         shown, left_out = _fitted(self.table, console, options)
         yield shown
         if left_out:
@@ -47,7 +48,7 @@ def _fitted(table: Table, console: Console, options: ConsoleOptions) -> tuple[Ri
 
 def _drawn(table: Table, readable: int) -> RichTable:
     """The table; text folds to lines of no fewer characters than `readable`."""
-    title = Text(table.title)
+    title = Text(printable(table.title))
     shown = RichTable(title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
     everything = (*table.records, *(group.sums for group in table.groups))
     for key, column in table.columns.items():
@@ -72,7 +73,7 @@ def _sections(table: Table) -> Iterator[tuple[Mapping[str, Any] | None, Sequence
 
 
 def _cells(table: Table, record: Mapping[str, Any], missing: str) -> list[Text]:
-    return [Text(column.cell(key, record) or missing) for key, column in table.columns.items()]
+    return [Text(printable(column.cell(key, record)) or missing) for key, column in table.columns.items()]
 
 
 def _add_column(shown: RichTable, column: Column, cells: Sequence[str], readable: int) -> None:
@@ -84,5 +85,5 @@ def _add_column(shown: RichTable, column: Column, cells: Sequence[str], readable
 
 
 def _note(note: str) -> Text:
-    label, colon, text = note.partition(": ")
-    return Text.assemble((f"{label}: ", "bold"), text) if colon else Text(note)
+    label, colon, text = printable(note).partition(": ")
+    return Text.assemble((f"{label}: ", "bold"), text) if colon else Text(label)

@@ -3,6 +3,7 @@
 import re
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from importlib import resources
 from pathlib import Path
@@ -21,11 +22,15 @@ from msvit_energy.reporting.comparison import (
     plottable,
     published,
 )
+from msvit_energy.reporting.figures.look import USUAL, Look
 from msvit_energy.reporting.published import published_table, read_published
 from msvit_energy.reporting.table import Table
 from msvit_energy.workflows.paper_tables.table1_rows import ROWS
+from msvit_energy.workflows.shipped_geometry import model_records
 
-FIGURES = ("compare.png", "compare.svg")
+Writers = dict[str, Callable[[Path], object]]
+
+FIGURES = ("compare.png", "compare.svg", "compare.pdf")
 MEASURED = "measured"
 TABLES = {"table1": "ImageNet-1k", "table2": "", "table3": ""}  # and the data of tables that do not name it
 ALIASES = {"spikedriven": "sdt", "spikedrivenv2": "sdtv2", "vitb16": "vit", "swintransformer": "swin"}
@@ -71,9 +76,14 @@ def entries_of(
     """The rows: one's own profiles, then baselines, in the order of `sort`."""
     check_order(sort)
     entries = [measured(profile, price(profile, protocol, prices), name) for name, profile in named.items()]
-    return ordered(
-        entries + baseline_entries(baselines, named.values(), lambda each: price(each, protocol, prices)), sort
-    )
+    entries += baseline_entries(baselines, named.values(), lambda each: price(each, protocol, prices))
+    return ordered([replace(entry, family=family_of(entry.family)) for entry in entries], sort)
+
+
+def family_of(name: str) -> str:
+    """The family of a registered model or of a published method; other names are families of their own."""
+    found = [record["family"] for record in model_records(name) if record["name"] == name]
+    return found[0] if found else slug(name) or name
 
 
 def comparison_of(named: Mapping[str, Profile], entries: Sequence[Entry], protocol: str, prices: Technology) -> Table:
@@ -147,12 +157,14 @@ def doubts_of(table: str, rows: int) -> list[str]:
     return [f"the printed energy is that of {row.printed_is[0]}" if row.printed_is else row.error for row in ROWS]
 
 
-def scatter_plot(entries: Sequence[Entry]) -> dict[str, Callable[[Path], object]]:
-    """What writes the scatter plot, by file; nothing if no model has both energy and accuracy."""
+def scatter_plot(entries: Sequence[Entry], look: Look | None = None) -> tuple[Writers, list[str]]:
+    """What writes the scatter plot, by file, and the lines that the look leaves out of it; nothing if no model has both
+    energy and accuracy."""
     from msvit_energy.reporting.figures.style import save
     from msvit_energy.reporting.figures.tradeoff import energy_accuracy
 
     if not any(map(plottable, entries)):
-        return {}
-    figure = energy_accuracy(entries)
-    return dict.fromkeys(FIGURES, partial(save, figure))
+        return {}, []
+    look = look or USUAL
+    figure = energy_accuracy(entries, look=look)
+    return dict.fromkeys(FIGURES, partial(save, figure, dots_per_inch=look.resolution)), list(figure.notes)

@@ -2,13 +2,16 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from itertools import islice
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from msvit.data import Samples
+from msvit.data.readable import Readable, Unreadable
 from msvit.folding import fold_batch_norm
+from msvit_energy.errors import EnergyError
 from msvit_energy.precision import fired, flips
 from msvit_energy.recording.feeding import input_modes
 from msvit_energy.recording.feeding.mode_detection import find_mode
@@ -26,8 +29,12 @@ def speed_up(
     frames, and `neurons` patterns of names, as for profile."""
     model = loaded.model.eval()
     anchor = next(parameters_of(model))
-    count = min(batch_size, len(source))
-    images = torch.stack([torch.as_tensor(source.dataset[i][0]) for i in range(count)]).to(anchor)
+    samples = Readable(source.dataset)
+    read = (sample for i in range(len(source)) if not isinstance(sample := samples[i], Unreadable))
+    first = [torch.as_tensor(sample[0]) for sample in islice(read, batch_size)]
+    if not first:
+        raise EnergyError(f"none of {len(source)} images can be read")
+    images, count = torch.stack(first).to(anchor), len(first)
     mode = find_mode(model, images, RestState(model, neurons=named_neurons(model, neurons)), **how).mode
 
     def run(network: nn.Module, inputs: Tensor) -> None:

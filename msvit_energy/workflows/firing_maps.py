@@ -7,6 +7,7 @@ from typing import Any
 import msvit_energy
 from msvit_energy.errors import EnergyError
 from msvit_energy.profiles.firing_maps import Example, picture, save
+from msvit_energy.profiles.profile import Profile
 from msvit_energy.recording.firing_maps import FiringMaps
 from msvit_energy.workflows.measurement import DataOptions
 from msvit_energy.workflows.model_loading import LoadedModel
@@ -47,13 +48,13 @@ def example(loaded: LoadedModel, options: DataOptions, request: MapRequest, how:
     return Example(request.image, picture(image.numpy()), alone.layers())
 
 
-def write_maps(maps: FiringMaps, shown: Example | None, folder: Path) -> None:
+def write_maps(maps: FiringMaps, shown: Example | None, profile: Profile, folder: Path) -> None:
     """FILES in `folder`."""
     from msvit_energy.reporting.figures import save as save_figure
     from msvit_energy.reporting.figures.maps import firing_maps
 
     layers = maps.layers()
     save(layers, folder / "maps.npz", shown)
-    figure = firing_maps(layers, shown)
+    figure = firing_maps(layers, shown, profile)
     for name in FILES[1:]:
         save_figure(figure, folder / name)

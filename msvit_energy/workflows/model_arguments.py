@@ -12,7 +12,7 @@ def parse_arguments(text: str | None) -> dict[str, Any]:
         return {}
     try:
         arguments = json.loads(text)
-    except json.JSONDecodeError as error:
+    except (ValueError, RecursionError) as error:
         raise EnergyError(f"--model-args must be a JSON object, not {text!r}: {error}") from error
     if not isinstance(arguments, dict):
         raise EnergyError(f'--model-args must be a JSON object, such as {{"depth": 2}}, not {text!r}')

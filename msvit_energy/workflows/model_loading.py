@@ -12,25 +12,28 @@ import torch
 from torch import nn
 
 import msvit
-from msvit.checkpoint import SHIPPED, find, open_checkpoint
+from msvit.checkpoint import SHIPPED, find, open_checkpoint, read_sidecar
 from msvit.classifier import SpikingClassifier
+from msvit.data import DatasetSpec
 from msvit.weight_files import read_weight_file
-from msvit_energy.errors import EnergyError
+from msvit_energy.errors import EnergyError, printable
 from msvit_energy.profiles.provenance import sha256
 from msvit_energy.workflows.device import choose
 from msvit_energy.workflows.model_arguments import parse_arguments, parse_size
 from msvit_energy.workflows.nir_files import SUFFIX, read_nir
+from msvit_energy.workflows.training_data import as_timm_says, training_data
 
 
 @dataclass(frozen=True)
 class LoadedModel:
-    """A model to measure: the module, what images it takes (None: it does not say), its part of the provenance, and
-    warnings about it."""
+    """A model to measure: the module, what images it takes (None: it does not say), its part of the provenance,
+    warnings about it, and the images that it was made for (None: not known)."""
 
     model: nn.Module
     input_size: tuple[int, int, int] | None
     provenance: dict[str, Any]
     warnings: list[str] = field(default_factory=list)
+    made_for: DatasetSpec | None = None
 
     def size(self, given: str | None) -> tuple[int, int, int]:
         """C, H, W of the images: as given, else the model's own; EnergyError if neither says it all."""
@@ -80,6 +83,7 @@ def load_registered(
     device: str,
 ) -> LoadedModel:
     """A model of this project: the shipped checkpoint where neither a checkpoint nor a name is given."""
+    recipe: Mapping[str, Any] = {}
     if ckpt is None and name is not None:
         torch.manual_seed(seed)
         network = msvit.create_model(name, **({"time_steps": time_steps} | dict(arguments))).to(device)
@@ -91,11 +95,14 @@ def load_registered(
         path = find(ckpt or SHIPPED)
         network, notes = open_checkpoint(path, model=name, time_steps=time_steps, device=device, ema=ema)
         for note in notes:
-            print(f"{path.name}: {note}", file=sys.stderr)
+            print(printable(f"{path.name}: {note}"), file=sys.stderr)
         provenance = {"checkpoint": {"file": path.name, "sha256": sha256(path), "ema": ema, "inferred": list(notes)}}
         warnings = []
+        if (sidecar := read_sidecar(path)) is not None and sidecar.model.name == network.spec.name:
+            recipe = sidecar.recipe
     provenance["model"] = {"name": network.spec.name, "args": network.spec.args}
-    return LoadedModel(network, network.input_size, provenance | {"device": device}, warnings)
+    made_for = training_data(network, recipe)
+    return LoadedModel(network, network.input_size, provenance | {"device": device}, warnings, made_for)
 
 
 def _foreign(name: str, arguments: dict[str, Any], ckpt: Path | None, ema: bool, seed: int, device: str) -> LoadedModel:
@@ -118,7 +125,7 @@ def _foreign(name: str, arguments: dict[str, Any], ckpt: Path | None, ema: bool,
         provenance["checkpoint"] = {"file": ckpt.name, "sha256": sha256(ckpt), "ema": ema, "inferred": []}
     size = getattr(model, "input_size", None)
     own = tuple(size) if isinstance(size, list | tuple) and len(size) == 3 else None
-    return LoadedModel(model.to(device), own, provenance, warnings)
+    return LoadedModel(model.to(device), own, provenance, warnings, as_timm_says(model))
 
 
 def _from_nir(path: Path, device: str) -> LoadedModel:

@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,8 +12,12 @@ import torch
 from torch import Tensor, nn
 
 from msvit_energy.errors import EnergyError
+from msvit_energy.profiles.text_files import MIB
 
 SUFFIX = ".nir"
+MOST_ENTRIES, DEEPEST = 20_000, 32
+SPARE = 32 * MIB  # by which compressed arrays may be larger than the file
+MOST_VALUES = 2**26  # of an image
 NODES = "Affine Linear Conv1d Conv2d AvgPool2d Flatten IF LIF CubaLIF Input Output".split()  # that SpikingJelly runs
 STEPS = (1e-4, 1e-3, 1.0)  # seconds: SpikingJelly's own, then what other libraries write
 
@@ -49,20 +54,54 @@ def read_nir(path: Path) -> NirNetwork:
             f"{path.name} needs the packages nir and nirtorch: pip install 'msvit-energy[nir]'"
         ) from error
     try:
+        _check_arrays(path)
         graph = nir.read(path)
+    except EnergyError:
+        raise
     except Exception as error:  # of h5py, or of nir where a node is not as it should be
-        raise EnergyError(f"{path} is no NIR file: {' '.join(str(error).split())[:200]}") from error
+        raise EnergyError(f"{path} is no NIR file: {_reason(error)}") from error
     _check_nodes(path, graph)
     refused = []
     for dt in STEPS:
         try:
             with contextlib.redirect_stderr(io.StringIO()):  # its log
                 model = import_from_nir(graph, dt=dt, dtype=torch.float32)
-        except (ValueError, NotImplementedError) as error:
-            refused.append(" ".join(str(error).split())[:200])
-            continue
-        return _with_size(model, graph, dt)
+                return _with_size(model, graph, dt)
+        except Exception as error:  # of other libraries, on a graph that is anybody's
+            refused.append(_reason(error))
     raise EnergyError(f"{path.name} has neurons that SpikingJelly does not run: {refused[0]}")
+
+
+def _reason(error: Exception) -> str:
+    return " ".join(str(error).split())[:200] or type(error).__name__
+
+
+def _check_arrays(path: Path) -> None:
+    """EnergyError for arrays that are not in the file, or are much larger than it, and for groups without end."""
+    import h5py
+
+    size = 0
+    with h5py.File(path, "r") as file:
+        groups, found = [(file, 0)], 0
+        while groups:
+            group, depth = groups.pop()
+            for name in group:
+                found += 1
+                if found > MOST_ENTRIES or depth > DEEPEST:
+                    raise EnergyError(
+                        f"{path} is no NIR file: more than {MOST_ENTRIES} entries or {DEEPEST} levels, or no end"
+                    )
+                if not isinstance(group.get(name, getlink=True), h5py.HardLink):
+                    raise EnergyError(f"{path} is no NIR file: {name!r} leads to another place or file")
+                entry = group[name]
+                if isinstance(entry, h5py.Group):
+                    groups.append((entry, depth + 1))
+                elif isinstance(entry, h5py.Dataset):
+                    if entry.external or entry.is_virtual:
+                        raise EnergyError(f"{path} is no NIR file: {name!r} is an array in another file")
+                    size += entry.nbytes
+    if size > path.stat().st_size + SPARE:
+        raise EnergyError(f"{path} has arrays of {size // MIB} MiB, which a file of its size does not")
 
 
 def _check_nodes(path: Path, graph: Any) -> None:
@@ -79,6 +118,8 @@ def _with_size(model: nn.Module, graph: Any, dt: float) -> NirNetwork:
     shape = _input_shape(graph)
     if len(shape) == 1:
         return NirNetwork(Flattened(model), None, dt)
+    if any(length < 1 for length in shape) or math.prod(shape) > MOST_VALUES:
+        raise ValueError(f"its input is {list(shape)}")
     size = (shape[0], shape[1], shape[2]) if len(shape) == 3 else None
     return NirNetwork(model, size, dt)
 

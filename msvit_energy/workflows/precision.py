@@ -4,7 +4,9 @@ from dataclasses import dataclass
 
 from torch.utils.data import DataLoader
 
+from msvit.data.readable import Readable, Unreadable, joined, readable_batches
 from msvit_energy.precision import Precision, compare_formats, excite_
+from msvit_energy.profiles.diagnostics import skipped_files
 from msvit_energy.workflows.measurement import DataOptions
 from msvit_energy.workflows.model_loading import LoadedModel
 
@@ -25,7 +27,11 @@ def compare_number_formats(loaded: LoadedModel, options: DataOptions, *, excite:
     source = options.open(loaded)
     if excite:
         excite_(loaded.model, options.seed)
-    found = compare_formats(loaded.model, (batch[0] for batch in DataLoader(source.dataset, options.batch_size)))
+    unread: dict[int, Unreadable] = {}
+    loader = DataLoader(Readable(source.dataset), options.batch_size, collate_fn=joined)
+    found = compare_formats(loaded.model, (batch[0] for batch in readable_batches(loader, unread)))
     time_steps = getattr(loaded.model, "time_steps", 1)
     warnings = [*loaded.warnings, *source.warnings]
+    if unread:
+        warnings.append(skipped_files({each.file: each.reason for each in unread.values()}, len(source)))
     return FormatComparison(loaded.provenance["model"]["name"], source.name, time_steps, warnings, found)

@@ -1,6 +1,7 @@
 """`profile`: measure a loaded model on images, in the way that was asked for."""
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from msvit.neuron import compile_neurons
@@ -14,6 +15,7 @@ from msvit_energy.workflows.fast_inference import speed_up
 from msvit_energy.workflows.firing_maps import MapRequest
 from msvit_energy.workflows.interval_stop import IntervalStop
 from msvit_energy.workflows.measurement import DataOptions, measure
+from msvit_energy.workflows.measurement_state import MeasurementState
 from msvit_energy.workflows.model_loading import LoadedModel
 from msvit_energy.workflows.progress import Progress, no_progress
 
@@ -33,6 +35,8 @@ class ProfilingOptions:
     strict: bool = False
     head: str | None = None  # layers with commas between
     neurons: str | None = None  # patterns with commas between
+    folder: Path | None = None  # of the state that a stopped measurement goes on from
+    resume: bool = False
 
     def __post_init__(self) -> None:
         input_modes.check(self.feed)
@@ -44,6 +48,7 @@ class Measurement:
 
     profile: Profile
     available: int
+    stopped: bool = False  # before its end, as asked
     maps: FiringMaps | None = None
     example: Example | None = None
 
@@ -66,10 +71,13 @@ def profile_model(
     maps = request.maps if request else None
     enough = stop.reached if stop else None
     how |= {"head": options.head.split(",")} if options.head else {}
-    profile = measure(loaded, source, data, progress, maps=maps, lemaire=options.lemaire, enough=enough, **how)
+    how |= {"maps": maps, "lemaire": options.lemaire, "enough": enough}
+    state = MeasurementState(options.folder, resume=options.resume)
+    profile = measure(loaded, source, data, progress, state, strict=options.strict, **how)
     if options.strict and (left := uncounted(profile)):
         raise EnergyError(f"--strict: {left}")
-    return Measurement(profile, len(source), maps, example)
+    stopped = bool(profile.provenance.data and profile.provenance.data.planned)
+    return Measurement(profile, len(source), stopped, maps, example)
 
 
 def uncounted(profile: Profile) -> str:

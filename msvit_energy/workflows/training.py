@@ -2,7 +2,9 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 from timm.utils import random_seed
 from torch import Tensor, nn
@@ -13,7 +15,7 @@ from msvit.data import dataset_spec
 from msvit.distributed import from_first, rank, ranks
 from msvit.errors import ModelError
 from msvit.training.batches import Batches, open_batches
-from msvit.training.history import Epoch
+from msvit.training.history import Epoch, Step
 from msvit.training.initial_weights import start_from
 from msvit.training.loop import Interrupted, Measure, Training
 from msvit.training.recipes import Recipe, get_recipe
@@ -27,6 +29,7 @@ from msvit_energy.workflows import training_files
 from msvit_energy.workflows.device import choose
 from msvit_energy.workflows.model_loading import without_memory
 from msvit_energy.workflows.progress import Progress, no_progress
+from msvit_energy.workflows.progress_lines import ProgressLines
 from msvit_energy.workflows.stored_recipe import read_stored_recipe
 
 Log = Callable[[str], None]  # gets each line that a user is to read
@@ -66,39 +69,61 @@ class Start:
     init: Path | None
 
 
-def train_recipe(request: TrainingRequest, log: Log, progress: Progress = no_progress) -> bool:
-    """Train, or go on with training; False if the run was asked to stop before its end.
+def train_recipe(request: TrainingRequest, log: Log, progress: Progress = no_progress, *, lines: bool = False) -> bool:
+    """Train, or go on with training; False if the run was asked to stop before its end. With `lines`, a line at least
+    every minute says how far it is.
 
     EnergyError and ModelError for a request that does not fit, before anything is written.
     """
+    with training_files.held_by_first(request.folder):
+        return _train(request, log, progress, lines)
+
+
+def _train(request: TrainingRequest, log: Log, progress: Progress, lines: bool) -> bool:
     folder = request.folder
     recipe, start = requested_recipe(request), Start(request.seed or 0, request.data, request.init)
     stale = from_first(lambda: training_files.earlier_files(folder, request.resume, request.force))
     if request.resume and stale and request.names_run_alone:
         recipe, start = from_first(lambda: stored_recipe(request))
-    run = build_training(recipe, start, folder, choose(request.device), log)
-    if request.resume and run.resume():
-        log(f"going on after epoch {len(run.history)}, batch {len(run.losses)} of the next")
-    else:
-        for path in stale if rank() == 0 else []:
-            path.unlink(missing_ok=True)
-        begin(run, start, folder, log)
-    log(f"training {recipe.model} on {recipe.data}: {recipe.epochs} epochs, seed {run.seed}, {run.device}")
-    with progress("epochs", recipe.epochs) as advance:
-        advance(len(run.history) + len(run.losses) / len(run.batches))
-        try:
-            history = run.run(advance)
-        except Interrupted:
-            again = f"msvit-energy train {request.recipe} --out {folder} --resume"
-            log(f"stopped in epoch {len(run.history) + 1}; go on: {again}")
-            return False
-        except Exception:
-            if rank() == 0:
-                training_files.forget_failed(folder)
-            raise
+    shown = ProgressLines(log, recipe.epochs) if lines else None
+    log = shown.said if shown else log
+    run = build_training(recipe, start, folder, choose(request.device), log, shown)
+    try:
+        if request.resume and run.resume():
+            log(f"going on after epoch {len(run.history)}, batch {len(run.losses)} of the next")
+        else:
+            for path in stale if rank() == 0 else []:
+                path.unlink(missing_ok=True)
+            begin(run, start, folder, log)
+        log(f"training {recipe.model} on {recipe.data}: {recipe.epochs} epochs, seed {run.seed}, {run.device}")
+        history = _run(run, shown, progress)
+    except Interrupted:
+        again = f"msvit-energy train {request.recipe} --out {folder} --resume"
+        log(f"stopped in epoch {len(run.history) + 1}; go on: {again}")
+        return False
+    except (Exception, KeyboardInterrupt):
+        if rank() == 0:
+            training_files.forget_failed(folder)
+        raise
     if rank() == 0:
         finish(run, history, folder, log)
     return True
+
+
+def _run(run: Training, shown: ProgressLines | None, progress: Progress) -> list[Epoch]:
+    """Train, and say how far it is."""
+    with progress("epochs", run.recipe.epochs) as advance:
+        position = len(run.history) + len(run.losses) / len(run.batches)
+        advance(position)
+        if shown is not None:
+            shown.begin(position)
+
+        def on_step(step: Step) -> None:
+            advance(1 / step.of)
+            if shown is not None:
+                shown.step(step)
+
+        return run.run(on_step)
 
 
 def requested_recipe(request: TrainingRequest) -> Recipe:
@@ -123,7 +148,9 @@ def stored_recipe(request: TrainingRequest) -> tuple[Recipe, Start]:
     return recipe, Start(start.seed, request.data or (Path(start.data_folder) if start.data_folder else None), None)
 
 
-def build_training(recipe: Recipe, start: Start, folder: Path, device: str, log: Log) -> Training:
+def build_training(
+    recipe: Recipe, start: Start, folder: Path, device: str, log: Log, shown: ProgressLines | None = None
+) -> Training:
     """The run, ready to start."""
     classes, arguments = dataset_spec(recipe.data).classes, dict(recipe.model_args)
     template = without_memory(recipe.model, arguments)
@@ -148,10 +175,11 @@ def build_training(recipe: Recipe, start: Start, folder: Path, device: str, log:
         folder=folder,
         seed=start.seed,
         device=device,
-        measure=energy_measurement(recipe, batches, folder) if recipe.profile_every else None,
+        measure=energy_measurement(recipe, batches, folder, shown) if recipe.profile_every else None,
         penalty=SOPPenalty(network, dense_macs) if recipe.sop_penalty else None,
         on_epoch=on_epoch if rank() == 0 else None,
         on_best=on_best if rank() == 0 else None,
+        on_test=partial(shown.other, "testing") if shown else None,
     )
     if ranks() > 1:
         random_seed(start.seed, rank())  # other noise on the images of each process
@@ -164,7 +192,7 @@ def dense_macs(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) ->
     return 0 if call is None else call.macs
 
 
-def energy_measurement(recipe: Recipe, batches: Batches, folder: Path) -> Measure:
+def energy_measurement(recipe: Recipe, batches: Batches, folder: Path, shown: ProgressLines | None = None) -> Measure:
     """A measurement of firing rate, SOPs and energy on a fixed sample of the test images; the profile stays in
     `folder`, named after the epoch."""
     # a run that measures nothing does not load what measuring needs
@@ -179,7 +207,9 @@ def energy_measurement(recipe: Recipe, batches: Batches, folder: Path) -> Measur
 
     def measure(model: nn.Module, epoch: int) -> Mapping[str, float]:
         facts = {"model": model_is, "data": {"name": recipe.data, "split": "test"}, "epoch": epoch}
-        profile = profile_together(model, sample, PROFILE_BATCH, classes=batches.classes, preparation=preparation)
+        how: dict[str, Any] = {"classes": batches.classes, "preparation": preparation}
+        how |= {"on_batch": partial(shown.other, "measuring")} if shown else {}
+        profile = profile_together(model, sample, PROFILE_BATCH, **how).profile
         profile = replace(profile, provenance=Provenance.of(facts).with_measured(profile.provenance))
         if rank() == 0:
             profile.save(folder / f"epoch-{epoch:04d}.profile.json")

@@ -1,9 +1,8 @@
 """The files of a training run's folder, beside the states that the run itself writes."""
 
 import json
-import shutil
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, cast
@@ -13,16 +12,25 @@ from torch import nn
 import msvit
 from msvit.atomic_write import write_atomically
 from msvit.classifier import SpikingClassifier
+from msvit.distributed import from_first
 from msvit.training.history import Epoch
 from msvit.training.recipes import Recipe
 from msvit.training.state import PATTERN as STATES
 from msvit.training.tensorboard_log import PATTERN as EVENTS
 from msvit_energy.errors import EnergyError
-from msvit_energy.reporting.output_folder import check_free
+from msvit_energy.reporting.output_folder import check_free, held
 
 WEIGHTS = ("model", "best-accuracy", "best-energy")
 WEIGHT_FILES = tuple(f"{name}.{suffix}" for name in WEIGHTS for suffix in ("safetensors", "json"))
 FILES = ("recipe.json", "history.csv", *WEIGHT_FILES)
+
+
+@contextmanager
+def held_by_first(folder: Path) -> Iterator[None]:
+    """The run's folder, held by the first process in a `with` block; the others end if it cannot be."""
+    with ExitStack() as stack:
+        from_first(lambda: stack.enter_context(held(folder)))
+        yield
 
 
 def earlier_files(folder: Path, resume: bool, force: bool) -> list[Path]:
@@ -80,4 +88,4 @@ def write_weights(path: Path, model: nn.Module, recipe: Recipe, seed: int, epoch
 def copy_weights(folder: Path, source: str, target: str) -> None:
     """A checkpoint under another name."""
     for suffix in ("safetensors", "json"):
-        shutil.copyfile(folder / f"{source}.{suffix}", folder / f"{target}.{suffix}")
+        write_atomically(folder / f"{target}.{suffix}", (folder / f"{source}.{suffix}").read_bytes())

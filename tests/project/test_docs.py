@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-PAGE = ROOT / "docs" / "when-to-trust-the-number.md"
+PAGE = ROOT / "docs" / "explanation" / "when-to-trust-the-number.md"
 QUOTED = re.findall(r'^\| "(.+?)" \|', PAGE.read_text(), flags=re.MULTILINE)
 
 
@@ -39,7 +39,7 @@ def test_a_quoted_message_is_one_of_the_program(message: str) -> None:
     assert re.search(pattern, texts())
 
 
-GUIDE = (ROOT / "docs" / "adding-a-model-family.md").read_text()
+GUIDE = (ROOT / "docs" / "how-to" / "adding-a-model-family.md").read_text()
 CODE = re.findall(r"```python\n# (\S+)\n(.*?)```", GUIDE, flags=re.DOTALL)
 COMMANDS = re.findall(r"^python (.+)$", GUIDE, flags=re.MULTILINE)
 
@@ -54,7 +54,7 @@ def test_quoted_code_is_in_its_file(path: str, code: str) -> None:
 
 
 def test_files_that_the_guide_names_are_there() -> None:
-    linked = {"docs/" + link for link in re.findall(r"\]\(([^)\s]+)\)", GUIDE)}
+    linked = {"docs/how-to/" + link for link in re.findall(r"\]\(([^)\s]+)\)", GUIDE)}
     named = set(re.findall(r"`((?:msvit|tests)/[\w/]+\.py)`", GUIDE))
     assert len(linked) > 3 < len(named)
     assert not [path for path in linked | named if not (ROOT / path).is_file()]
@@ -70,3 +70,19 @@ def test_commands_of_the_guide_find_tests(command: str) -> None:
     collected = [sys.executable, *shlex.split(command), "--collect-only"]
     done = subprocess.run(collected, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout  # 5 if there are none
+
+
+FAULTS = re.findall(
+    r"^\| (.+?) \|.*\| `(\S+)::(\w+)` \|$", (ROOT / "docs" / "faults.md").read_text(), flags=re.MULTILINE
+)
+
+
+def test_every_fault_has_a_row_with_a_test() -> None:
+    rows = [line for line in (ROOT / "docs" / "faults.md").read_text().splitlines() if line.startswith("| ")]
+    assert len(rows) == len(FAULTS) + 2 > 20  # header and rule
+
+
+@pytest.mark.parametrize(("fault", "file", "name"), FAULTS, ids=[name for _, _, name in FAULTS])
+def test_the_test_of_a_fault_is_there(fault: str, file: str, name: str) -> None:
+    tree = ast.parse((ROOT / file).read_text())
+    assert name in {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}, fault

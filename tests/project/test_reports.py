@@ -8,12 +8,13 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-import msvit
+from msvit.checkpoint import SHIPPED
 from msvit_energy import price
 from msvit_energy.commands import app
 from msvit_energy.reporting.rivals import LEARNED
 from msvit_energy.workflows.comparison import measured_rivals
 from tests.support.command_line import run
+from tests.support.documentation import page_text
 
 ROOT = Path(__file__).parents[2]
 REPORTS = ROOT / "reports"
@@ -88,7 +89,7 @@ def test_table3_meets_the_printed_counts_where_the_official_blocks_allow_it() ->
 
 
 def test_training_log_is_that_of_the_shipped_checkpoint() -> None:
-    sidecar = json.loads(msvit.checkpoint.SHIPPED.with_suffix(".json").read_text())
+    sidecar = json.loads(SHIPPED.with_suffix(".json").read_text())
     history = pd.read_csv(REPORTS / "digits" / "history.csv")
     log = (REPORTS / "digits" / "train.log").read_text()
     assert log.startswith("$ msvit-energy train digits\n")
@@ -97,15 +98,7 @@ def test_training_log_is_that_of_the_shipped_checkpoint() -> None:
     assert f"test accuracy {sidecar['metrics']['test_accuracy']:.2%}" in log.splitlines()[-4]
 
 
-def test_readme_quotes_the_precision_report() -> None:
-    report = (REPORTS / "precision" / "precision.txt").read_text()
-    readme = (ROOT / "README.md").read_text()
-    for number in ("8.82e-07", "+7.36e-08", "8.54e-08", "8.41e-05", "3.33e-02", "+1.81e-09", "-4.25e-07", "-1.40e-04"):
-        assert number in report
-        assert number in readme
-
-
-def test_sop_penalty_report_is_that_of_its_runs_and_saves_what_the_readme_says() -> None:
+def test_sop_penalty_report_is_that_of_its_runs_and_saves_what_the_page_says() -> None:
     runs = pd.read_csv(REPORTS / "sop_penalty" / "sop_penalty.csv")
     means = runs.groupby("sop_penalty")[["test_accuracy", "energy_mj"]].mean()
     assert runs.groupby("sop_penalty").seed.nunique().tolist() == [3] * len(means)
@@ -115,7 +108,7 @@ def test_sop_penalty_report_is_that_of_its_runs_and_saves_what_the_readme_says()
     report = (REPORTS / "sop_penalty" / "sop_penalty.md").read_text()
     for penalty, share in saved.items():
         assert re.search(rf"^\| {penalty:g} \| .* \| {share:.1%} \| [\d.]+ \|$", report, flags=re.MULTILINE), penalty
-    quoted = re.search(r"saves (\d+) % of the energy for ([\d.]+) points", (ROOT / "README.md").read_text())
+    quoted = re.search(r"saves (\d+) % of the energy for ([\d.]+) points", page_text("how-to/training.md"))
     assert quoted
     best = saved.idxmax()
     assert int(quoted[1]) == round(100 * saved[best])
@@ -123,14 +116,14 @@ def test_sop_penalty_report_is_that_of_its_runs_and_saves_what_the_readme_says()
 
 
 @pytest.mark.parametrize(("recipe", "worst"), [("digits", "98.87"), ("digits-dvs", "97.75")])
-def test_worst_of_three_seeds_is_what_the_readme_says(recipe: str, worst: str) -> None:
+def test_worst_of_three_seeds_is_what_the_page_says(recipe: str, worst: str) -> None:
     logs = [path.read_text() for path in sorted((REPORTS / recipe).glob("train*.log"))]
     assert len(logs) >= 3
     reached = [float(re.findall(r"parameters, test accuracy ([\d.]+)%", log)[0]) for log in logs]
     assert f"{min(reached):.2f}" == worst
     seconds = [int(re.findall(r"^epoch 12: .* (\d+) s$", log, flags=re.MULTILINE)[0]) for log in logs]
     assert max(seconds) < 600
-    assert f"{worst} % " in (ROOT / "README.md").read_text().split("Of three seeds")[1][:250]
+    assert f"{worst} % " in page_text("how-to/training.md").split("Of three seeds")[1][:250]
 
 
 @pytest.mark.slow
@@ -147,19 +140,20 @@ def test_energies_of_rivals_are_those_of_the_profiles_that_come_along(report: st
             assert price(profile, str(protocol)).total_mj == pytest.approx(energy, rel=1e-12), protocol
 
 
-def test_the_readme_says_of_rivals_what_the_report_says() -> None:
+def test_the_page_says_of_rivals_what_the_report_says() -> None:
     table = pd.read_csv(REPORTS / "rivals" / "rivals.csv")
     worst = table.groupby("model").accuracy.min()
     learned = table[table.model.isin(worst[worst >= LEARNED].index) & table.firing_rate.notna()]
     means = learned.groupby(["protocol", "model"]).energy_mj.mean() * 1e3
-    readme, report = (" ".join(path.read_text().split()) for path in (ROOT / "README.md", REPORTS / "rivals/rivals.md"))
+    page = " ".join(page_text("explanation/conventions.md").split())
+    report = " ".join((REPORTS / "rivals/rivals.md").read_text().split())
     for protocol, digits in (("appendix-c", 1), ("memory", 0)):
         low, high = means[protocol].min(), means[protocol].max()
-        assert f"from {low:.{digits}f} to {high:.{digits}f} uJ" in readme
+        assert f"from {low:.{digits}f} to {high:.{digits}f} uJ" in page
     found = re.search(r"(\d+) of (\d+) pairs under every protocol", report)
     turned = re.search(r"(\d+) of \d+ pairs under some protocols, the opposite under others", report)
     assert found
     assert turned
-    assert f"Of {found[2]} pairs, {found[1]} cost less or more under every one of 32 conventions" in readme
-    assert f"and {turned[1]} turn around with the convention" in readme
+    assert f"Of {found[2]} pairs, {found[1]} cost less or more under every one of 32 conventions" in page
+    assert f"and {turned[1]} turn around with the convention" in page
     assert learned.protocol.nunique() - sum(name.startswith(("ann", "qnn")) for name in learned.protocol.unique()) == 32

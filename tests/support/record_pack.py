@@ -1,6 +1,6 @@
 """Facts about somebody else's model as tests/data keeps them: keys, parameters, MACs, a reference vector.
 
-The model is only called; nothing of its code is kept. `docs/adding-a-model-family.md` shows the use.
+The model is only called; nothing of its code is kept. `docs/how-to/adding-a-model-family.md` shows the use.
 """
 
 import csv

@@ -39,6 +39,8 @@ class CallCounter:
     The layers of the present batch may be provisional until its end.
     """
 
+    KEPT = ("layers", "_final")
+
     def __init__(self, streams: Streams, *, reaching: bool = True) -> None:
         self.layers: dict[str, Calls] = {}
         self._present: dict[str, Calls] = {}  # in the present batch

@@ -29,6 +29,8 @@ class LatticeSearch:
     been silent; what is no whole number later, and is on no known lattice, is on none.
     """
 
+    KEPT = ("_known", "_off", "_fired")
+
     def __init__(self, cache: TensorStatsCache) -> None:
         self.origins = Origins()
         self.first_batch = True

@@ -4,7 +4,7 @@ A count is split into two halves of HALF_BITS bits, so that products of halves a
 int64; the halves are put together as Python integers at the end.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from fractions import Fraction
 
 import numpy as np
@@ -13,10 +13,13 @@ from msvit_energy.profiles.amounts import Moments
 
 HALF_BITS = 20
 MOST = 1 << 2 * HALF_BITS
+ROWS = 1024  # of products in memory at a time, beside their sums
 
 
 class MomentAccumulator:
     """Accumulates Moments image by image. Counts are whole numbers from 0; one that is missing for an image is 0."""
+
+    KEPT = ("_keys", "_combined", "_sums", "_gram")
 
     def __init__(self) -> None:
         self._keys: dict[str, int] = {}
@@ -28,9 +31,9 @@ class MomentAccumulator:
         """Count some images: one array `[images]` per key."""
         for key in counts:
             self._keys.setdefault(key, len(self._keys))
-        new = len(self._keys) - len(self._sums)
-        self._sums = np.pad(self._sums, (0, new))
-        self._gram = np.pad(self._gram, (0, 2 * new))
+        if new := len(self._keys) - len(self._sums):
+            self._sums = np.pad(self._sums, (0, new))
+            self._gram = np.pad(self._gram, (0, 2 * new))
         images = len(next(iter(counts.values()), ()))
         values = np.zeros((len(self._keys), images), np.int64)
         for key, numbers in counts.items():
@@ -41,7 +44,8 @@ class MomentAccumulator:
         halves[0::2], halves[1::2] = values & ((1 << HALF_BITS) - 1), values >> HALF_BITS
         for start in range(0, images, 4096):  # every sum stays below 2^53
             part = halves[:, start : start + 4096]
-            self._gram += (part @ part.T).astype(np.int64)
+            for rows in range(0, len(part), ROWS):
+                self._gram[rows : rows + ROWS] += (part[rows : rows + ROWS] @ part.T).astype(np.int64)
         self._sums += values.sum(1)
 
     def combine(self, key: str, parts: Mapping[str, int]) -> None:
@@ -61,17 +65,15 @@ class MomentAccumulator:
     def _stored(self, keys: tuple[str, ...]) -> Moments:
         """The moments of counts as they were added."""
         rows = [self._keys[key] for key in keys]
-        gram = self._gram.tolist()
-        products = tuple(
-            tuple(
-                gram[2 * a][2 * b]
-                + ((gram[2 * a][2 * b + 1] + gram[2 * a + 1][2 * b]) << HALF_BITS)
-                + (gram[2 * a + 1][2 * b + 1] << 2 * HALF_BITS)
-                for b in rows[start:]
-            )
-            for start, a in enumerate(rows)
-        )
+        products = tuple(tuple(self._products(a, rows[start:])) for start, a in enumerate(rows))
         return Moments(keys, tuple(int(self._sums[row]) for row in rows), products)
+
+    def _products(self, row: int, others: Sequence[int]) -> Iterator[int]:
+        """Sums of products of a count with others, put together from those of the halves."""
+        low, high = self._gram[2 * row : 2 * row + 2].tolist()  # a row at a time: as objects, all would be large
+        for other in others:
+            middle = low[2 * other + 1] + high[2 * other]
+            yield low[2 * other] + (middle << HALF_BITS) + (high[2 * other + 1] << 2 * HALF_BITS)
 
 
 def _sums(stored: Moments, keys: tuple[str, ...], parts: Sequence[Mapping[str, int]]) -> Moments:

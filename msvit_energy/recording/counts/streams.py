@@ -68,6 +68,8 @@ class Observed(NamedTuple):
 class Streams:
     """Counters of every stream, the moments of inputs over images, and pairs of spikes that meet in products."""
 
+    KEPT = ("counters", "_pairs")
+
     def __init__(self) -> None:
         self.counters: dict[StreamKey, StreamCounter] = {}
         self.moments = MomentAccumulator()

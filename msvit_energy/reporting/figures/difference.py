@@ -1,40 +1,47 @@
 """The firing rates of two profiles, one minus the other."""
 
 from collections.abc import Sequence
-from typing import Any
 
-import matplotlib
 import numpy as np
 from matplotlib.colors import Normalize
-from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
 
 from msvit_energy.errors import EnergyError
 from msvit_energy.profiles.operators import NeuronLayer
 from msvit_energy.profiles.profile import Profile
-from msvit_energy.reporting.figures.glyphs import wrapped
+from msvit_energy.reporting.figures.folding import Fold, folded
 from msvit_energy.reporting.figures.heat import (
     DARK,
-    MOST_STEPS_WITH_NUMBERS,
     MOST_VECTOR_CELLS,
+    MOST_WITH_NUMBERS,
+    Grid,
     draw_cells,
     draw_scale,
+    grid,
     hatched,
-    label_steps,
+    label_columns,
     luminance,
-    panel_width,
     rates,
+    steps_shown,
 )
-from msvit_energy.reporting.figures.layers import Column, Layers, Row, draw_layers, page_width
-from msvit_energy.reporting.figures.style import INK, MARGIN, TEXT, header, own_style, short_title, shortened
+from msvit_energy.reporting.figures.layers import Column, Layers, Row, arranged, draw_layers
+from msvit_energy.reporting.figures.look import USUAL, Look
+from msvit_energy.reporting.figures.page import Head, ScalingFigure
+from msvit_energy.reporting.figures.rates import mean_rate
+from msvit_energy.reporting.figures.style import INK, short_title, shortened, styled
 from msvit_energy.reporting.formatting import MINUS, rate_text, signed
+
+Pair = tuple[NeuronLayer, NeuronLayer]
 
 COLOURS = "PuOr"  # colour-blind readers can tell them apart; in greyscale by the sign, in words or as a dash
 MOST_NAMES = 12
 
 
-@own_style()
-def firing_rate_difference(a: Profile, b: Profile, sources: tuple[str, str] = ("", "")) -> Figure:
+@styled
+def firing_rate_difference(
+    a: Profile, b: Profile, sources: tuple[str, str] = ("", ""), *, look: Look = USUAL
+) -> ScalingFigure:
     """Firing rates of `a` minus those of `b`: layers of equal name (rows, in `a`'s order) x time steps.
 
     Profiles of different T are compared by their means over time, in one column. `sources` say where the two come
@@ -46,53 +53,70 @@ def firing_rate_difference(a: Profile, b: Profile, sources: tuple[str, str] = ("
         raise EnergyError(
             f"the profiles have no neuron layer in common: {_some(a.neurons)} in one, {_some(b.neurons)} in the other"
         )
-    values = difference(pairs, a.time_steps, b.time_steps)
-    steps = values.shape[1]
-    rows = [Row(layer.stage, layer.neuron) for layer, _ in pairs]
-    columns = [
-        Column("A", [rate_text(layer.firing_rate, 4) for layer, _ in pairs]),
-        Column("B", [rate_text(layer.firing_rate, 4) for _, layer in pairs]),
-    ]
-    if a.time_steps == b.time_steps:
-        both = [signed(one.firing_rate - other.firing_rate, 4) for one, other in pairs]
-        columns.append(Column(f"A {MINUS} B", both))
-    panel = panel_width(steps)
-    inner = page_width(rows, panel, columns) - 2 * MARGIN
+    pairs = [pairs[i] for i in look.chosen([layer.neuron for layer, _ in pairs])]
+    silent = [not any((*one.sums, *other.sums)) for one, other in pairs]
+    folding = folded([Row(layer.stage, layer.neuron) for layer, _ in pairs], silent, look.every_layer)
+    match = a.time_steps == b.time_steps
+    steps = steps_shown(folding, a.time_steps) if match else 1
+    cells = grid(difference(pairs, a.time_steps, b.time_steps, steps), folding, steps)
+    columns = _columns(pairs, folding.rows, match)
+    plan = arranged([fold.row for fold in folding.rows], cells.panel, columns, look, cells.least_panel)
     warnings = [f"{name}: {note}" for name, profile in (("A", a), ("B", b)) for note in profile.warnings()]
-    head = header(f"Firing rate, A {MINUS} B", _described(a, b, sources), warnings, inner)
-    drawn = draw_layers(rows, panel, columns, head, _alone(a, b, inner))
-    _fill(drawn, values, a.time_steps == b.time_steps)
+    lines = [*_described(a, b, sources), *folding.line()]
+    dashes = cells.columns > MOST_WITH_NUMBERS
+    drawn = draw_layers(
+        plan, Head(f"Firing rate, A {MINUS} B", lines, warnings), _legend(cells, dashes), scale=True, foot=_alone(a, b)
+    )
+    _fill(drawn, cells, look, match)
     return drawn.page.figure
 
 
-def difference(pairs: Sequence[tuple[NeuronLayer, NeuronLayer]], steps: int, others: int) -> np.ndarray:
-    """First minus second `[layers, steps]`, or of means over time `[layers, 1]` where T differs."""
+def difference(pairs: Sequence[Pair], steps: int, others: int, shown: int) -> np.ndarray:
+    """First minus second `[layers, shown]`: at each time step, or of means over time, as where T differs."""
     if steps != others:
         return np.array([[one.firing_rate - other.firing_rate] for one, other in pairs])
-    return rates([one for one, _ in pairs], steps) - rates([other for _, other in pairs], steps)
+    return rates([one for one, _ in pairs], steps, shown) - rates([other for _, other in pairs], steps, shown)
 
 
-def _fill(drawn: Layers, values: np.ndarray, steps_match: bool) -> None:
-    layers, steps = values.shape
-    limit = np.nanmax(np.abs(values), initial=0.0) or 1.0
-    mesh = draw_cells(drawn, values, matplotlib.colormaps[COLOURS], Normalize(-limit, limit), signed)
-    if steps_match:
-        label_steps(drawn, layers, steps)
+def _columns(pairs: Sequence[Pair], folds: Sequence[Fold], match: bool) -> list[Column]:
+    """Means over time, and their difference where the cells have time steps."""
+    first = [mean_rate([one for one, _ in pairs], fold) for fold in folds]
+    second = [mean_rate([other for _, other in pairs], fold) for fold in folds]
+    columns = [
+        Column("A", [rate_text(rate, 4) for rate in first], rank=2),
+        Column("B", [rate_text(rate, 4) for rate in second], rank=2),
+    ]
+    if match:
+        both = [signed(one - other, 4) for one, other in zip(first, second, strict=True)]
+        columns.append(Column(f"A {MINUS} B", both, rank=1))
+    return columns
+
+
+def _fill(drawn: Layers, cells: Grid, look: Look, match: bool) -> None:
+    limit = np.nanmax(np.abs(cells.values), initial=0.0) or 1.0
+    mesh = draw_cells(drawn, cells, look.colours(COLOURS), Normalize(-limit, limit), signed)
+    if match or cells.folding.blocks:
+        label_columns(drawn, cells)
     else:
         drawn.axes.set_xticks([0], ["mean over time"])
         drawn.axes.tick_params(axis="x", bottom=False, labelbottom=False)
     draw_scale(drawn, mesh, f"spikes per neuron and time step, A {MINUS} B")
-    handles: list[Any] = []
-    if steps > MOST_STEPS_WITH_NUMBERS:
-        handles.append(_dash(drawn, values, luminance(mesh.cmap(mesh.norm(values)))))
-    if np.isnan(values).any():
+    if cells.columns > MOST_WITH_NUMBERS:
+        _dash(drawn, cells.values, luminance(mesh.cmap(mesh.norm(cells.values))))
+
+
+def _legend(cells: Grid, dashes: bool) -> list[Line2D | Patch]:
+    handles: list[Line2D | Patch] = []
+    if dashes:
+        label = "A is lower than B"
+        handles.append(Line2D([], [], linestyle="none", marker="_", markersize=5, color=INK, label=label))
+    if cells.hatched:
         handles.append(hatched("several calls per step: mean only"))
-    if handles:
-        drawn.page.legend(MARGIN + 2.35, drawn.key, handles)
+    return handles
 
 
-def _dash(drawn: Layers, values: np.ndarray, light: np.ndarray) -> Line2D:
-    """A dash in every cell below 0, for print without colours; what to put into the legend."""
+def _dash(drawn: Layers, values: np.ndarray, light: np.ndarray) -> None:
+    """A dash in every cell below 0, for print without colours."""
     length = 0.5 * 72 * drawn.width / values.shape[1]
     for colour, where in (("white", light < DARK), (INK, light >= DARK)):
         rows, steps = np.nonzero((values < 0) & where)
@@ -106,7 +130,6 @@ def _dash(drawn: Layers, values: np.ndarray, light: np.ndarray) -> Line2D:
             color=colour,
             rasterized=values.size > MOST_VECTOR_CELLS,
         )
-    return Line2D([], [], linestyle="none", marker="_", markersize=5, color=INK, label="A is lower than B")
 
 
 def _described(a: Profile, b: Profile, sources: tuple[str, str]) -> list[str]:
@@ -121,15 +144,15 @@ def _described(a: Profile, b: Profile, sources: tuple[str, str]) -> list[str]:
     return lines
 
 
-def _alone(a: Profile, b: Profile, width: float) -> list[tuple[str, float]]:
+def _alone(a: Profile, b: Profile) -> list[str]:
     """Lines that name the layers which only one of the two has."""
     lines = []
     for name, these, those in (("A", a.neurons, b.neurons), ("B", b.neurons, a.neurons)):
         both = {layer.neuron for layer in those}
         alone = [layer for layer in these if layer.neuron not in both]
         if alone:
-            lines += wrapped(f"left out, only in {name} ({len(alone)}): {_some(alone)}", width, TEXT)
-    return [(line, TEXT) for line in lines]
+            lines.append(f"left out, only in {name} ({len(alone)}): {_some(alone)}")
+    return lines
 
 
 def _some(layers: Sequence[NeuronLayer]) -> str:

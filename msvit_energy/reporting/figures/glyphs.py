@@ -1,23 +1,30 @@
 """Text on a page, fast: names are drawn as they are, in widths that are known beforehand.
 
 A matplotlib Text takes about 3 ms in PNG and SVG together, which is seconds for the cells of 80 layers. Here every
-character is a marker: its outline, which a renderer keeps, at all places where it occurs.
+character of a picture in pixels is a marker: its outline, which the renderer keeps, at all places where it occurs. In
+SVG and PDF it is text.
 """
 
 from collections import defaultdict
 from collections.abc import Iterable
 from functools import lru_cache
-from typing import NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
 from matplotlib.artist import Artist
 from matplotlib.backend_bases import RendererBase
+from matplotlib.backends.backend_agg import RendererAgg
 from matplotlib.colors import to_rgba
 from matplotlib.font_manager import FontProperties, findfont, get_font
 from matplotlib.path import Path
+from matplotlib.text import Text
 from matplotlib.textpath import TextPath, text_to_path
-from matplotlib.transforms import Affine2D, Bbox, BboxBase, Transform
+from matplotlib.transforms import Affine2D, Bbox, IdentityTransform, Transform
 
+if TYPE_CHECKING:
+    from msvit_energy.reporting.figures.page import ScalingFigure
+
+ALIGNED: dict[float, Literal["left", "center", "right"]] = {0.0: "left", 0.5: "center", 1.0: "right"}
 RISE = 0.36  # of the font size, from the middle of a capital letter down to its baseline
 
 
@@ -33,35 +40,70 @@ class Label(NamedTuple):
 
 
 class Labels(Artist):
-    """All labels of a page that covers `page` on the display; `inches` takes their places there."""
+    """All labels of a page, whose letters are `scale` times as large as they say and grow with the figure; `inches`
+    takes their places to the display."""
 
-    def __init__(self, page: BboxBase, inches: Transform) -> None:
+    def __init__(self, page: "ScalingFigure", inches: Transform, scale: float) -> None:
         super().__init__()
-        self.page, self.inches = page, inches
+        self.page, self.inches, self.scale = page, inches, scale
         self.labels: list[Label] = []
         self.set_zorder(10)
 
     def draw(self, renderer: RendererBase) -> None:
-        """Draw each character of each size and colour at all of its places."""
+        """Draw all labels: as outlines into pixels, as text into everything else."""
+        points = self.scale * self.page.zoom
+        if isinstance(renderer, RendererAgg):
+            self._draw_outlines(renderer, points)
+        else:
+            self._draw_texts(renderer, points)
+
+    def _draw_outlines(self, renderer: RendererBase, scale: float) -> None:
+        """Each character of each size and colour at all of its places."""
         places: dict[tuple[str, float, str], list[tuple[float, float]]] = defaultdict(list)
+        pixels = float(renderer.points_to_pixels(1.0))  # type: ignore[arg-type]
         for label in self.labels:
-            left = label.left - label.anchor * text_width(label.text, label.size)
+            left, base = self._start(label, scale, pixels)
             for character in label.text:
                 if character != " ":
-                    places[character, label.size, label.colour].append((left, label.top + RISE * label.size / 72))
-                left += advance(character, label.size)
-        points = Affine2D().scale(float(renderer.points_to_pixels(1.0)))  # type: ignore[arg-type]
+                    places[character, label.size, label.colour].append((left, base))
+                left += 72 * pixels * scale * advance(character, label.size)
+        points = Affine2D().scale(pixels * scale)
         for (character, size, colour), where in places.items():
             context = renderer.new_gc()
             context.set_linewidth(0)
             context.set_snap(False)
             path = Path(np.array(where))
-            renderer.draw_markers(context, outline(character, size), points, path, self.inches, to_rgba(colour))
+            renderer.draw_markers(context, outline(character, size), points, path, IdentityTransform(), to_rgba(colour))
             context.restore()
+
+    def _draw_texts(self, renderer: RendererBase, scale: float) -> None:
+        """Each label as a text, with its anchor where the format has one, so that columns stay flush in any font."""
+        pixels = float(renderer.points_to_pixels(1.0))  # type: ignore[arg-type]
+        height = renderer.get_canvas_width_height()[1]
+        context = renderer.new_gc()
+        for label in self.labels:
+            if not label.text:
+                continue
+            left, base = self._start(label, scale, pixels)
+            anchored = self.inches.transform((label.left, label.top))
+            font = FontProperties(size=label.size * scale)
+            text = Text(anchored[0], base, label.text, color=label.colour, fontproperties=font)
+            text.set_horizontalalignment(ALIGNED[label.anchor])
+            text.set_transform(IdentityTransform())
+            context.set_foreground(label.colour)
+            y = height - base if renderer.flipy() else base
+            renderer.draw_text(context, left, y, label.text, font, 0, False, mtext=text)
+        context.restore()
+
+    def _start(self, label: Label, scale: float, pixels: float) -> tuple[float, float]:
+        """Where a label's first character starts, and its baseline, on the display."""
+        left, middle = self.inches.transform((label.left, label.top))
+        width = 72 * pixels * scale * text_width(label.text, label.size)
+        return left - label.anchor * width, middle - RISE * label.size * scale * pixels
 
     def get_window_extent(self, renderer: RendererBase | None = None) -> Bbox:
         """The whole page, so that a figure saved with tight borders keeps its margins."""
-        return self.page.frozen()
+        return self.page.bbox.frozen()
 
 
 def text_width(text: str, size: float) -> float:

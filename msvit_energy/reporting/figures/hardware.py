@@ -4,26 +4,22 @@ import math
 from collections.abc import Sequence
 
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
 
 from msvit_energy.pricing.energy_units import energy_unit
 from msvit_energy.profiles.profile import Profile
-from msvit_energy.reporting.figures.glyphs import wrapped
-from msvit_energy.reporting.figures.layers import Column, Row, draw_layers, page_width
+from msvit_energy.reporting.figures.layers import Column, Row, arranged, draw_layers, label_axis
+from msvit_energy.reporting.figures.look import USUAL, Look
+from msvit_energy.reporting.figures.page import Head, ScalingFigure
 from msvit_energy.reporting.figures.style import (
     BLUE,
     GREEN,
     GREY,
     INK,
-    MARGIN,
     ORANGE,
-    TALL,
-    TEXT,
     energy_numbers,
-    header,
-    own_style,
     short_title,
+    styled,
 )
 from msvit_energy.reporting.formatting import percent, times
 from msvit_energy.reporting.hardware_table import (
@@ -36,7 +32,7 @@ from msvit_energy.reporting.hardware_table import (
     HardwareRow,
 )
 
-PANEL = 3.6  # inches
+PANEL, LEAST_PANEL = 3.6, 1.0  # inches
 LOOKS = {
     OPERATIONS: ("o", INK),
     MEMORY: ("s", BLUE),
@@ -46,8 +42,8 @@ LOOKS = {
 }
 
 
-@own_style()
-def hardware_figure(profile: Profile, rows: Sequence[HardwareRow]) -> Figure:
+@styled
+def hardware_figure(profile: Profile, rows: Sequence[HardwareRow], *, look: Look = USUAL) -> ScalingFigure:
     """A row for each reading, grouped, with its 95 % interval where the images give one; what each group is and is not
     stands below."""
     shown = [row for row in rows if row.energy_mj]
@@ -55,14 +51,12 @@ def hardware_figure(profile: Profile, rows: Sequence[HardwareRow]) -> Figure:
     unit = energy_unit(energies[:1])
     names = [Row(row.group, _named(row)) for row in shown]
     columns = [
-        Column(unit.symbol, [times(energy * unit.per_mj) for energy in energies]),
-        Column("x first", [times(energy / energies[0]) for energy in energies]),
+        Column(unit.symbol, [times(energy * unit.per_mj) for energy in energies], rank=2),
+        Column("x first", [times(energy / energies[0]) for energy in energies], rank=1),
     ]
-    inner = page_width(names, PANEL, columns) - 2 * MARGIN
-    head = header(f"One profile, many hardwares: {short_title(profile)}", _lines(profile), profile.warnings(), inner)
-    groups = list(dict.fromkeys(row.group for row in shown))
-    foot = [(line, TEXT) for group in groups for line in wrapped(f"{group}: {WHAT[group]}", inner, TEXT)]
-    drawn = draw_layers(names, PANEL, columns, head, foot, key=0.0)
+    head = Head(f"One profile, many hardwares: {short_title(profile)}", _lines(profile), profile.warnings())
+    foot = [f"{group}: {WHAT[group]}" for group in dict.fromkeys(row.group for row in shown)]
+    drawn = draw_layers(arranged(names, PANEL, columns, look, least=LEAST_PANEL), head, foot=foot)
     _draw(drawn.axes, shown, energies)
     return drawn.page.figure
 
@@ -78,12 +72,10 @@ def _draw(axes: Axes, rows: Sequence[HardwareRow], energies: Sequence[float]) ->
     unit = energy_unit(energies[:1])
     axes.xaxis.set_major_formatter(energy_numbers(unit))
     axes.xaxis.set_minor_locator(NullLocator())
-    axes.xaxis.set_label_position("top")
-    axes.set_xlabel(f"{unit.symbol} per image, logarithmic", labelpad=4)
+    label_axis(axes, f"{unit.symbol} per image, logarithmic")
     axes.axvline(energies[0], color=INK, linewidth=0.5, linestyle=":")
     axes.grid(axis="x", color="#DDDDDD", linewidth=0.5)
     axes.set_axisbelow(True)
-    axes.tick_params(axis="x", bottom=len(rows) > TALL, labelbottom=len(rows) > TALL)
 
 
 def _named(row: HardwareRow) -> str:

@@ -1,64 +1,61 @@
-"""What all figures share: looks that no setting of the user changes, text that fits, files with equal bytes.
+"""What all figures share: a style that no setting of matplotlib changes, and files with equal bytes.
 
 Layout is in inches and of our own: matplotlib's constrained layout measures every text again and again, which takes
 seconds at 80 layers.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import wraps
 from pathlib import Path
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
 import matplotlib.style
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter
-from matplotlib.transforms import Affine2D
 
 from msvit_energy.errors import EnergyError
 from msvit_energy.pricing.energy import EnergyReport
-from msvit_energy.pricing.energy_units import EnergyUnit, energy_text
+from msvit_energy.pricing.energy_units import EnergyUnit, energy_unit
 from msvit_energy.profiles.profile import Profile
-from msvit_energy.reporting.figures.glyphs import Label, Labels, line_height, literal, wrapped
+from msvit_energy.reporting.figures.glyphs import literal
+from msvit_energy.reporting.figures.look import DPI, USUAL, Look
 from msvit_energy.reporting.formatting import percent, plain, title
 
-FORMATS = (".png", ".svg")
-MARGIN = 0.15  # inches
-TEXT, TITLE, SMALL = 7.5, 10.0, 6.5  # points
+Drawing = ParamSpec("Drawing")
+Drawn = TypeVar("Drawn", bound=Figure)
+
+SCREEN, FORMATS = (".png", ".svg"), (".png", ".svg", ".pdf")
+TEXT, TITLE, SMALL = 7.5, 10.0, 6.5  # points, before a Look scales them
 ROUND = (1, 2, 2.5, 5, 10)  # steps between the numbers of an axis, but for powers of ten
-DPI, MOST_PIXELS = 150, 30_000  # on a side: the renderer ends at 2^16, many viewers earlier
+MOST_PIXELS = 30_000  # on a side: the renderer ends at 2^16, many viewers earlier
 MOST_WARNINGS, LONGEST_WARNING = 6, 240
 LONGEST_NAME, LONGEST_STAGE = 44, 24
-TALL = 40  # layers beyond which an axis is labelled at its lower end too
+TALL = 40  # rows beyond which an axis is labelled at its lower end too
 BLUE, ORANGE, GREEN, INK, GREY = "#0072B2", "#E69F00", "#009E73", "#222222", "#777777"  # Okabe and Ito's
 
-# Letters in SVG are outlines: whoever opens the file sees the widths that were laid out, with or without our font.
+# Text stays text in SVG and PDF: it can be searched, and edited with the rest of a paper. Letters of the fonts after
+# the first, which stand in for it where it is missing, are as wide.
 STYLE: dict[str, Any] = {
     "text.parse_math": False,  # names are other people's: a "$" is a "$"
-    "svg.fonttype": "path",
+    "font.family": "sans-serif",
+    "font.sans-serif": ["DejaVu Sans", "Bitstream Vera Sans", "Verdana"],
+    "svg.fonttype": "none",
     "svg.hashsalt": "msvit-energy",
-    "font.size": TEXT,
+    "pdf.fonttype": 42,
     "text.color": INK,
     "axes.edgecolor": INK,
     "axes.labelcolor": INK,
-    "axes.labelsize": TEXT,
     "axes.linewidth": 0.6,
     "xtick.color": INK,
-    "xtick.labelsize": TEXT,
     "xtick.major.width": 0.6,
     "xtick.major.size": 2.5,
     "ytick.color": INK,
-    "ytick.labelsize": TEXT,
     "ytick.major.width": 0.6,
     "ytick.major.size": 2.5,
-    "legend.fontsize": TEXT,
-    "legend.frameon": False,
-    "legend.borderpad": 0,
-    "legend.borderaxespad": 0,
-    "legend.handletextpad": 0.5,
     "hatch.linewidth": 0.5,
 }
+SIZED = ("font.size", "axes.labelsize", "xtick.labelsize", "ytick.labelsize")
 
 plain_numbers = FuncFormatter(lambda value, _: plain(value))
 
@@ -69,81 +66,43 @@ def energy_numbers(unit: EnergyUnit) -> FuncFormatter:
 
 
 @contextmanager
-def own_style() -> Iterator[None]:
-    """Draw and save with matplotlib's defaults and ours, whatever the user's matplotlibrc says."""
-    with matplotlib.style.context(["default", STYLE]):
+def own_style(size: float = TEXT) -> Iterator[None]:
+    """Draw and save in matplotlib's defaults and ours, text in `size` points, whatever the user's matplotlibrc says."""
+    with matplotlib.style.context(["default", STYLE | dict.fromkeys(SIZED, size)]):
         yield
 
 
+def styled(draw: Callable[Drawing, Drawn]) -> Callable[Drawing, Drawn]:
+    """A function that draws a figure, in our style and with the letters of its keyword argument `look`."""
+
+    @wraps(draw)
+    def with_style(*args: Drawing.args, **kwargs: Drawing.kwargs) -> Drawn:
+        look = kwargs.get("look", USUAL)
+        assert isinstance(look, Look)
+        with own_style(look.points):
+            return draw(*args, **kwargs)
+
+    return with_style
+
+
 @own_style()
-def save(figure: Figure, path: Path) -> None:
+def save(figure: Figure, path: Path, dots_per_inch: float = DPI) -> None:
     """Write a figure as the suffix of `path` says; the same figure gives the same bytes."""
     check_suffix(path)
-    dpi = min(DPI, MOST_PIXELS / max(figure.get_size_inches()))
-    if path.suffix.lower() == ".svg":
-        figure.savefig(path, format="svg", dpi=dpi, metadata={"Date": None})
-    else:
+    dpi = min(dots_per_inch, MOST_PIXELS / max(figure.get_size_inches()))
+    suffix = path.suffix.lower()
+    if suffix == ".png":
         fast = {"compress_level": 1}  # a tenth of a second less, and hardly larger
         figure.savefig(path, format="png", dpi=dpi, metadata={"Software": None}, pil_kwargs=fast)
+    else:
+        dates = {"Date": None} if suffix == ".svg" else {"CreationDate": None, "Creator": None, "Producer": None}
+        figure.savefig(path, format=suffix[1:], dpi=dpi, metadata=dates)
 
 
 def check_suffix(path: Path) -> None:
-    """EnergyError for a file that is neither PNG nor SVG by its name."""
+    """EnergyError for a file that is no figure by its name."""
     if path.suffix.lower() not in FORMATS:
-        raise EnergyError(f"a figure is a {' or '.join(FORMATS)} file, not {str(path)!r}")
-
-
-class Page:
-    """A figure of `width` x `height` inches; places are in inches from its top left corner."""
-
-    def __init__(self, width: float, height: float) -> None:
-        self.width, self.height = width, height
-        self.figure = Figure(figsize=(width, height), facecolor="white")
-        self.inches = Affine2D().scale(1, -1).translate(0, height) + self.figure.dpi_scale_trans
-        self.labels = Labels(self.figure.bbox, self.inches)
-        self.figure.add_artist(self.labels)
-
-    def axes(self, left: float, top: float, width: float, height: float) -> Axes:
-        """Axes of that size."""
-        bottom = 1 - (top + height) / self.height
-        return self.figure.add_axes((left / self.width, bottom, width / self.width, height / self.height))
-
-    def label(
-        self, left: float, middle: float, text: str, anchor: float = 0.0, size: float = TEXT, colour: str = INK
-    ) -> None:
-        """A text that starts, is centred or ends (`anchor` 0, 0.5, 1) at `left`, its capitals around `middle`."""
-        self.labels.labels.append(Label(left, middle, text, anchor, size, colour))
-
-    def write(self, left: float, top: float, text: str, fontsize: float = TEXT) -> None:
-        """A line of text whose upper left corner is there."""
-        self.label(left, top + fontsize / 2 / 72, text, size=fontsize)
-
-    def write_lines(self, top: float, lines: Iterable[tuple[str, float]]) -> float:
-        """Lines, each with its font size, at the left margin; returns where the next would start."""
-        for text, size in lines:
-            self.write(MARGIN, top, text, size)
-            top += line_height(size)
-        return top
-
-    def path(self, places: Sequence[tuple[float, float]], **looks: Any) -> None:
-        """A line through those places, or a marker at one."""
-        lefts, tops = zip(*places, strict=True)
-        self.figure.add_artist(Line2D(lefts, tops, transform=self.inches, solid_capstyle="butt", **looks))
-
-    def legend(self, left: float, top: float, handles: Sequence[Any], **looks: Any) -> None:
-        """A legend of labelled artists whose upper left corner is there."""
-        self.figure.legend(
-            handles=handles, loc="upper left", bbox_to_anchor=(left, top), bbox_transform=self.inches, **looks
-        )
-
-
-def header(first: str, lines: Iterable[str], warnings: Sequence[str], width: float) -> list[tuple[str, float]]:
-    """A title, lines under it and warnings, wrapped to `width` inches: text and font size of every line."""
-    shown = [f"warning: {shortened(note, LONGEST_WARNING)}" for note in warnings[:MOST_WARNINGS]]
-    if len(warnings) > MOST_WARNINGS:
-        shown.append(f"and {len(warnings) - MOST_WARNINGS} more warnings")
-    heads = [(line, TITLE) for line in wrapped(first, width, TITLE)]
-    return heads + [(line, TEXT) for text in (*lines, *shown) for line in wrapped(text, width, TEXT)]
+        raise EnergyError(f"a figure is a {', '.join(FORMATS[:-1])} or {FORMATS[-1]} file, not {str(path)!r}")
 
 
 def short_title(profile: Profile) -> str:
@@ -155,16 +114,18 @@ def priced(report: EnergyReport) -> str:
     """Total with half of its 95 % interval, protocol and prices in one line."""
     spread, prices = report.spread, report.technology
     margin = f" ±{percent(spread.half_width / spread.mean)}" if spread and spread.mean else ""
+    unit = energy_unit([report.total_mj])
     return (
-        f"{energy_text(report.total_mj)}{margin} per image by {report.protocol} "
+        f"{report.total_mj * unit.per_mj:.5g} {unit.symbol}{margin} per image by {report.protocol} "
         f"({prices.name}: E_MAC {prices.e_mac} pJ, E_AC {prices.e_ac} pJ)"
     )
 
 
-def shortened(text: str, most: int) -> str:
-    """At most `most` characters, the middle left out where there are more; as it is drawn."""
+def shortened(text: str, most: int, kept: float = 0.6) -> str:
+    """At most `most` characters, the middle left out where there are more; as it is drawn. The end of a layer's name
+    says more than its start, so that `kept` of what remains is the end."""
     text = literal(text)
     if len(text) <= most:
         return text
-    tail = (most - 1) * 3 // 5  # the end of a layer's name says more than its start
+    tail = int((most - 1) * kept)
     return f"{text[: most - 1 - tail]}…{text[-tail:]}"

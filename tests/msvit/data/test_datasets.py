@@ -163,8 +163,10 @@ def test_val_is_the_test_split_and_its_preprocessing_is_the_official_one(folder:
     assert white[1, 0, 0].item() == pytest.approx((1 - 0.456) / 0.224, abs=1e-5)
     assert black[2, 9, 9].item() == pytest.approx(-0.406 / 0.225, abs=1e-5)
     assert open_data(f"folder:{folder}", (3, 288, 288)).preprocessing.startswith("bicubic resize to 288, ")
-    assert source.note == ""
-    assert open_data(f"folder:{folder}", (1, 8, 8)).note == "RGB images as grey: the model takes 1 channel"
+    assert source.notes == (
+        "bicubic resize to 256, centre crop, mean (0.485, 0.456, 0.406), std (0.229, 0.224, 0.225) (ImageNet)",
+    )
+    assert open_data(f"folder:{folder}", (1, 8, 8)).notes[0] == "RGB images as grey: the model takes 1 channel"
 
 
 def test_a_folder_in_the_home_directory_is_found(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -37,6 +37,7 @@ from msvit.distributed import (
 from msvit.errors import ModelError
 from msvit.training.batches import Batches
 from msvit.training.evaluation import evaluate
+from msvit.training.history import Step
 from msvit.training.loop import Interrupted, Training
 from msvit.training.recipes import get_recipe
 from msvit.training.state import random_states
@@ -95,7 +96,7 @@ def whole_run(folder: Path | None = None) -> Training:
 def resumed(folder: Path) -> Training:
     """A run that is stopped by a signal to one process alone and gone on with."""
 
-    def step(part: float) -> None:
+    def step(done: Step) -> None:
         if rank() == 1:
             os.kill(os.getpid(), signal.SIGINT)
 

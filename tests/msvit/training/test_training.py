@@ -25,7 +25,7 @@ from msvit.errors import ModelError
 from msvit.layers import ResidualBlock, SpikingUnits, set_drop_path
 from msvit.training.batches import Batches
 from msvit.training.evaluation import first_not_finite
-from msvit.training.history import Epoch, new_bests
+from msvit.training.history import Epoch, Step, new_bests
 from msvit.training.initial_weights import start_from
 from msvit.training.loop import Interrupted, Training
 from msvit.training.optimisation import schedule
@@ -45,11 +45,11 @@ def run_of(recipe: Recipe, folder: Path | None = None, model: nn.Module | None =
     return Training(recipe, trained, batches, folder=folder, penalty=penalty, **options)
 
 
-def stopping_at(*steps: int) -> Callable[[float], None]:
+def stopping_at(*steps: int) -> Callable[[Step], None]:
     """Asks to stop at those steps of this part of the run."""
     seen = 0
 
-    def step(part: float) -> None:
+    def step(done: Step) -> None:
         nonlocal seen
         seen += 1
         if seen in steps:
@@ -370,6 +370,30 @@ def test_the_newest_whole_state_is_taken_and_few_are_kept(tmp_path: Path) -> Non
     (tmp_path / "state-00000002.pt").write_bytes(b"")
     with pytest.raises(ModelError, match=r"no state in .* can be read: state-00000030\.pt, state-00000002\.pt"):
         newest_state(tmp_path, "cpu")
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (lambda state: state.pop("processes"), "KeyError 'processes'"),
+        (lambda state: state.update(history=[{"number": 1}]), "TypeError .*missing"),
+        (lambda state: state.update(bests={"accuracy": 7}), "IndexError"),
+        (lambda state: state["model"].popitem(), "RuntimeError Error"),
+        (lambda state: state.update(recipe=3), "AttributeError"),
+    ],
+)
+def test_a_state_with_other_content_is_refused_in_one_line(
+    damage: Callable[[dict[str, Any]], object], message: str, tmp_path: Path
+) -> None:
+    run = run_of(TINY, tmp_path)
+    run.save(0.0)
+    state = newest_state(tmp_path, "cpu")
+    assert state is not None
+    damage(state)
+    save_state(tmp_path, 99, state, keep=1)
+    with pytest.raises(ModelError, match=f"the state in .* is damaged: {message}") as refused:
+        run_of(TINY, tmp_path).resume()
+    assert str(refused.value).isprintable()
 
 
 def test_fine_tuning_takes_what_fits_and_says_what_does_not(tmp_path: Path) -> None:

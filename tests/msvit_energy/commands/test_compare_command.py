@@ -13,9 +13,10 @@ import msvit
 import msvit_energy
 from msvit_energy import Profile, price
 from msvit_energy.profiles.provenance import DataOrigin, ModelOrigin, Provenance
-from msvit_energy.reporting.comparison import Entry, comparison, front, measured, ordered
+from msvit_energy.reporting.comparison import Entry, comparison, front, measured, not_drawn, ordered
 from msvit_energy.reporting.figures.style import save
 from msvit_energy.reporting.figures.tradeoff import energy_accuracy
+from msvit_energy.reporting.table import latex
 from msvit_energy.workflows.comparison import baseline_entries, load_named, measured_rivals
 from tests.support import parity
 from tests.support.command_line import run
@@ -103,6 +104,36 @@ def test_energies_are_relative_to_the_first_row() -> None:
     assert ordered(entries, "rate") == entries  # none has one: the order stays
 
 
+def test_energies_are_relative_to_the_first_row_on_its_own_data() -> None:
+    entries = [entry("x", 4, 90), entry("y", 1, 85, data="other"), entry("z", 2, 80)]
+    table = comparison(entries, "t")
+    assert [record["relative"] for record in table.records] == [1, None, 0.5]
+    assert "x first: of rows with the data of the first one" in table.notes
+
+
+def test_latex_has_seven_columns_unless_others_are_chosen() -> None:
+    table = comparison([entry("x", 4, 90), entry("y", 1, 85)], "t")
+    text = latex(table)
+    assert text.splitlines()[1].startswith("% 7 of 12 columns, for a table* of a two-column page")
+    (head,) = [line for line in text.splitlines() if line.startswith("model")]
+    assert [cell.strip(" {}\\") for cell in head.split("&")] == [
+        "model", "M params", "T", "rate", "mJ", "top-1 \\%", "source",
+    ]  # fmt: skip
+    chosen = latex(table.with_columns("model,front,mJ,data,source,T,rate,G SOPs"))
+    assert "% 7 of" not in chosen
+    assert chosen.count("&") == 3 * 7
+
+
+def test_who_is_missing_in_the_picture_is_said() -> None:
+    entries = [entry("x", 0.004, 90), entry("rate only", 0.002, None), entry("printed", None, 85)]
+    assert not_drawn(entries) == [
+        "not drawn, no accuracy: rate only (2 uJ)",
+        "not drawn, no energy: printed",
+    ]
+    words = [label.text for label in energy_accuracy(entries).artists[0].labels]  # type: ignore[attr-defined]
+    assert set(not_drawn(entries)) <= set(words)
+
+
 def test_published_rows_are_those_printed() -> None:
     by_method = {
         name: len(printed_rows(name)) for name in ("spikformer", "qkformer", "sdt", "sdt-v2", "table1", "table2:sdt")
@@ -134,6 +165,12 @@ def test_rows_of_ones_own_table(tmp_path: Path) -> None:
         (["--baselines", "bad.csv"], "bad.csv, line 2: could not convert string to float: 'much'"),
         (["--baselines", "none.csv"], "cannot read none.csv: No such file"),
         (["--baselines", "wide.csv"], "wide.csv, line 2: more cells than columns"),
+        (["--baselines", "other.csv"], "other.csv: no column 'mJ' is known; columns: method, architecture, dataset, "),
+        (
+            ["--baselines", "near.csv"],
+            "near.csv: no column 'energy' is known; did you mean energy_mj? columns: method, ",
+        ),
+        (["--columns", "model,energi"], "no column 'energi'; did you mean energy_mj? columns: label, data, "),
         (["--sort", "beauty"], "--sort is one of energy, accuracy, parameters, sops, rate, not 'beauty'"),
         (["p.json"], "p.json is given twice"),
         (["--protocol", "joule"], "unknown protocol 'joule'"),
@@ -151,6 +188,8 @@ def test_mistakes_get_one_line(
     profile.save("p.json")
     Path("bad.csv").write_text("method,energy_mj\nx,much\n")
     Path("wide.csv").write_text("method\nx,1\n")
+    Path("other.csv").write_text("method,mJ\nx,1\n")
+    Path("near.csv").write_text("method,energy\nx,1\n")
     assert run(monkeypatch, "compare", "p.json", *arguments, "--out", "o") == 2
     assert message in capsys.readouterr().err
     assert not Path("o").exists()
@@ -178,7 +217,7 @@ def test_command_writes_every_format_and_the_picture(
     assert "38.91" in printed
     assert "published energies are as printed" in printed
     assert {path.name for path in Path("o").iterdir()} == {
-        f"compare.{suffix}" for suffix in ("csv", "md", "tex", "json", "png", "svg")
+        f"compare.{suffix}" for suffix in ("csv", "md", "tex", "json", "png", "svg", "pdf")
     }
     assert run(monkeypatch, *arguments) == 2
     assert "o already holds compare.csv, " in capsys.readouterr().err
@@ -226,3 +265,16 @@ def test_measured_rivals_of_other_data_are_refused(
     replace(profile, provenance=replace(profile.provenance, data=data)).save(tmp_path / "p.json")
     assert run(monkeypatch, "compare", str(tmp_path / "p.json"), "--baselines", "measured") == 2
     assert "--baselines measured: rivals were measured on digits and digits-dvs, not cifar10" in capsys.readouterr().err
+
+
+def test_on_paper_the_picture_is_as_wide_as_a_column_and_its_foot_is_printed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], profile: Profile
+) -> None:
+    profile.save(tmp_path / "p.json")
+    options = ("--baselines", "sdt,table2:msvit", "--paper", "--out", str(tmp_path / "out"))
+    assert run(monkeypatch, "compare", str(tmp_path / "p.json"), *options) == 0
+    assert "not drawn, no energy: " in capsys.readouterr().err
+    content = (tmp_path / "out" / "compare.svg").read_text()
+    assert 'width="252pt"' in content
+    assert "Energy and accuracy" not in content
+    assert "not drawn" not in content

@@ -15,6 +15,7 @@ from PIL import Image
 from msvit.checkpoint import SHIPPED
 from msvit_energy import Profile, price
 from msvit_energy.errors import EnergyError
+from msvit_energy.workflows import progress_lines
 from msvit_energy.workflows.training_files import earlier_files
 from tests.support.command_line import run
 
@@ -48,6 +49,26 @@ def test_a_run_that_fails_before_its_first_epoch_leaves_nothing_and_the_correcte
     assert "the loss is " in capsys.readouterr().err
     assert not Path("run").exists()
     assert run(monkeypatch, *SHORT, "--out", "run") == 0
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('{"depths": 3}', "msvit_digits cannot be built with depths=3: "),
+        ('{"embed_dims": "abc"}', "msvit_digits cannot be built with embed_dims='abc'"),
+        ('{"depths": [1, 1, 1e9]}', "msvit_digits cannot be built with depths="),
+        ('{"num_heads": [0, 0, 0]}', "msvit_digits cannot be built with num_heads="),
+        ('{"depth": [1, 1, 1]}', "unexpected keyword argument 'depth'"),
+        ("[" * 10_000, "model_args must be a JSON object"),
+    ],
+)
+def test_arguments_that_no_model_has_are_refused_before_anything_is_written(
+    text: str, message: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(monkeypatch, "train", "digits", "--set", f"model_args={text}", "--out", "run") == 2
+    errors = capsys.readouterr().err.splitlines()
+    assert [message in line for line in errors if line.startswith("error: ")] == [True], errors
+    assert not Path("run").exists()
 
 
 def test_tensorboard_gets_the_history(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
@@ -227,3 +248,19 @@ def test_a_folder_of_photographs_trains_with_the_recipe_of_imagenet(
     assert history.loss.between(0.3, 3).all()  # two classes: ln 2 = 0.69
     assert json.loads(Path("run/model.json").read_text())["model"]["args"]["num_classes"] == 2
     assert "training msvit_10_384 on folder: 2 epochs" in capsys.readouterr().out
+
+
+def test_a_training_without_a_terminal_says_how_far_it_is(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(progress_lines, "INTERVAL", 0.0)  # then every batch has a line
+    measured = ("--set", "profile_every=1", "--set", "profile_images=40")
+    assert run(monkeypatch, *SHORT, "--batch-size", "361", *measured, "--out", "run") == 0
+    lines = capsys.readouterr().out.splitlines()
+    steps = [line for line in lines if line.startswith("epoch 1, step ")]
+    assert [line.partition(":")[0] for line in steps] == [f"epoch 1, step {step} of 3" for step in (1, 2, 3)]
+    assert all(" images/s, " in line and " left, loss " in line for line in steps)
+    assert steps[-1].split(", ")[2] == "0 s left"
+    tests = [line for line in lines if line.startswith("testing after epoch 1 of 1: ")]
+    assert len(tests) == 6  # 355 images, 64 in a batch
+    assert len([line for line in lines if line.startswith("measuring after epoch 1 of 1: ")]) == 2  # 40, 32 in a batch

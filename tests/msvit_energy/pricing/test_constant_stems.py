@@ -1,6 +1,7 @@
 """One network has one price: a stem that is fed with the same at every time step, computed once or T times."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,6 +11,8 @@ from torch import Tensor, nn
 
 import msvit_energy
 from msvit_energy import Profile, price
+from msvit_energy.profiles.operand import Operand
+from msvit_energy.profiles.operators import Operator
 from tests.support.foreign_models import Forward, numbers
 
 T = 4
@@ -112,6 +115,14 @@ def test_frames_that_change_are_counted_at_every_step() -> None:
     model.fire = neuron.IFNode()
     profile = msvit_energy.profile(model.double(), [frames], time_steps=T, feed="image")
     assert [price(profile, text).macs for text in ("exact", "exact:first-layer=every-step")] == [T * 3 * 2] * 2
+
+
+def test_a_product_of_two_inputs_counts_once_only_if_both_stay_the_same() -> None:
+    still = Operand("a#0", "analog", "input", (), 12, (1, 1), (3, 3), 1.0, varies=False)
+    for varies, runs in ((False, 1), (True, T)):
+        operands = (still, replace(still, name="a#1", varies=varies))
+        product = Operator("a", "", "matmul", "entrance", 8 * T, T, operands)
+        assert price(Profile(1, T, (product,)), "exact").macs == 8 * runs
 
 
 def test_a_first_convolution_behind_neurons_counts_as_often_as_it_runs() -> None:

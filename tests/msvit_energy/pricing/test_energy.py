@@ -1,25 +1,26 @@
 """Pricing from records alone: what each protocol counts, and what it leaves out, worked out by hand."""
 
-import re
 import subprocess
 import sys
-import textwrap
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from msvit_energy import EnergyError, Profile, price
-from msvit_energy.pricing import counting_rules, protocols
 from msvit_energy.pricing.energy import price_counts
 from msvit_energy.pricing.operation_counts import count
-from msvit_energy.pricing.protocol import QUESTIONS
+from msvit_energy.pricing.protocol import QUESTIONS, Operations, Protocol, ProtocolAnswers
 from msvit_energy.pricing.protocols import PROTOCOLS, all_choices
 from msvit_energy.pricing.technology import get_technology, with_prices
+from msvit_energy.profiles.amounts import Amount
 from msvit_energy.profiles.memory_estimate import MemoryEstimate
 from msvit_energy.profiles.operand import Operand
 from msvit_energy.profiles.operators import Operator, Overhead
+from tests.support.documentation import DOCS, blocks
+from tests.support.plain_profile import plain_profile
 
 
 def operand(kind: str, rate: float, *, spikes: bool = True, nonzero: float = 0.1, events: int | None = None) -> Operand:
@@ -70,6 +71,19 @@ def test_key_times_value_counts_at_the_smaller_rate() -> None:
 
 def test_query_times_integers_counts_at_the_rate_of_the_query() -> None:
     assert report_of(operator("matmul", "", operand("binary", 0.5), operand("integer", 0.1, spikes=False))) == (0, 200)
+
+
+def test_ones_own_protocol_is_priced_as_a_named_one() -> None:
+    answers = ProtocolAnswers(*["every dense operation is an accumulate"] * len(QUESTIONS))
+    own = Protocol(
+        "all-dense",
+        "this test",
+        lambda profile: {row.layer: Operations(acs=Amount(row.macs_per_image)) for row in profile.operators},
+        answers,
+    )
+    report = price(plain_profile(), own)
+    assert report.total_pj == pytest.approx((48 + 24 + 16 + 12) * 0.9)
+    assert report.protocol == "all-dense"
 
 
 def test_the_head_is_listed_but_not_in_the_sum() -> None:
@@ -367,10 +381,8 @@ def test_damaged_price_tables_are_named(content: str, message: str, tmp_path: Pa
 
 
 def test_the_protocol_shown_to_contributors_is_a_protocol() -> None:
-    text = (Path(__file__).parents[3] / "CONTRIBUTING.md").read_text()
-    (code,) = re.findall(r"```python\n(.*?)```", text, flags=re.DOTALL)
-    namespace = {**vars(counting_rules), **vars(protocols)}
-    exec(textwrap.dedent(code), namespace)
+    namespace: dict[str, Any] = {}
+    exec(blocks(DOCS / "how-to" / "adding-a-protocol.md")[0].text, namespace)
     shown = namespace["NONZERO_ONLY"]
     assert "" not in shown.answers.by_question().values()
     counted = shown.count(Profile(1, 4, (INTEGER,)))

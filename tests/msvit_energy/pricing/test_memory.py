@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 import msvit_energy
 from msvit_energy import EnergyError, Profile, price
-from msvit_energy.pricing.break_even import break_even
+from msvit_energy.pricing.break_even import BreakEven, break_even
 from msvit_energy.pricing.chips import CHIPS, on_chip
 from msvit_energy.pricing.memory_prices import DRAMS, SRAMS
 from msvit_energy.pricing.memory_rules import integer_mac_pj, rival_bits
@@ -150,6 +150,13 @@ def test_at_its_break_even_rate_a_layer_costs_what_the_rival_costs(
     protocol = {"operations": "appendix-c", "memory": "memory"}[counting]
     assert energies(at_it, protocol, technology)["1"] == pytest.approx(row.rival_pj, rel=1e-12)
     assert row.wins == (row.rate < row.break_even)
+
+
+def test_what_a_layer_costs_in_silence_leaves_less_to_its_spikes() -> None:
+    # 2 pJ in silence and 8 pJ more at a rate of 1/2: 16 pJ for a rate of 1, and 6 pJ are left up to the rival's 8
+    assert BreakEven("a", rate=0.5, spiking_pj=10, rival_pj=8, silent_pj=2).break_even == 6 / 16
+    assert BreakEven("a", rate=0.5, spiking_pj=10, rival_pj=1, silent_pj=2).break_even == 0
+    assert BreakEven("a", rate=0.5, spiking_pj=2, rival_pj=1, silent_pj=2).break_even is None
 
 
 def test_the_total_breaks_even_where_neurons_cost_what_they_cost_in_silence(profile: Profile) -> None:

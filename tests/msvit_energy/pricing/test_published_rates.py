@@ -164,6 +164,7 @@ def _with(
         ("layer,input_rate,kind\na,0.1\n", "line 2: no cell in column 3, kind"),
         ("layer,input_rate\na\n", "line 2: no cell in column 2, input_rate"),
         ("layer,input_rate\na,0_5\n", "line 2: input_rate must be a number, not '0_5'"),
+        ("layer,input_rate,nonzero_rate,kind\na,0,0.1,integer\n", r"line 2: nonzero_rate is 0\.1 and input_rate 0\.0"),
         (
             "layer,input_rate,nonzero_rate,kind\na,0.2,0.3,integer\n",
             r"line 2: nonzero_rate is 0\.3 and input_rate 0\.2",
@@ -181,6 +182,11 @@ def test_damaged_tables_of_rates_are_named(content: str, message: str, tmp_path:
     (tmp_path / "r.csv").write_text(content)
     with pytest.raises(EnergyError, match=message):
         read_rates(tmp_path / "r.csv")
+
+
+def test_integers_may_all_be_zero(tmp_path: Path) -> None:
+    (tmp_path / "r.csv").write_text("layer,input_rate,nonzero_rate,kind\na,0,0,integer\nb,1.5,1,integer\n")
+    assert read_rates(tmp_path / "r.csv") == {"a": Rate(0.0, 0.0, "integer"), "b": Rate(1.5, 1.0, "integer")}
 
 
 def test_a_share_that_the_layers_input_cannot_have_is_refused_with_its_line(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """Moments and uncertainties against Python's integers, fractions, numpy and a printed table of Student's t."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from fractions import Fraction
 
 import numpy as np
@@ -9,6 +10,7 @@ from scipy.special import stdtrit
 
 from msvit_energy.profiles.amounts import Amount, Moments, Spread, Uncertainty
 from msvit_energy.profiles.student_t import MANY, student_t
+from msvit_energy.recording.counts import moment_accumulator
 from msvit_energy.recording.counts.moment_accumulator import MomentAccumulator
 
 Image = Mapping[str, int]
@@ -99,6 +101,25 @@ def test_counts_from_two_to_the_forty_are_refused() -> None:
     accumulator.add({"early": np.array([MOST - 1])})
     with pytest.raises(OverflowError, match=f"{MOST} events in one image"):
         accumulator.add({"early": np.array([3, MOST])})
+
+
+def test_many_counts_are_multiplied_a_few_rows_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(moment_accumulator, "ROWS", 3)  # of halves: those of a count may lie in two parts
+    images = draw(9, seed=8)
+    assert accumulated(images, [4, 5]) == brute_force(images)
+
+
+def test_the_total_of_amounts_is_their_sum() -> None:
+    amounts = [
+        Amount(0.1, {"a": 0.1, "b": 2.0}),
+        Amount(0.2, {"b": 0.7}),
+        Amount(0.3),
+        Amount(0.4, {"c": 1.0, "a": 0.2}),
+    ]
+    total = Amount.total(amounts)
+    assert total == sum(amounts, Amount())
+    assert dict(total.weights) == {"a": pytest.approx(0.3), "b": pytest.approx(2.7), "c": 1.0}
+    assert Amount.total([]) == Amount()
 
 
 def test_covariances_of_sums_equal_numpys_for_moderate_counts() -> None:
@@ -203,7 +224,9 @@ def test_interval_of_five_images_worked_out_by_hand() -> None:
     uncertainty = Spread.of_moments(moments_of(a=[1, 2, 3, 4, 5]), 5).of(Amount(3.0, {"a": 1 / 5}))
     assert uncertainty is not None
     assert uncertainty.standard_error == pytest.approx(0.5**0.5, rel=1e-12)
-    assert uncertainty.interval == pytest.approx((3 - 3.04243, 3 + 3.04243), abs=1e-5)
+    assert uncertainty.half_width == pytest.approx(3.04243, abs=1e-5)
+    assert uncertainty.interval == pytest.approx((0, 3 + 3.04243), abs=1e-5)  # no energy is below 0
+    assert replace(uncertainty, mean=-3.0).interval == pytest.approx((-3 - 3.04243, -3 + 3.04243), abs=1e-5)
 
 
 def test_95_of_100_intervals_hold_the_true_mean_of_skewed_images() -> None:

@@ -161,6 +161,15 @@ def test_what_is_no_number_in_json_is_refused(tmp_path: Path) -> None:
         Profile.load(tmp_path / "p.json")
 
 
+def test_half_of_a_character_is_refused_and_a_whole_one_read(tmp_path: Path) -> None:
+    path = tmp_path / "p.json"
+    path.write_text(text().replace('"net"', '"\\ud83d\\ude00"'))
+    assert Profile.load(path).provenance.model_name == "\U0001f600"
+    path.write_text(text().replace('"net"', '"\\ud83d"'))
+    with pytest.raises(EnergyError, match="is not a profile: 'utf-8' codec can't encode character"):
+        Profile.load(path)
+
+
 def use(profile: Profile, folder: Path) -> None:
     """All that is done with a saved profile."""
     for choice in all_choices():

@@ -1,9 +1,10 @@
 """Profiles of parts join to the profile of the whole, exactly."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from copy import deepcopy
 from dataclasses import replace
 from statistics import mean, stdev
+from weakref import ref
 
 import pytest
 import torch
@@ -15,10 +16,11 @@ from msvit.classifier import SpikingClassifier
 from msvit_energy import EnergyError, Profile, price
 from msvit_energy.pricing.protocols import all_choices
 from msvit_energy.profiles.amounts import Moments
-from msvit_energy.profiles.image_indices import read_ranges, write_ranges
+from msvit_energy.profiles.image_indices import as_text, overlap, read_ranges, sorted_ranges, write_ranges
 from msvit_energy.profiles.merge import merge
 from msvit_energy.profiles.provenance import CheckpointOrigin, ModelOrigin, Provenance
 from tests.support.foreign_models import Forward, numbers
+from tests.support.plain_profile import plain_profile
 
 pytestmark = pytest.mark.slow
 
@@ -60,6 +62,24 @@ def test_an_input_that_is_binary_in_one_part_and_integer_in_the_other_is_integer
             assert price(joined, choice).spread == price(whole, choice).spread
 
 
+def test_profiles_are_read_one_at_a_time(small_model: SpikingClassifier) -> None:
+    part = measured(small_model, (0,))
+    alive: list[ref[Profile]] = []
+
+    def parts() -> Iterator[Profile]:
+        for index in range(20):
+            data = replace(part.provenance.data, indices=str(index))
+            alive.append(ref(one := replace(part, provenance=replace(part.provenance, data=data))))
+            yield one
+            del one
+            # the first one, which all are held against, this one, and the joined one
+            assert sum(each() is not None for each in alive) <= 2
+
+    joined = merge(parts())
+    assert (joined.images, joined.provenance.data.indices, len(joined.provenance.merged)) == (20, "0-19", 20)
+    assert joined.moments.sums == tuple(20 * total for total in part.moments.sums)
+
+
 def test_what_does_not_belong_together_is_refused(small_model: SpikingClassifier) -> None:
     one, two = measured(small_model, (0, 1)), measured(small_model, (2, 3))
     with pytest.raises(EnergyError, match="b shares 1 images with another profile: 1"):
@@ -88,10 +108,17 @@ def test_without_indices_the_caller_must_vouch(small_model: SpikingClassifier) -
 )
 def test_indices_are_written_as_ranges_and_read_back(indices: Sequence[int], text: str) -> None:
     assert write_ranges(indices) == text
-    assert read_ranges(text) == sorted(indices)
+    assert [index for part in read_ranges(text) for index in part] == sorted(indices)
 
 
-@pytest.mark.parametrize("text", ["a", "1-", "-1", "1--2", "1;2"])
+def test_common_indices_are_found_and_joined() -> None:
+    a, b = read_ranges("0-9,20,30-39"), read_ranges("5-20,35-35,50")
+    assert as_text(overlap(a, b)) == "5-9,20,35"
+    assert as_text(sorted_ranges([*a, *b])) == "0-20,30-39,50"
+    assert as_text(overlap(read_ranges("0-999999999999999999"), a)) == "0-9,20,30-39"
+
+
+@pytest.mark.parametrize("text", ["a", "1-", "-1", "1--2", "1;2", "9" * 19])
 def test_damaged_indices_are_named(text: str) -> None:
     with pytest.raises(EnergyError, match="image indices must look like 0-31,40, not"):
         read_ranges(text)
@@ -151,3 +178,15 @@ def test_profiles_of_different_weights_are_refused(small_model: SpikingClassifie
     hashed = CheckpointOrigin("w.pth", "ab")
     known = [replace(part, provenance=replace(part.provenance, checkpoint=hashed)) for part in (one, earlier)]
     assert merge(known).provenance.warnings == ()
+
+
+def test_a_whole_with_a_part_that_was_stopped_is_partial() -> None:
+    def part(indices: str, images: int, **more: int) -> Profile:
+        data = {"name": "digits", "indices": indices} | more
+        return replace(plain_profile(), images=images, provenance=Provenance.of({"data": data}))
+
+    stopped, other = part("0-1", 2, planned=10), part("20-24", 5)
+    whole = merge([other, stopped])
+    assert whole.provenance.data and whole.provenance.data.planned == 15
+    assert whole.warnings()[0].startswith("partial: stopped after 7 of 15 images")
+    assert not any("partial" in note for note in merge([other, part("30-31", 2)]).warnings())

@@ -48,6 +48,15 @@ def test_what_is_not_of_single_images_is_announced(files: tuple[Path, Path]) -> 
     assert other.startswith("3 layers have other means over images than in the table, such as a;")
 
 
+@pytest.mark.parametrize(("rate", "other"), [("0.2000001", False), ("0.2000003", True)])
+def test_a_mean_that_the_table_has_rounded_is_the_same(rate: str, other: bool, tmp_path: Path) -> None:
+    # up to a millionth of the table's 0.2
+    (tmp_path / "operations.csv").write_text("layer,macs,rate,runs\na,2000,0.2,4\n")
+    (tmp_path / "rates.csv").write_text(f"image,a\n1,{rate}\n2,{rate}\n")
+    warnings = read_table(tmp_path / "operations.csv", per_image=tmp_path / "rates.csv").warnings()
+    assert any("other means" in warning for warning in warnings) == other
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [

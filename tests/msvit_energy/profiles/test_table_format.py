@@ -39,6 +39,8 @@ def test_operations_by_hand(tmp_path: Path) -> None:
     assert report.macs == 1000
     assert profile.macs_per_step == 3300
     assert price(profile, "sdt:rate=mean").acs == report.acs
+    # of real numbers nothing larger than their mean is known; of whole ones with a mean of 1.5 some are 2
+    assert [operator.driver.maximum for operator in profile.operators] == [0.5, 1, 2]
 
 
 @pytest.mark.parametrize(

@@ -1,31 +1,21 @@
 """The report page in a browser (Debian's Chromium, or the one that MSVIT_ENERGY_CHROMIUM names)."""
 
-import os
-import shutil
 from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser
 
+from tests.support.browser import launched
 from tests.support.opened_page import Opened, write_pages
 
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     """One browser for all tests; without one they are skipped, except where CI promises one."""
-    path = os.environ.get("MSVIT_ENERGY_CHROMIUM") or shutil.which("chromium")
-    if path is None:
-        missing = "no browser: install Debian's chromium, or name one in MSVIT_ENERGY_CHROMIUM"
-        if os.environ.get("CI") in ("true", "1"):
-            pytest.fail(missing)
-        pytest.skip(missing)
-    with sync_playwright() as playwright:
-        root = hasattr(os, "geteuid") and os.geteuid() == 0
-        launched = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"] if root else [])
-        yield launched
-        launched.close()
+    with launched() as opened:
+        yield opened
 
 
 @pytest.fixture(scope="module")

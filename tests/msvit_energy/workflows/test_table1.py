@@ -28,6 +28,7 @@ from msvit_energy.workflows.paper_tables.table1 import (
 from msvit_energy.workflows.paper_tables.table1_rows import ROWS, Row
 from msvit_energy.workflows.shipped_geometry import geometry_of
 from tests.support.command_line import run
+from tests.support.documentation import page_text
 
 ROOT = Path(__file__).parents[3]
 REPORT = ROOT / "reports" / "table1"
@@ -124,10 +125,10 @@ def test_the_table_has_every_printed_row_and_the_promised_columns(report: pd.Dat
     assert [row["architecture"] for row in json.loads((REPORT / "table1.json").read_text())] == list(report.index)
 
 
-def test_readme_quotes_rows_of_the_report() -> None:
+def test_the_page_quotes_rows_of_the_report() -> None:
     written = (REPORT / "table1.md").read_text().splitlines()
     verdicts = ("reproduced |", "table error:", NO_RATES, "no public code")
-    quoted = [row for row in (ROOT / "README.md").read_text().splitlines() if row.startswith("|") and any(
+    quoted = [row for row in page_text("explanation/table1.md").splitlines() if row.startswith("|") and any(
         verdict in row for verdict in verdicts
     )]  # fmt: skip
     assert len(quoted) >= 8

@@ -1,5 +1,6 @@
 """Ctrl-C and SIGTERM as a request to stop, which a run obeys where its state is whole."""
 
+import os
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -24,6 +25,8 @@ def stop_signal() -> Iterator[StopSignal]:
         if stop.requested and ranks() == 1:
             raise KeyboardInterrupt
         stop.requested = True
+        if ranks() == 1:  # no print: the signal may come in the middle of one
+            os.write(2, b"\nstopping after this batch; Ctrl-C again ends at once\n")
 
     try:
         before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
