@@ -18,6 +18,7 @@ from typing import Any
 
 import safetensors.torch
 import torch
+from rich.console import Console
 
 from msvit.checkpoint import read_sidecar
 from msvit.identify import identify
@@ -32,7 +33,7 @@ from msvit_energy.profiles.image_indices import read_ranges
 from msvit_energy.profiles.merge import merge
 from msvit_energy.reporting.layer_table import layer_table, protocol_table, stage_table
 from msvit_energy.reporting.table import write
-from msvit_energy.reporting.terminal import terminal
+from msvit_energy.reporting.terminal import TerminalTable
 from msvit_energy.workflows.model_loading import parse_arguments, parse_size, without_memory
 from msvit_energy.workflows.nir_files import read_nir
 from msvit_energy.workflows.share import parse_share
@@ -88,7 +89,7 @@ def use(profile: Profile) -> None:
         tables += [layer_table(profile, report), stage_table(profile, report)]
     for table in tables:
         write(table, SCRATCH, "table", ("csv", "md", "tex", "json"))
-        terminal(table)
+        Console(file=io.StringIO()).print(TerminalTable(table))
     profile.to_frame()
     profile.save(SCRATCH / "again.json")
     assert Profile.load(SCRATCH / "again.json") == profile

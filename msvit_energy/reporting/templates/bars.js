@@ -14,7 +14,7 @@ function drawBars(element, bars, title, width, pitch = 32) {
   const lengths = bars.map(({ parts }) => parts.reduce((sum, { value }) => sum + value, 0));
   const left = widest(names) + 12;
   const room = Math.max(60, width - left - widest(bars.map(({ end }) => end)) - 14);
-  const most = Math.max(...lengths) || 1;
+  const most = Math.max(0, ...lengths) || 1;
   const at = (value) => left + (value / most) * room;
   const bottom = pitch * bars.length + 4;
   const axis = ticks(0, most, Math.max(2, Math.min(6, Math.floor(room / 70)))).flatMap((value) => [

@@ -194,10 +194,10 @@ function differenceNotes(one, other, layers) {
   const both = new Set(layers.map(({ layer }) => layer));
   const alone = [one, other].flatMap(({ label, neurons }) => {
     const names = neurons.map(({ layer }) => layer).filter((name) => !both.has(name));
-    const some = [...names.slice(0, MOST_NAMES), ...(names.length > MOST_NAMES ? ["…"] : [])];
-    return names.length ? [`Only in ${label} (${names.length}): ${some.join(", ")}.`] : [];
+    const some = names.slice(0, MOST_NAMES).join(", ") + (names.length > MOST_NAMES ? ", …" : ".");
+    return names.length ? [`Only in ${label} (${names.length}): ${some}`] : [];
   });
-  const differ = one.time_steps !== other.time_steps;
+  const differ = layers.length && one.time_steps !== other.time_steps;
   return [
     `${one.label} minus ${other.label}, ${both.size} neuron layers of equal name.`,
     ...(differ ? [`T differs (${one.time_steps} and ${other.time_steps}), so means over time are compared.`] : []),

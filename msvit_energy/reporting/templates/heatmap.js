@@ -86,7 +86,7 @@ function cellWidth(steps) {
   return Math.max(48, Math.min(CELL.most, 960 / steps));
 }
 
-/** A cell and the number on it; hatched where there is none. */
+/** A cell and the number on it; grey where there is none. */
 function cell(value, { x, width }, middle, scale, written) {
   const box = { x: x + 0.5, y: middle - CELL.height / 2 + 0.5, width: width - 1, height: CELL.height - 1 };
   if (value === null) return [shape("rect", { ...box, class: "cell unknown" }), []];

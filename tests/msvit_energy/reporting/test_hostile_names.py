@@ -16,7 +16,7 @@ from msvit_energy.reporting.comparison import comparison, measured
 from msvit_energy.reporting.layer_table import layer_table, protocol_table, stage_table
 from msvit_energy.reporting.output_folder import written_together
 from msvit_energy.reporting.table import FORMATS, Column, Table, latex, markdown, write
-from msvit_energy.reporting.terminal import terminal
+from msvit_energy.reporting.terminal import TerminalTable
 from tests.support.command_line import run
 from tests.support.plain_profile import plain_profile
 
@@ -76,7 +76,7 @@ def test_tables_in_every_format_show_names_as_text(name: str, tmp_path: Path) ->
         for suffix in ("csv", "md", "tex", "json"):
             assert not acts((tmp_path / f"t.{suffix}").read_text()), suffix
         console = Console(file=io.StringIO(), width=200)
-        console.print(terminal(table))
+        console.print(TerminalTable(table))
         assert not acts(console.file.getvalue())  # type: ignore[attr-defined]
     assert sorted(path.name for path in tmp_path.iterdir()) == [
         "p.json",
@@ -123,10 +123,7 @@ def test_latex_has_no_command_of_a_name(name: str) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", [NAMES[0], NAMES[2], NAMES[3], NAMES[-1]], ids=["html", "latex", "escapes", "long"])
-def test_figures_page_and_folder_are_written_for_any_name(
-    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(page, "plotly", lambda: "")
+def test_figures_page_and_folder_are_written_for_any_name(name: str, tmp_path: Path) -> None:
     profile = named(name, tmp_path / "p.json")
     report = price(profile)
     with written_together(tmp_path / "out", figures.FILES) as folder:

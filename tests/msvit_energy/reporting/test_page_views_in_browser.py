@@ -97,10 +97,34 @@ def test_layers_have_bars_sorted_by_cost(opened: Opened) -> None:
     assert page.text_content("#cost-rest") == words
 
 
+def test_charts_of_what_costs_nothing_are_empty_without_complaint(opened: Opened) -> None:
+    page = opened.page
+    page.fill("#e-mac", "0")
+    page.fill("#e-ac", "0")
+    assert page.text_content("#result") == "0 mJ"
+    assert page.locator("#stage-chart .part, #cost-chart .part").count() == 0
+    assert page.text_content("#cost-rest") == "No layer costs anything."
+
+
 def test_the_heatmap_has_a_column_of_means(opened: Opened) -> None:
     numbers = opened.page.locator("#rate-chart .number-on-cell").all_text_contents()
     rates = [rate for layer in profiles()["four"].neurons for rate in (*layer.firing_rates, layer.firing_rate)]
     assert numbers == [fixed(rate, 3) for rate in rates]
+
+
+def test_a_layer_with_several_calls_per_step_has_its_mean_only(opened: Opened) -> None:
+    page = opened.page
+    assert page.locator("#rates-unknown").is_hidden()
+    page.evaluate("""() => {
+        const [first, ...others] = state.profile.neurons;
+        const twice = { ...first, rates: [...first.rates, ...first.rates] };
+        state.profile = { ...state.profile, neurons: [twice, ...others] };
+        showRates();
+    }""")
+    assert page.locator("#rate-chart .unknown").count() == 4
+    assert page.locator("#rates-unknown").is_visible()
+    mean = f"{profiles()['four'].neurons[0].firing_rate:.4f}"
+    assert page.locator("#rate-table tbody tr").first.locator("td").all_text_contents()[1:] == [NOTHING] * 4 + [mean]
 
 
 def test_marks_of_charts_are_reached_by_key(opened: Opened) -> None:
