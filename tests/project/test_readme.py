@@ -38,7 +38,7 @@ def test_commands_of_the_readme_run(
     monkeypatch.chdir(tmp_path)
     lines = [line for block in blocks("bash") for line in block.splitlines()]
     commands = [shlex.split(line) for line in lines if not line.startswith(SET_UP)]
-    assert len(commands) == 24
+    assert len(commands) == 25
     for program, *arguments in commands:
         if arguments[0] == "train":
             arguments += [
