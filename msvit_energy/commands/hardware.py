@@ -1,11 +1,22 @@
 """`msvit-energy hardware`: one profile under operations only, memory, chips and published simulations."""
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from msvit_energy.commands._options import AsJson, Columns, Force, Formats, Out
+from msvit_energy.commands._options import (
+    AsJson,
+    Columns,
+    DotsPerInch,
+    FontSize,
+    Force,
+    Formats,
+    ForPaper,
+    Out,
+    Width,
+)
 from msvit_energy.commands._terminal import USUAL_FORMATS, TableOutput, show
 
 EXAMPLES = """
@@ -21,6 +32,10 @@ def hardware(
     ] = None,
     counting: Annotated[str, typer.Option(help="Of the rival: memory or operations.")] = "memory",
     layers: Annotated[bool, typer.Option("--layers", help="Also the break-even rate of every layer.")] = False,
+    width: Width = None,
+    font_size: FontSize = None,
+    dpi: DotsPerInch = None,
+    paper: ForPaper = False,
     columns: Columns = None,
     out: Out = None,
     formats: Formats = USUAL_FORMATS,
@@ -29,9 +44,11 @@ def hardware(
 ) -> None:
     """Print what one profile costs with and without memory, on chips by their published price per synaptic operation,
     and as others simulated the same model; and the rate below which it beats a quantised dense network."""
+    from msvit_energy.reporting.figures.look import Look
     from msvit_energy.reporting.table import files
     from msvit_energy.workflows.hardware import FIGURES, Hardware
 
+    look = Look(width, font_size, dpi=dpi, paper=paper)
     output = TableOutput("hardware", out, formats, force, [*files("break_even"), *FIGURES], columns)
     found = Hardware(profile, technology, counting)
     if as_json:
@@ -45,4 +62,7 @@ def hardware(
     else:
         print(found.summary)
     if out is not None:
-        output.write({"hardware": table} | ({"break_even": rival} if rival else {}), found.figures())
+        figures, notes = found.figures(look)
+        output.write({"hardware": table} | ({"break_even": rival} if rival else {}), figures)
+        for note in notes:
+            print(note, file=sys.stderr)

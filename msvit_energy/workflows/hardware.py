@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from msvit_energy import Profile
 from msvit_energy.errors import EnergyError
@@ -14,7 +15,10 @@ from msvit_energy.reporting.break_even_table import break_even_table, record
 from msvit_energy.reporting.hardware_table import TECHNOLOGIES, HardwareRow, hardware_rows, hardware_table
 from msvit_energy.reporting.table import Table
 
-FIGURES = ("hardware.png", "hardware.svg", "break_even.png", "break_even.svg")
+if TYPE_CHECKING:
+    from msvit_energy.reporting.figures.look import Look
+
+FIGURES = tuple(f"{name}.{suffix}" for name in ("hardware", "break_even") for suffix in ("png", "svg", "pdf"))
 
 
 class Hardware:
@@ -59,16 +63,22 @@ class Hardware:
             f"{sum(row.wins for row in rows)} of {len(rows)} layers cost less than the rival's (--layers lists them)"
         )
 
-    def figures(self) -> Mapping[str, Callable[[Path], object]]:
-        """Writers of the figures, by file name."""
+    def figures(self, look: "Look | None" = None) -> tuple[Mapping[str, Callable[[Path], object]], list[str]]:
+        """Writers of the figures, by file name, and the lines that the look leaves out of them."""
         from msvit_energy.reporting.figures.break_even import break_even_figure
         from msvit_energy.reporting.figures.hardware import hardware_figure
+        from msvit_energy.reporting.figures.look import USUAL
         from msvit_energy.reporting.figures.style import save
 
-        drawn = {"hardware": hardware_figure(self.profile, self.rows)}
+        look = look or USUAL
+        drawn = {"hardware": hardware_figure(self.profile, self.rows, look=look)}
         if self.rival is not None and any(row.break_even is not None for row in self.rival[0]):
-            drawn["break_even"] = break_even_figure(self.profile, *self.rival, self.technology, self.counting)
-        return {name: lambda path: save(drawn[path.stem], path) for name in FIGURES if Path(name).stem in drawn}
+            drawn["break_even"] = break_even_figure(
+                self.profile, *self.rival, self.technology, self.counting, look=look
+            )
+        notes = list(dict.fromkeys(note for figure in drawn.values() for note in figure.notes))
+        shown = [name for name in FIGURES if Path(name).stem in drawn]
+        return {name: lambda path: save(drawn[path.stem], path, look.resolution) for name in shown}, notes
 
     def as_json(self) -> str:
         """Both tables for a program, with the profile's warnings."""

@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 
 from matplotlib.axes import Axes
-from matplotlib.ticker import NullLocator
+from matplotlib.ticker import LogLocator, NullLocator
 
 from msvit_energy.pricing.energy_units import energy_unit
 from msvit_energy.profiles.profile import Profile
@@ -32,7 +32,7 @@ from msvit_energy.reporting.hardware_table import (
     HardwareRow,
 )
 
-PANEL, LEAST_PANEL = 3.6, 1.0  # inches
+PANEL, LEAST_PANEL, NARROW_PANEL = 3.6, 1.0, 2.0  # inches
 LOOKS = {
     OPERATIONS: ("o", INK),
     MEMORY: ("s", BLUE),
@@ -57,22 +57,23 @@ def hardware_figure(profile: Profile, rows: Sequence[HardwareRow], *, look: Look
     head = Head(f"One profile, many hardwares: {short_title(profile)}", _lines(profile), profile.warnings())
     foot = [f"{group}: {WHAT[group]}" for group in dict.fromkeys(row.group for row in shown)]
     drawn = draw_layers(arranged(names, PANEL, columns, look, least=LEAST_PANEL), head, foot=foot)
-    _draw(drawn.axes, shown, energies)
+    _draw(drawn.axes, shown, energies, drawn.width)
     return drawn.page.figure
 
 
-def _draw(axes: Axes, rows: Sequence[HardwareRow], energies: Sequence[float]) -> None:
+def _draw(axes: Axes, rows: Sequence[HardwareRow], energies: Sequence[float], width: float) -> None:
     for index, (row, energy) in enumerate(zip(rows, energies, strict=True)):
         marker, colour = LOOKS[row.group]
         if row.low_mj is not None and row.high_mj is not None and row.low_mj > 0:
             axes.plot([row.low_mj, row.high_mj], [index, index], color=colour, linewidth=1.2)
-        axes.plot([energy], [index], marker=marker, color=colour, markersize=4, linestyle="none")
+        axes.plot([energy], [index], marker=marker, color=colour, markersize=4, linestyle="none", clip_on=False)
     axes.set_xscale("log")
     axes.set_xlim(10 ** math.floor(math.log10(min(energies))), 10 ** math.ceil(math.log10(max(energies))))
     unit = energy_unit(energies[:1])
     axes.xaxis.set_major_formatter(energy_numbers(unit))
+    axes.xaxis.set_major_locator(LogLocator(numticks=12 if width > NARROW_PANEL else 4))
     axes.xaxis.set_minor_locator(NullLocator())
-    label_axis(axes, f"{unit.symbol} per image, logarithmic")
+    label_axis(axes, f"{unit.symbol} per image{', logarithmic' if width > NARROW_PANEL else ''}")
     axes.axvline(energies[0], color=INK, linewidth=0.5, linestyle=":")
     axes.grid(axis="x", color="#DDDDDD", linewidth=0.5)
     axes.set_axisbelow(True)

@@ -19,6 +19,7 @@ AXIS = 0.38  # of an axis's numbers and label
 GAP = 0.1
 HEADING = 0.15  # from the panel up to the middle of an axis's numbers
 SIGNS = 0.16
+END = 0.2  # right of a panel without columns, for half of the last number of its axis
 NARROWEST = 5.0  # where no width is given
 SCALE, SCALE_WIDTH = 0.46, 2.35  # of a colour scale with its label
 READABLE, SHORTEST = (LONGEST_NAME, 36, 30, 26), (22, 18, 15, 12, 9)  # characters of names, where there is less room
@@ -72,7 +73,7 @@ class Arrangement:
     @property
     def right(self) -> float:
         """The right end of the panel."""
-        return self.width - self.look.margin - sum(column.width for column in self.columns)
+        return self.width - self.look.margin - (sum(column.width for column in self.columns) or END)
 
     def stage(self, row: Row) -> str:
         """A stage's name as it is drawn."""

@@ -17,7 +17,7 @@ DIAGONAL = 0.39  # of a direction, from which it counts as to that side
 MARKER = 0.05  # inches from the middle of a point to its border
 WITH_LINE = 0.1  # inches from which a line leads to the label
 SWEEPS = 3
-NEIGHBOURS, APART = 0.5, 0.02  # inches: of points in each other's way, and between two labels
+NEIGHBOURS, APART = 0.5, 0.03  # inches: of points in each other's way, and between two labels, or from the frame
 COSTS = {"label": 1000.0, "point": 600.0, "leader": 400.0, "line": 300.0, "inch": 25.0}  # of what is covered
 
 Box = tuple[float, float, float, float]  # x0, y0, x1, y1 in inches
@@ -51,7 +51,8 @@ def label_points(
     window = axes.get_window_extent().transformed(axes.figure.dpi_scale_trans.inverted())
     frame = (window.x0, window.y0, window.x1, window.y1)
     sizes = [(text_width(text, size), 1.15 * size / 72) for text in texts]
-    places = _placed(inches[: len(points)], inches[: len(points) + len(also)], sizes, ends, frame)
+    inside = (frame[0] + APART, frame[1] + APART, frame[2] - APART, frame[3] - APART)
+    places = _placed(inches[: len(points)], inches[: len(points) + len(also)], sizes, ends, inside)
     for text, colour, point, place in zip(texts, colours, points, places, strict=True):
         x0, y0, x1, y1 = place.box
         middle = (x0 + x1) / 2 - frame[0], (y0 + y1) / 2 - frame[1]

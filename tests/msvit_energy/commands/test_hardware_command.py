@@ -8,10 +8,15 @@ from pathlib import Path
 import pytest
 
 from msvit_energy import Profile, price
+from msvit_energy.pricing.break_even import break_even
 from msvit_energy.pricing.chips import CHIPS
 from msvit_energy.profiles.provenance import ModelOrigin
+from msvit_energy.reporting.figures import Look
+from msvit_energy.reporting.figures.break_even import break_even_figure
+from msvit_energy.reporting.figures.hardware import hardware_figure
 from msvit_energy.reporting.hardware_table import SIMULATED, hardware_rows, simulations
 from tests.support.command_line import run
+from tests.support.figures import drawn_texts, outside, overlapping, recorded
 from tests.support.reported_profiles import profiles
 
 
@@ -47,7 +52,7 @@ def test_tables_and_figures_are_written_and_the_rival_is_summed_up(
     assert run(monkeypatch, "hardware", str(saved), "--out", str(out), "--format", "csv", "--layers") == 0
     printed = capsys.readouterr().out
     assert "published: break-even at a mean rate of 5.7 % for T = 5" in printed
-    names = ["break_even.csv", "break_even.png", "break_even.svg", "hardware.csv", "hardware.png", "hardware.svg"]
+    names = sorted(f"{name}.{suffix}" for name in ("break_even", "hardware") for suffix in ("csv", "pdf", "png", "svg"))
     assert sorted(path.name for path in out.iterdir()) == names
     with (out / "break_even.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
@@ -115,3 +120,17 @@ def test_rates_without_shares_of_non_zero_inputs_have_all_readings_but_those_of_
     assert energies["spikformer_cifar10 on Eyeriss"] / energies["appendix-c"] > 100
     assert run(monkeypatch, "hardware", saved, "--counting", "operations", "--layers") == 0
     assert "break-even" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("look", [Look(), Look(width="column"), Look(paper=True)])
+def test_figures_fit_into_their_width(look: Look) -> None:
+    profile = profiles()["four"]
+    rows, total = break_even(profile, "45nm-int8", "memory")
+    for figure in (
+        hardware_figure(profile, hardware_rows(profile), look=look),
+        break_even_figure(profile, rows, total, "45nm-int8", "memory", look=look),
+    ):
+        assert outside(figure) == []
+        assert overlapping(drawn_texts(figure)) == []
+        assert min(recorded(figure).sizes) >= 6
+        assert bool(figure.notes) == look.paper

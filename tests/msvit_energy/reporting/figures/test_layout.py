@@ -140,6 +140,7 @@ def test_letters_in_pixels_are_where_the_text_of_other_formats_is(look: Look) ->
             assert corners[:, 1].min() == pytest.approx(box[1], abs=1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("draw", [of_rates, of_energy, of_bubbles, of_difference])
 def test_text_is_text_in_svg_and_a_font_in_pdf(draw: Callable[[Profile], Figure], tmp_path: Path) -> None:
     figure = draw(THREE)
@@ -269,6 +270,7 @@ def test_numbers_are_zero_only_if_they_are() -> None:
     ]
 
 
+@pytest.mark.slow
 def test_the_whole_set_is_written_but_for_what_there_is_nothing_of(tmp_path: Path) -> None:
     names = {"firing_rates", "energy", "bubble"}
     assert save_figures(THREE, price(THREE), tmp_path) == []
