@@ -30,8 +30,9 @@ format: $(VENV)/installed  ## bring the code into style
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+# with --quiet mkdocs does not count warnings
 docs: $(VENV)/installed  ## build the site into site/; a warning is an error
-	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet --strict
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
 
 $(VENV)/installed: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
