@@ -71,8 +71,9 @@ $(TOOLS)/installed: $(VENV)/installed
 	$(TOOLS)/bin/python -m pip install --quiet "uv>=0.5,<1" "pip-audit>=2.7,<3" "cyclonedx-bom>=7,<8"
 	touch $@
 
+# with --quiet mkdocs does not count warnings
 docs: $(VENV)/installed  ## build the site into site/; a warning is an error
-	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet --strict
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
 
 $(VENV)/installed: pyproject.toml
 	$(PYTHON) -m venv $(VENV)

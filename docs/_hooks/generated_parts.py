@@ -116,10 +116,10 @@ def profile_fields() -> str:
     for name, entry in profile_schema()["$defs"].items():
         required = entry.get("required", [])
         rows = [
-            (f"`{field}`", "" if field in required else "optional", type_of(facts), facts.get("description", ""))
+            (f"`{field}`", type_of(facts) + ("" if field in required else "; optional"), facts.get("description", ""))
             for field, facts in entry["properties"].items()
         ]
-        parts.append(f"### {name}\n\n{entry['description']}\n\n{table(('field', '', 'type', 'meaning'), rows)}")
+        parts.append(f"### {name}\n\n{entry['description']}\n\n{table(('field', 'type', 'meaning'), rows)}")
     return "\n\n".join(parts)
 
 
@@ -142,12 +142,9 @@ def type_of(facts: dict[str, Any]) -> str:
 
 
 def bounds_of(facts: dict[str, Any]) -> str:
-    """The lower bound of a number, and the upper one where it is not that of the format."""
-    low, above = facts.get("minimum"), facts.get("exclusiveMinimum")
-    high = facts.get("maximum")
-    texts = [f" >= {low}" if low is not None else "", f" > {above}" if above is not None else ""]
-    texts.append(f", <= {high}" if high is not None and high < 2**62 else "")
-    return "".join(texts)
+    """The bounds of a number where they are not those of the format."""
+    signs = {">=": facts.get("minimum"), ">": facts.get("exclusiveMinimum"), "<=": facts.get("maximum")}
+    return ",".join(f" {sign} {bound}" for sign, bound in signs.items() if bound is not None and abs(bound) < 2**62)
 
 
 PARTS: dict[str, Callable[[], str]] = {

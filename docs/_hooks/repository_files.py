@@ -50,7 +50,7 @@ def on_page_markdown(markdown: str, page: Page, files: Files, **_: Any) -> str:
     here = page.file.src_uri
     if here.startswith("reports/"):
         page.meta.setdefault("search", {"exclude": True})  # long tables of names that every page has
-        page.meta.setdefault("hide", ["navigation"])
+        page.meta.setdefault("hide", ["navigation", "toc"])  # their tables need the width
     return LINKS_AND_CODE.sub(lambda found: site_link(found, here, files) if found["address"] else found[0], markdown)
 
 

@@ -131,3 +131,15 @@ def test_shares_of_spikes_that_differ_are_those_of_the_report() -> None:
     assert len(rows) == 3
     shown = {(threads, row[0]): row[start : start + 2] for row in rows for threads, start in (("1", 1), ("2", 3))}
     assert shown == {(threads, seed or "0"): (share, sops) for threads, seed, share, sops in runs}
+
+
+@pytest.mark.parametrize("name", ["README.md", "CONTRIBUTING.md", "CHANGELOG.md"])
+def test_links_of_pages_outside_of_docs_lead_somewhere(name: str) -> None:
+    links = re.findall(r"\]\(((?!https?:)[^)\s]+)\)", (ROOT / name).read_text())
+    assert links
+    for link in links:
+        path, _, anchor = link.partition("#")
+        assert (ROOT / path).exists(), link
+        if anchor:
+            headings = re.findall(r"^#+ (.*)$", (ROOT / path).read_text(), flags=re.MULTILINE)
+            assert anchor in [re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings], link
