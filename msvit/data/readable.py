@@ -1,6 +1,6 @@
 """Samples of which some cannot be read: they are left out of batches, and named."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -40,10 +40,24 @@ def joined(samples: Sequence[Any]) -> tuple[Any, list[Unreadable]]:
     return default_collate(read) if read else None, [each for each in samples if isinstance(each, Unreadable)]
 
 
-def readable_batches(loader: Iterable[Any], unread: dict[int, Unreadable]) -> Iterator[tuple[Any, ...]]:
+def readable_batches(
+    loader: Iterable[Any], unread: dict[int, Unreadable], check: Callable[[Unreadable], None] | None = None
+) -> Iterator[tuple[Any, ...]]:
     """The batches of a loader whose samples are `joined`, of what could be read; `unread` receives what could not, by
-    its position."""
+    its position. `check` is asked about a batch of which nothing could, with the first of it."""
     for batch, missing in loader:
+        if batch is None and check is not None:
+            check(missing[0])
         unread.update((each.position, each) for each in missing)
         if batch is not None:
             yield tuple(batch)
+
+
+def check_still_there(dataset: Dataset[Any], known: int, lost: Unreadable) -> None:
+    """UnreadableFileError that names what was `lost`, if the sample `known`, which was read before, is gone as well:
+    then not single files are damaged, the data have gone away."""
+    try:
+        dataset[known]
+    except UnreadableFileError as error:
+        reason = f"{lost.reason}; others that were read before are gone too"
+        raise UnreadableFileError(f"cannot read {lost.file}: {reason}", lost.file, reason) from error

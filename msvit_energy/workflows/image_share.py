@@ -12,7 +12,7 @@ from torch.utils.data import Dataset
 
 import msvit_energy
 from msvit.data.loading import loader
-from msvit.data.readable import Readable, joined, readable_batches
+from msvit.data.readable import Readable, Unreadable, check_still_there, joined, readable_batches
 from msvit.errors import ModelError
 from msvit.machine_faults import is_out_of_memory
 from msvit_energy import Profile
@@ -84,7 +84,14 @@ class ImageShare:
         workers = some if self.workers is None else self.workers
         samples = Readable(self.dataset) if self.skip else self.dataset
         loaded = loader(samples, [*map(list, batches)], workers=workers, pinned=on_gpu, collate=joined)
-        return readable_batches(loaded, self.state.unread)
+        return readable_batches(loaded, self.state.unread, self._check_still_there)
+
+    def _check_still_there(self, lost: Unreadable) -> None:
+        """UnreadableFileError if the data have gone away under the run."""
+        before = self.positions[: self.positions.index(lost.position)]
+        known = next((position for position in before if position not in self.state.unread), None)
+        if known is not None:
+            check_still_there(self.dataset, known, lost)
 
     def _fits(self, images: int) -> bool:
         """Whether memory holds a measurement of so many images at once."""

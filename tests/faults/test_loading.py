@@ -1,32 +1,24 @@
 """Data that goes away under a run, and a process that loads images and is killed."""
 
+import itertools
 import os
 import shutil
 import signal
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from PIL import Image
-from torch import Tensor
-from torch.utils.data import TensorDataset
 
+from msvit.data.digits import Digits
 from msvit.data.loading import loader
 from msvit.machine_faults import fault_in_words
 from msvit_energy import Profile
 from msvit_energy.workflows.measurement_state import MeasurementState
 from tests.support.command_line import run
 from tests.support.training_runs import images
-
-
-class Deadly(TensorDataset):
-    """Images of which one kills the process that loads it."""
-
-    def __getitem__(self, index: int) -> tuple[Tensor, ...]:
-        if index == 15:  # of a batch that is loaded while earlier ones are counted
-            os.kill(os.getpid(), signal.SIGKILL)
-        return super().__getitem__(index)
 
 
 @pytest.mark.slow
@@ -38,7 +30,7 @@ def test_a_killed_process_that_loads_images_ends_the_run_in_words(
     assert run(monkeypatch, *profile) == 0
     whole = Profile.load("run/profile.json")
     with monkeypatch.context() as patch:
-        patch.setattr("msvit.data.digits.Digits.__getitem__", _deadly)
+        patch.setattr("msvit.data.digits.Digits.__getitem__", _deadly(Digits.__getitem__))
         patch.setattr("msvit_energy.workflows.measurement_state.SHARE", 1e9)
         assert run(patch, *profile, "--force") == 2
     printed = capsys.readouterr().err
@@ -51,9 +43,16 @@ def test_a_killed_process_that_loads_images_ends_the_run_in_words(
     assert run(monkeypatch, *profile, "--force", "--workers", "0") == 0
 
 
-def _deadly(self: Any, index: int) -> Any:
-    deadly = Deadly(*images(16).tensors)
-    return deadly[index % 16]
+def _deadly(own: Callable[[Any, int], Any]) -> Callable[[Any, int], Any]:
+    """Images as they are, but the twelfth kills the process that loads it while earlier ones are counted."""
+    loaded = itertools.count(1)
+
+    def get(self: Any, index: int) -> Any:
+        if next(loaded) == 12:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return own(self, index)
+
+    return get
 
 
 @pytest.mark.slow
@@ -96,7 +95,8 @@ def test_data_that_go_away_end_the_run_and_come_back(
         patch.setattr(MeasurementState, "after_batch", after_batch)
         assert run(patch, *profile, "--force") == 2
     printed = capsys.readouterr().err
-    assert "error: cannot read image images/06.png: " in printed
+    assert "error: cannot read 06.png: " in printed
+    assert "others that were read before are gone too" in printed
     assert "images are kept in run; --resume goes on with them" in printed
     Path("images").rmdir()
     shutil.move("elsewhere", "images")
