@@ -23,6 +23,7 @@ from msvit_energy.errors import printable
 from msvit_energy.pricing.protocols import get_protocol
 from msvit_energy.pricing.technology import get_technology, with_prices
 from msvit_energy.reporting.layer_table import LayerView, layer_records, protocol_table, shown_layers
+from msvit_energy.reporting.output_folder import written_together
 
 EXAMPLES = """
 msvit-energy energy energy/profile.json --protocol all
@@ -115,7 +116,8 @@ def energy(
     for line in unavailable:
         print(printable(line), file=sys.stderr)
     if save is not None:
-        measured.save(save)
+        with written_together(save.parent) as folder:
+            measured.save(folder / save.name)
     if as_json:
         found = [totals(measured, report) for report in reports]
         if layers:

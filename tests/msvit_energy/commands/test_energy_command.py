@@ -234,7 +234,7 @@ def test_a_table_is_priced_and_what_was_understood_is_printed(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     Path("t.csv").write_text("FLOPs,Name,FR (%),priced_as\n2000,a,12.5,AC\n1000,b,100,MAC\n")
-    arguments = ("--table", "t.csv", "--time-steps", "4", "--protocol", "all", "--save", "t.json")
+    arguments = ("--table", "t.csv", "--time-steps", "4", "--protocol", "all", "--save", "new/t.json")
     assert run(monkeypatch, "energy", *arguments) == 0
     printed = capsys.readouterr()
     assert (
@@ -242,7 +242,7 @@ def test_a_table_is_priced_and_what_was_understood_is_printed(
     )
     (line,) = [line for line in printed.out.splitlines() if line.split()[:1] == ["as-given"]]
     assert float(line.split()[1]) == pytest.approx((4 * 250 * 0.9 + 4 * 1000 * 4.6) / 1e3)  # nJ
-    assert Profile.load("t.json").time_steps == 4
+    assert Profile.load("new/t.json").time_steps == 4
 
 
 def test_rates_of_images_are_counted(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
