@@ -15,7 +15,7 @@ from msvit_energy.workflows.fast_inference import speed_up
 from msvit_energy.workflows.firing_maps import MapRequest
 from msvit_energy.workflows.interval_stop import IntervalStop
 from msvit_energy.workflows.measurement import DataOptions, measure
-from msvit_energy.workflows.measurement_state import MeasurementState
+from msvit_energy.workflows.measurement_state import MeasurementState, forget, states
 from msvit_energy.workflows.model_loading import LoadedModel
 from msvit_energy.workflows.progress import Progress, no_progress
 
@@ -75,6 +75,7 @@ def profile_model(
     state = MeasurementState(options.folder, resume=options.resume)
     profile = measure(loaded, source, data, progress, state, strict=options.strict, **how)
     if options.strict and (left := uncounted(profile)):
+        forget([] if options.folder is None else states(options.folder))
         raise EnergyError(f"--strict: {left}")
     stopped = bool(profile.provenance.data and profile.provenance.data.planned)
     return Measurement(profile, len(source), stopped, maps, example)

@@ -97,7 +97,10 @@ def test_at_any_moment_it_ends_with_130_and_no_traceback(part: float, command: t
     time.sleep(part * seconds_of_imports())
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=120)
-    assert (process.returncode, "Traceback" in err) == (130, False), (out, err)
+    # that of a profile may come in its last batch
+    finished = process.returncode == 0 and command == PROFILE and "stopping after this batch" in err
+    assert finished or process.returncode == 130, (out, err)
+    assert "Traceback" not in err
     assert not list(tmp_path.rglob(".*"))
 
 

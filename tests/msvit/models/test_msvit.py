@@ -195,8 +195,9 @@ def test_list_models_takes_a_pattern() -> None:
     ],
 )
 def test_wrong_arguments_are_named(arguments: dict, message: str) -> None:
+    name = arguments["name"]
     with pytest.raises(msvit.ModelError, match=re.escape(message)):
-        msvit.create_model(**arguments)
+        msvit.create_model(name, **{key: value for key, value in arguments.items() if key != "name"})
 
 
 @pytest.mark.parametrize(

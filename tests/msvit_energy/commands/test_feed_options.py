@@ -110,7 +110,10 @@ def test_images_with_other_colours_are_converted_and_a_line_says_it(
     made = ["--model", "fed_net:make", "--model-args", f'{{"mode": "m", "channels": {channels}}}']
     data = ["--data", "images", "--input-size", f"{channels}x32x32", "--time-steps", "2"]
     assert run(monkeypatch, "profile", *made, *data, "--out", "out") == 0
-    assert capsys.readouterr().err == line
+    said = capsys.readouterr().err
+    assert said.startswith(line)
+    (prepared,) = said.removeprefix(line).splitlines()
+    assert prepared.startswith("images: bicubic resize to 36, centre crop, mean ")
     described = Profile.load("out/profile.json").provenance.data
     assert described is not None and described.preprocessing.startswith(words)
 

@@ -163,7 +163,7 @@ def test_energy_is_measured_and_the_best_are_kept(
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["imagnet"], "unknown recipe 'imagnet'; recipes: cifar10, "),
+        (["imagnet"], "unknown recipe 'imagnet'; did you mean imagenet? recipes: cifar10, "),
         (["digits", "--epochs", "0"], "epochs must be at least 1, not 0"),
         (["digits", "--batch-size", "-1"], "batch size must be at least 1, not -1"),
         (["digits", "--set", "beauty=1"], "no setting 'beauty'; settings: epochs, batch_size, "),

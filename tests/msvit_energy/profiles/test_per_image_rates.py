@@ -32,7 +32,9 @@ def test_mean_and_interval_are_those_of_the_energies_of_images(protocol: str, fi
     assert profile.images == 3
     assert report.total_mj == pytest.approx(statistics.mean(ENERGIES), rel=1e-12)
     half = 12.7062047 * statistics.stdev(ENERGIES) / 3**0.5
-    assert report.interval_mj == pytest.approx((report.total_mj - half, report.total_mj + half), rel=1e-7)
+    assert report.interval_mj == pytest.approx((max(report.total_mj - half, 0), report.total_mj + half), rel=1e-7)
+    assert report.spread is not None
+    assert report.spread.half_width / 1e9 == pytest.approx(half, rel=1e-7)
 
 
 def test_the_profile_is_stored_exactly(files: tuple[Path, Path], tmp_path: Path) -> None:
