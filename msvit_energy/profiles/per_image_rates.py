@@ -54,6 +54,8 @@ def _read(path: Path, operators: Mapping[str, Operator]) -> dict[str, list[Fract
         if layer not in operators or layer in header[1 : place - 1]:
             what = "a second column" if layer in operators else "no layer in the table of operations"
             raise EnergyError(f"{path}, column {place}: {layer!r} is {what}")
+    if len(header) == 1:
+        raise EnergyError(f"{path} has no columns of layers beside {header[0]!r}")
     if not lines:
         raise EnergyError(f"{path} has no images")
     rates: dict[str, list[Fraction]] = {layer: [] for layer in header[1:]}

@@ -66,6 +66,7 @@ def test_a_mean_that_the_table_has_rounded_is_the_same(rate: str, other: bool, t
         ("image,a,x\n1,0.1,1\n", "column 3: 'x' is no layer in the table of operations"),
         ("image,a,a\n1,0.1,0.1\n", "column 3: 'a' is a second column"),
         ("image,a\n", "has no images"),
+        ("image\n1\n", "has no columns of layers beside 'image'"),
         ("image,a\n1,1.5\n", "line 2: a must be a finite number, from 0 to 1, not 1.5"),
         ("image,a\n1,150%\n", "line 2: a: a binary input has a rate of at most 1, not 150%"),
         ("image,a\n1,\n", "line 2: a must be a number, not ''"),
