@@ -61,6 +61,7 @@ def read_nir(path: Path) -> NirNetwork:
     except Exception as error:  # of h5py, or of nir where a node is not as it should be
         raise EnergyError(f"{path} is no NIR file: {_reason(error)}") from error
     _check_nodes(path, graph)
+    _check_edges(path, graph)
     refused = []
     for dt in STEPS:
         try:
@@ -112,6 +113,34 @@ def _check_nodes(path: Path, graph: Any) -> None:
             raise EnergyError(
                 f"{path.name}: its node {name!r} is a {kind}, which SpikingJelly does not run; it runs {known}"
             )
+
+
+def _check_edges(path: Path, graph: Any) -> None:
+    """EnergyError unless all nodes lie between one input and one output: nirtorch waits for others without end."""
+    inputs, outputs = (
+        [name for name, node in graph.nodes.items() if type(node).__name__ == kind] for kind in NODES[-2:]
+    )
+    if len(inputs) != 1 or len(outputs) != 1:
+        raise EnergyError(
+            f"{path.name} has {len(inputs)} inputs and {len(outputs)} outputs, with the nodes that have no edge to or "
+            "from another; it must have one of each"
+        )
+    behind = _reached(inputs[0], graph.edges)
+    before = _reached(outputs[0], [(target, source) for source, target in graph.edges])
+    if apart := sorted(set(graph.nodes) - (behind & before)):
+        raise EnergyError(f"{path.name}: its node {apart[0]!r} does not lie between the input and the output")
+
+
+def _reached(start: str, edges: Sequence[tuple[str, str]]) -> set[str]:
+    after: dict[str, list[str]] = {}
+    for source, target in edges:
+        after.setdefault(source, []).append(target)
+    reached, waiting = {start}, [start]
+    while waiting:
+        new = set(after.get(waiting.pop(), ())) - reached
+        reached |= new
+        waiting += new
+    return reached
 
 
 def _with_size(model: nn.Module, graph: Any, dt: float) -> NirNetwork:

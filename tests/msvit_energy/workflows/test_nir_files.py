@@ -143,3 +143,22 @@ def test_a_missing_package_is_named(net: Path, monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(builtins, "__import__", without)
     with pytest.raises(EnergyError, match=r"pip install 'msvit-energy\[nir\]'"):
         read_nir(net)
+
+
+@pytest.mark.parametrize(
+    ("edges", "message"),
+    [
+        ([], "3 inputs and 3 outputs"),  # nir gives every node that lacks one its own
+        ([("i", "a"), ("a", "o"), ("b", "c"), ("c", "b")], "its node 'b' does not lie between"),
+    ],
+)
+def test_nodes_that_nothing_reaches_are_refused(edges: list[tuple[str, str]], message: str, tmp_path: Path) -> None:
+    import nir
+
+    parts = {name: nir.Linear(weight=weight(3, 3, seed=0)) for name in "abc"}
+    ends = {"i": nir.Input(input_type=np.array([3])), "o": nir.Output(output_type=np.array([3]))}
+    used = "iao" if not edges else "iabco"
+    graph = {name: part for name, part in (ends | parts).items() if name in used}
+    nir.write(tmp_path / "n.nir", nir.NIRGraph(nodes=graph, edges=edges, type_check=False))
+    with pytest.raises(EnergyError, match=message):
+        read_nir(tmp_path / "n.nir")
