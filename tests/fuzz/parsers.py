@@ -272,16 +272,17 @@ def nir_file() -> bytes:
     return path.read_bytes()
 
 
-def nir_mutated(data: bytes, draw: random.Random) -> bytes:
-    """Other values, shapes, names and links, in a file that is HDF5 still: the C library that reads it is not ours."""
+def nir_mutated(_: bytes, draw: random.Random) -> bytes:
+    """A sound file with other values, shapes, names and links: HDF5 aborts the process that writes to a damaged one."""
     import h5py
     import numpy as np
 
-    path = file("mutated.nir", data)
+    nir_file()
+    path = SCRATCH / "seed.nir"
     with h5py.File(path, "a") as opened:
         found: list[str] = []
         opened.visit(found.append)
-        for _ in range(draw.randint(1, 3)):
+        for _ in range(draw.randint(1, 6)):
             name, other = draw.choice(found), draw.choice(found)
             with suppress(Exception):
                 group, _, last = name.rpartition("/")
