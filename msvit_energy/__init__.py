@@ -15,6 +15,7 @@ from msvit_energy.profiles.table_format import read_table
 if TYPE_CHECKING:
     from msvit_energy.monitor import EnergyMonitor
     from msvit_energy.preparation import Preparation
+    from msvit_energy.pricing.image_energies import energy_per_image
     from msvit_energy.profiler import profile
     from msvit_energy.reporting import figures
     from msvit_energy.workflows.comparison import compare
@@ -30,6 +31,7 @@ __all__ = [
     "Profile",
     "compare",
     "diff",
+    "energy_per_image",
     "evidence",
     "figures",
     "price",
@@ -42,6 +44,7 @@ _WHERE = {
     "Preparation": "preparation",
     "compare": "workflows.comparison",
     "diff": "workflows.difference",
+    "energy_per_image": "pricing.image_energies",
     "evidence": "workflows.evidence",
     "figures": "reporting",
     "profile": "profiler",

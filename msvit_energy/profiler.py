@@ -73,6 +73,7 @@ def profile(
     classes: int | None = None,
     lemaire: int = 0,
     maps: FiringMaps | None = None,
+    per_image: bool = False,
     provenance: Mapping[str, Any] | None = None,
     on_batch: Callable[[int], None] | None = None,
     enough: Callable[[Profile], bool] | None = None,
@@ -96,6 +97,7 @@ def profile(
     - `classes`: classes of the labels, which count only if the model has as many outputs.
     - `lemaire`: so many images also go one by one through SpikingJelly's estimate after Lemaire et al.
     - `maps`: filled with the rates of single layers.
+    - `per_image`: also keeps the counts of single images, for `energy_per_image` and for the interval of `diff`.
     - `provenance`: facts to store; Provenance has the known ones.
     - `on_batch`: called after each batch with its number of images.
     - `enough`: called with what was measured so far; ends the measurement when it returns True.
@@ -148,7 +150,7 @@ def profile(
         mode = found.mode
         leaks = StateCheck(model, first[0], mode, rest, prepared.forgets if preparation is not None else None)
         layouts, first_run = _first_look(model, first[0], mode, rest, leaks, prepared)
-        with Recorder(model, mode, rest, maps=maps, heads=_names(head)) as recorder:
+        with Recorder(model, mode, rest, maps=maps, heads=_names(head), per_image=per_image) as recorder:
             recorder.place_by(layouts)
             alone = len(first[0]) == 1
             for inputs, known in chain([first], stream):
@@ -177,7 +179,8 @@ def profile(
         coverage = _coverage(model, image, recording, mode, rest, prepared.graphs)
         memory = estimate(model, single, mode, rest) if single else None
     origin = replace(origin, input=_input_origin(found, random=leaks.random))
-    return replace(profile_of(model, recording, labels, coverage, origin), memory=memory)
+    measured = profile_of(model, recording, labels, coverage, origin)
+    return replace(measured, memory=memory, image_counts=recorder.image_counts(measured.count_keys()))
 
 
 def _fed(model: nn.Module, images: Tensor, rest: RestState, prepared: Prepared, **given: Any) -> FoundMode:

@@ -32,7 +32,10 @@ def diff(
     force: Force = False,
 ) -> None:
     """Layers that differ in MACs, input, rate or energy, the largest difference first. Exit code 1 if the totals differ
-    by more than --tolerance."""
+    by more than --tolerance.
+
+    Profiles of the same images that were made with --per-image are paired image by image for the interval.
+    """
     from msvit_energy.workflows.difference import compared, opened
     from msvit_energy.workflows.share import parse_share
 

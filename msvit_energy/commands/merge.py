@@ -6,8 +6,8 @@ from typing import Annotated
 import typer
 
 EXAMPLES = """
-msvit-energy profile --ckpt weights.pth --data val/ --shard 1/2 --out first/
-msvit-energy profile --ckpt weights.pth --data val/ --shard 2/2 --out second/
+msvit-energy profile --ckpt weights.pth --data val/ --shard 0/2 --out first/
+msvit-energy profile --ckpt weights.pth --data val/ --shard 1/2 --out second/
 msvit-energy merge first/profile.json second/profile.json --out whole.json
 """
 

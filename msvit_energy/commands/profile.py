@@ -159,6 +159,10 @@ def profile(
     map_image: Annotated[
         str | None, typer.Option(help="With --maps: one image, by number or file name.", rich_help_panel=OUTPUT)
     ] = None,
+    per_image: Annotated[
+        bool,
+        typer.Option("--per-image", help="Also keep what was counted of each image: see diff.", rich_help_panel=OUTPUT),
+    ] = False,
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with the measurement in --out.", rich_help_panel=OUTPUT)
     ] = False,
@@ -189,7 +193,20 @@ def profile(
     )
     maps_wanted = requested_maps(maps, map_image, out)
     how = ProfilingOptions(
-        feed, frames, time_steps, lemaire, maps_wanted, stop, fast, compiled, strict, head, neurons, out, resume
+        feed,
+        frames,
+        time_steps,
+        lemaire,
+        maps_wanted,
+        stop,
+        fast,
+        compiled,
+        strict,
+        head,
+        neurons,
+        out,
+        resume,
+        per_image,
     )
     with output(out, force=force, resume=resume):
         loaded = load_model(ckpt, model, model_args, ema=ema, time_steps=time_steps, seed=seed, device=device)

@@ -156,19 +156,17 @@ def price(
 
     `protocol` is a name, which may carry options, as in "appendix-c:first-layer=every-step", or one's own Protocol.
     """
-    prices = technology if isinstance(technology, Technology) else get_technology(technology)
+    prices = get_technology(technology)
     return price_counts(count(profile, protocol), prices)
 
 
 def price_counts(counts: OperationCounts, technology: Technology) -> EnergyReport:
     """Energy per image of counted operations, each entry with its uncertainty; at the prices that the protocol is
     defined with, where it has its own."""
-    technology = get_technology(counts.own_prices) if counts.own_prices else technology
-    rows, energies = [], []
-    for entry in counts.entries:
+    technology = get_technology(counts.own_prices or technology)
+    rows, energies = [], [entry.operations.energy_pj(technology) for entry in counts.entries]
+    for entry, energy in zip(counts.entries, energies, strict=True):
         operations = entry.operations
-        energy = operations.energy_pj(technology)
-        energies.append(energy)
         row = EnergyRow(
             layer=entry.layer,
             stage=entry.stage,

@@ -106,11 +106,14 @@ TECHNOLOGIES = {
 }
 
 
-def get_technology(text: str) -> Technology:
-    """The technology of that name, or the one in a TOML file; EnergyError with the list for an unknown one.
+def get_technology(text: "str | Technology") -> Technology:
+    """The technology of that name, or the one in a TOML file; EnergyError with the list for an unknown one. What is a
+    technology already stays as it is.
 
     Readings of memory are chosen as options of protocols are: `45nm-fp32:sram=per-32-bits,dram=dramsim3`.
     """
+    if isinstance(text, Technology):
+        return text
     if text.endswith(".toml"):
         return read_technology(Path(text))
     name, _, chosen = text.partition(":")

@@ -3,7 +3,7 @@
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, fields, is_dataclass
+from dataclasses import asdict, fields, is_dataclass, replace
 from fractions import Fraction
 from numbers import Rational
 from pathlib import Path
@@ -23,6 +23,7 @@ MOST_BYTES = 2**28
 OPTIONAL = (  # not in every file of this version
     "parameters", "provenance", "varies", "assumed_order", "step", "step_by", "signed", "shape",
 )  # fmt: skip
+ELSEWHERE = "image_counts"  # in a file of its own
 SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 FRACTION = re.compile(r"-?[0-9]+/0*[1-9][0-9]*")
 
@@ -35,7 +36,9 @@ def save(profile: Profile, path: str | Path) -> None:
 
 def content_of(profile: Profile) -> dict[str, Any]:
     """What the file of a profile holds, its fractions as they are."""
-    content = {"version": VERSION} | asdict(profile) | {"provenance": profile.provenance.as_mapping()}
+    content = {"version": VERSION} | asdict(replace(profile, image_counts=None))
+    content["provenance"] = profile.provenance.as_mapping()
+    del content[ELSEWHERE]
     operands = [operand for entry in (*content["operators"], *content["overheads"]) for operand in entry["operands"]]
     for operand in operands:
         if operand["varies"] is None:  # not observed, as in files of other programs
@@ -108,7 +111,7 @@ def _check_fields(content: Any, built: Any, path: str) -> None:
                 return
             _check_fields(content[i], item, f"{path}[{i}]")
     elif is_dataclass(built) and not isinstance(built, Provenance):
-        names = [entry.name for entry in fields(built)]
+        names = [entry.name for entry in fields(built) if entry.name != ELSEWHERE]
         for name in names:
             if name not in content and name not in OPTIONAL:
                 raise EnergyError(f"{path}: object missing required field {name}")

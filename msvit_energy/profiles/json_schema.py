@@ -10,7 +10,8 @@ from typing import Any
 
 import msgspec
 
-from msvit_energy.profiles.json_format import OPTIONAL, VERSION
+from msvit_energy.profiles.image_counts import ImageCounts
+from msvit_energy.profiles.json_format import ELSEWHERE, OPTIONAL, VERSION
 from msvit_energy.profiles.profile import Profile
 from msvit_energy.profiles.provenance import RECORDS, Provenance
 
@@ -27,6 +28,7 @@ EXACT = {
 def profile_schema() -> dict[str, Any]:
     """The schema. Every field of a profile is required and no other is allowed; a provenance may hold any fact."""
     (root,), definitions = msgspec.json.schema_components([Profile], schema_hook=lambda _: EXACT)
+    del definitions["Profile"]["properties"][ELSEWHERE], definitions[ImageCounts.__name__]
     open_ended = {record.__name__ for record in (Provenance, *RECORDS.values())}
     for name, definition in definitions.items():
         summary = inspect.cleandoc(definition["description"]).partition("\n\n")[0]

@@ -5,12 +5,13 @@ from dataclasses import replace
 from fractions import Fraction
 from itertools import pairwise
 from math import prod
-from typing import Any
+from typing import Any, TypeVar
 
 from msgspec import UNSET
 
 from msvit_energy.errors import EnergyError
 from msvit_energy.profiles.amounts import Moments
+from msvit_energy.profiles.image_counts import ImageCounts
 from msvit_energy.profiles.image_indices import as_text, overlap, read_ranges, sorted_ranges
 from msvit_energy.profiles.memory_estimate import MemoryEstimate
 from msvit_energy.profiles.merged_streams import merged_neurons, merged_operands, multiple, plus
@@ -20,6 +21,8 @@ from msvit_energy.profiles.profile import Profile
 from msvit_energy.profiles.provenance import MergedPart, Provenance
 
 UNPROVEN = "joined from profiles that do not say which weights they are of, so nothing shows that all are of the same"
+
+Kept = TypeVar("Kept", Moments, ImageCounts)
 
 # what the provenance of profiles that are joined must agree on
 SAME = (
@@ -184,17 +187,21 @@ def _joined(a: Profile, b: Profile) -> Profile:
     )
     known = a.moments.keys and b.moments.keys  # else no interval is known of the whole either
     if not known:
-        return replace(merged, moments=Moments())
+        return replace(merged, moments=Moments(), image_counts=None)
+    moments = _converted(a.moments, a, merged) + _converted(b.moments, b, merged)
+    if a.image_counts is None or b.image_counts is None:
+        return replace(merged, moments=moments, image_counts=None)
+    counts = _converted(a.image_counts, a, merged) + _converted(b.image_counts, b, merged)
+    return replace(merged, moments=moments, image_counts=counts)
+
+
+def _converted(counts: Kept, part: Profile, merged: Profile) -> Kept:
+    """What is kept of a part's counts, for the counts that the merged profile keeps: some are multiples of others in
+    the part, and of those in another unit."""
     wanted = merged.count_keys()
-    return replace(merged, moments=_moments(a, merged, wanted) + _moments(b, merged, wanted))
-
-
-def _moments(part: Profile, merged: Profile, wanted: tuple[str, ...]) -> Moments:
-    """A part's moments of the counts that the merged profile keeps: some are multiples of others in the part, and of
-    those in another unit."""
     pairs = list(zip(_all_operands(part), _all_operands(merged), strict=True))
-    if part.moments.keys == wanted and all(mine.step == its.step for mine, its in pairs):
-        return part.moments
+    if counts.keys == wanted and all(mine.step == its.step for mine, its in pairs):
+        return counts
     source, times = {}, {}
     for mine, its in pairs:
         for count in ("value", "nonzero", "events", "nonzero_events"):
@@ -205,7 +212,7 @@ def _moments(part: Profile, merged: Profile, wanted: tuple[str, ...]) -> Moments
                 source[kept] = stored, own
     for entry, whole in zip(part.operators, merged.operators, strict=True):
         times[entry.pairs_key] = prod(map(multiple, entry.operands, whole.operands))
-    return part.moments.select(wanted, source).multiplied([times.get(key, 1) for key in wanted])
+    return counts.select(wanted, source).multiplied([times.get(key, 1) for key in wanted])
 
 
 def _all_operands(profile: Profile) -> list[Operand]:

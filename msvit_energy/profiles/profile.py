@@ -5,7 +5,7 @@ Counts, not ratios, are stored; rates are properties. "Per image" means summed o
 """
 
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -15,6 +15,7 @@ from msvit_energy.profiles.amounts import Moments, Spread
 from msvit_energy.profiles.coverage import Coverage
 from msvit_energy.profiles.field_types import Count, Positive
 from msvit_energy.profiles.html_table import html_table
+from msvit_energy.profiles.image_counts import ImageCounts, path_beside
 from msvit_energy.profiles.memory_estimate import MemoryEstimate
 from msvit_energy.profiles.operators import NeuronLayer, Operator, Overhead
 from msvit_energy.profiles.provenance import Provenance
@@ -29,6 +30,7 @@ class Profile:
 
     `moments` are the exact second moments of the counts over images, from which uncertainties come. `parameters` is the
     number of the model's trainable and frozen weights, None where a file of an earlier version does not have it.
+    `image_counts` are the counts of single images, None where they were not asked for.
     """
 
     images: Annotated[Positive, Meta(description="number of images measured")]
@@ -45,6 +47,7 @@ class Profile:
     correct: Annotated[Count, Meta(description="labelled images that were classified correctly")] = 0
     parameters: Annotated[Count | None, Meta(description="weights of the model; null if unknown")] = None
     provenance: Provenance = field(default_factory=Provenance)
+    image_counts: ImageCounts | None = field(default=None, compare=False)  # in a file of their own
 
     @property
     def entries(self) -> "tuple[Operator | Overhead, ...]":
@@ -110,17 +113,28 @@ class Profile:
         return warnings(self)
 
     def save(self, path: str | Path) -> None:
-        """Write the profile as JSON."""
+        """Write the profile as JSON, and what is kept of single images into NAME.per_image.safetensors beside it."""
+        from msvit_energy.profiles import image_counts
         from msvit_energy.profiles.json_format import save
 
+        beside = path_beside(Path(path))
+        beside.unlink(missing_ok=True)  # of another profile
         save(self, path)
+        if self.image_counts is not None:
+            image_counts.save(self.image_counts, beside)
 
     @staticmethod
-    def load(path: str | Path) -> "Profile":
-        """Read a saved profile; a missing, damaged or newer file raises EnergyError."""
+    def load(path: str | Path, *, per_image: bool = False) -> "Profile":
+        """Read a saved profile, with `per_image` also the counts of single images, if they were kept; a missing,
+        damaged or newer file raises EnergyError."""
+        from msvit_energy.profiles import image_counts
         from msvit_energy.profiles.json_format import load
 
-        return load(path)
+        profile = load(path)
+        beside = path_beside(Path(path, "profile.json") if Path(path).is_dir() else Path(path))
+        if not per_image or not beside.exists():
+            return profile
+        return replace(profile, image_counts=image_counts.load(beside, profile.moments))
 
     def summary(self) -> str:
         """What was measured, on what, and what a reader must know, in a few lines."""

@@ -44,10 +44,12 @@ class Observer:
         maps: FiringMaps | None,
         heads: Collection[str] | None,
         functions: Mapping[Site, str] = NO_SITES,
+        *,
+        per_image: bool = False,
     ) -> None:
         self.call_sites = CallSites(model, mode.steps_per_call)
         self._buffers = list(nn.Module.buffers(model))
-        self.streams = Streams()
+        self.streams = Streams(per_image=per_image)
         self.origins: Origins | None = None  # while the first batch runs
         self.flow: DataFlow | None = None  # likewise
         self._entrances: frozenset[str] = frozenset()

@@ -20,6 +20,7 @@ from typing import Any, Self
 import torch
 from torch import Tensor, nn
 
+from msvit_energy.profiles.image_counts import ImageCounts
 from msvit_energy.recording.counts import integer_bounds
 from msvit_energy.recording.counts.tensor_stats import SHARING
 from msvit_energy.recording.feeding.input_modes import InputMode
@@ -39,7 +40,7 @@ class Recorder:
     batch inside `batch(...)`; `result()` is what was seen so far.
 
     `mode` is how the model is fed, `rest` its state of rest, by default the present one. `heads` are the layers that
-    make the output, if not what the first batch shows.
+    make the output, if not what the first batch shows. With `per_image` the counts of single images are kept.
     """
 
     def __init__(
@@ -50,10 +51,12 @@ class Recorder:
         *,
         maps: FiringMaps | None = None,
         heads: Collection[str] | None = None,
+        per_image: bool = False,
     ) -> None:
         self._model, self._maps = model, maps
         self._rest = rest or RestState(model)
-        self._observer = Observer(model, mode, maps, heads, self._rest.neurons.functions or NO_SITES)
+        functions = self._rest.neurons.functions or NO_SITES
+        self._observer = Observer(model, mode, maps, heads, functions, per_image=per_image)
         self._observer.streams.stats.distrust(self._rest.tensors)
         self._hooks = ExitStack()
         self.device = torch.device("cpu")  # of the inputs
@@ -98,6 +101,10 @@ class Recorder:
     def result(self) -> Recording:
         """What was seen so far."""
         return self._observer.result()
+
+    def image_counts(self, keys: Sequence[str]) -> ImageCounts | None:
+        """Counts of single images so far, by the names that a profile has for them; None if they are not kept."""
+        return self._observer.streams.moments.image_counts(keys)
 
     @property
     def images(self) -> int:

@@ -38,11 +38,12 @@ def times(value: float) -> str:
     return f"{value:,.0f}" if value >= 1000 else f"{value:.3g}"
 
 
-def with_margin(value: float, half: float) -> str:
-    """A number and half of its interval, rounded to the interval's second significant digit: 0.004505 ± 0.000057."""
+def with_margin(value: float, half: float, sign: str = "") -> str:
+    """A number and half of its interval, rounded to the interval's second significant digit: 0.004505 ± 0.000057.
+    `sign` is that of a format, "+" for all numbers."""
     exponent = int(f"{half:.1e}".partition("e")[2])
     digits = max(0, 1 - exponent)
-    return f"{value:.{digits}f} ± {half:.{digits}f}"
+    return f"{value:{sign}.{digits}f} ± {half:.{digits}f}"
 
 
 def size_text(size: Sequence[int]) -> str:

@@ -46,7 +46,7 @@ class Column:
             value *= self.scale
         half = record.get(self.margin)
         if half:
-            return with_margin(value, half * self.scale)
+            return with_margin(value, half * self.scale, "+" if str(self.form).startswith("+") else "")
         return self.form(value) if callable(self.form) else f"{value:{self.form}}"
 
 

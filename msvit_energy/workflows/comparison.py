@@ -56,7 +56,7 @@ def compare(
 ) -> Table:
     """Profiles side by side, and beside others: profiles by name, or profiles and their files. The rest is that of
     `msvit-energy compare`; EnergyError for unknown names."""
-    prices = technology if isinstance(technology, Technology) else get_technology(technology)
+    prices = get_technology(technology)
     named = profiles if isinstance(profiles, Mapping) else _named(profiles)
     return comparison_of(named, entries_of(named, baselines, sort, protocol, prices), protocol, prices)
 

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from msvit_energy import Profile, price, read_table
 from msvit_energy.errors import EnergyError
+from msvit_energy.pricing.image_energies import difference_interval
 from msvit_energy.pricing.technology import Technology, get_technology
 from msvit_energy.reporting.difference_table import difference_table
 from msvit_energy.reporting.table import Table
@@ -17,7 +18,7 @@ def opened(path: Path, model: str | None, time_steps: int | None) -> Profile:
     if path.suffix.lower() in TABLES:
         return read_table(path, time_steps)
     if path.suffix.lower() == ".json" or path.is_dir():
-        return Profile.load(path)
+        return Profile.load(path, per_image=True)
     if model is None:
         raise EnergyError(
             f"{path} is no profile (.json) and no table ({', '.join(TABLES)}); a log needs --model for its geometry"
@@ -32,16 +33,29 @@ def diff(
     names: tuple[str, str] = ("A", "B"),
     protocol: str = "appendix-c",
     technology: str | Technology = "45nm-fp32",
+    same_images: bool = False,
 ) -> Table:
-    """Layers in which two profiles differ, the largest difference of energy first."""
-    prices = technology if isinstance(technology, Technology) else get_technology(technology)
-    return compared(a, b, names, protocol, prices, 0.0)[0]
+    """Layers in which two profiles differ, the largest difference of energy first, with the interval of the difference.
+
+    Images are paired where both profiles keep the counts of single images (`per_image`) and say which images they are
+    of; `same_images` is the caller's word that they are the same in the same order.
+    """
+    prices = get_technology(technology)
+    return compared(a, b, names, protocol, prices, 0.0, same_images=same_images)[0]
 
 
 def compared(
-    a: Profile, b: Profile, names: tuple[str, str], protocol: str, technology: Technology, tolerance: float
+    a: Profile,
+    b: Profile,
+    names: tuple[str, str],
+    protocol: str,
+    technology: Technology,
+    tolerance: float,
+    *,
+    same_images: bool = False,
 ) -> tuple[Table, bool]:
     """The table of layers that differ, and whether the totals differ by more than `tolerance` of the first."""
     first, second = (price(profile, protocol, technology) for profile in (a, b))
     differ = abs(second.total_mj - first.total_mj) > tolerance * first.total_mj
-    return difference_table((a, first), (b, second), names), differ
+    interval = difference_interval(a, b, protocol, technology, same_images=same_images)
+    return difference_table((a, first), (b, second), names, interval), differ

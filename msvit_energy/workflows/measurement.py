@@ -8,6 +8,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from torch import nn
 from torch.utils.data import Dataset
@@ -119,7 +120,10 @@ def measure(
     warnings = [*loaded.warnings, *source.warnings, *labels_ignored(loaded, source, measured), *together.notes]
     sampled = {"data": data, "batch_size": together.batch_size, "warnings": warnings}
     origin = Provenance.of(loaded.provenance | sampled).with_measured(measured.provenance)
-    return replace(measured, provenance=origin.stamped(command_line()))
+    counts = measured.image_counts
+    if counts is not None:
+        counts = replace(counts, indices=np.array([source.indices[place] for place in together.positions], np.int64))
+    return replace(measured, provenance=origin.stamped(command_line()), image_counts=counts)
 
 
 def identity(loaded: LoadedModel, source: Samples, options: DataOptions, how: Mapping[str, Any]) -> dict[str, Any]:
@@ -145,6 +149,7 @@ def identity(loaded: LoadedModel, source: Samples, options: DataOptions, how: Ma
             f"--{name.replace('_', '-')}": how.get(name) for name in ("time_steps", "feed", "frames", "neurons", "head")
         },
         "--lemaire": how.get("lemaire"),
+        "--per-image": how.get("per_image"),
         "number of processes": ranks(),
         "version of torch": torch.__version__,
         "version of msvit-energy": metadata.version("msvit-energy"),

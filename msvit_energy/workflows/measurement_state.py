@@ -26,7 +26,7 @@ from msvit_energy.errors import EnergyError
 from msvit_energy.recording.earlier_counts import CLASSES, EarlierCounts
 
 PATTERN = "unfinished-*.pt"
-FORMAT = 1
+FORMAT = 2
 SHARE = 1 / 20  # of the time that writing may take
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from msvit.distributed import from_first, rank
 from msvit_energy import EnergyReport
 from msvit_energy.errors import EnergyError
+from msvit_energy.profiles.image_counts import SUFFIX
 from msvit_energy.reporting import table
 from msvit_energy.reporting.formatting import title
 from msvit_energy.reporting.layer_table import layer_table
@@ -20,7 +21,14 @@ def files() -> tuple[str, ...]:
     """The names of all files that there may be."""
     from msvit_energy.reporting import figures
 
-    return ("profile.json", *table.files("energy"), *figures.FILES, *firing_maps.FILES, "report.html")
+    return (
+        "profile.json",
+        f"profile{SUFFIX}",
+        *table.files("energy"),
+        *figures.FILES,
+        *firing_maps.FILES,
+        "report.html",
+    )
 
 
 @contextmanager

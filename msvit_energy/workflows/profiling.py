@@ -37,9 +37,12 @@ class ProfilingOptions:
     neurons: str | None = None  # patterns with commas between
     folder: Path | None = None  # of the state that a stopped measurement goes on from
     resume: bool = False
+    per_image: bool = False
 
     def __post_init__(self) -> None:
         input_modes.check(self.feed)
+        if self.per_image and self.folder is None:
+            raise EnergyError("--per-image writes a file, so it needs --out")
 
 
 @dataclass(frozen=True)
@@ -71,7 +74,7 @@ def profile_model(
     maps = request.maps if request else None
     enough = stop.reached if stop else None
     how |= {"head": options.head.split(",")} if options.head else {}
-    how |= {"maps": maps, "lemaire": options.lemaire, "enough": enough}
+    how |= {"maps": maps, "lemaire": options.lemaire, "enough": enough, "per_image": options.per_image}
     state = MeasurementState(options.folder, resume=options.resume)
     profile = measure(loaded, source, data, progress, state, strict=options.strict, **how)
     if options.strict and (left := uncounted(profile)):

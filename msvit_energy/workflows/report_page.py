@@ -21,7 +21,7 @@ def report(
 ) -> str:
     """The report page of one profile, or of several by label, as text; also written to `html` if that is given."""
     named = {title(profiles): profiles} if isinstance(profiles, Profile) else profiles
-    prices = technology if isinstance(technology, Technology) else get_technology(technology)
+    prices = get_technology(technology)
     text = page(named, protocol, prices)
     if html is not None:
         with written_together(Path(html).parent) as folder:

@@ -183,7 +183,11 @@ def content(folder: str) -> dict[str, Any]:
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "more",
-    [("--shard", "1/2"), ("--ci", "60%", "--images", "120"), ("--maps", "stage3*", "--lemaire", "3", "--workers", "1")],
+    [
+        ("--shard", "1/2", "--per-image"),
+        ("--ci", "60%", "--images", "120"),
+        ("--maps", "stage3*", "--lemaire", "3", "--workers", "1"),
+    ],
 )
 def test_a_killed_command_goes_on(
     more: tuple[str, ...],
@@ -201,7 +205,8 @@ def test_a_killed_command_goes_on(
     assert "going on after 8 images" in capsys.readouterr().err
     assert content("killed") == content("whole")
     assert {path.name for path in Path("killed").iterdir()} == {path.name for path in Path("whole").iterdir()}
-    for name in {"energy.csv", "maps.npz"} & {path.name for path in Path("whole").iterdir()}:
+    exact = {"energy.csv", "maps.npz", "profile.per_image.safetensors"}
+    for name in exact & {path.name for path in Path("whole").iterdir()}:
         assert Path("killed", name).read_bytes() == Path("whole", name).read_bytes()
 
 
@@ -220,6 +225,7 @@ def test_something_else_is_not_gone_on_with(
         "--maps": ("--maps", "stage3*"),
         "--time-steps, model": ("--time-steps", "2"),
         "--lemaire": ("--lemaire", "1"),
+        "--per-image": ("--per-image",),
         "--neurons": ("--neurons", "*lif*"),
         "data, images": ("--images", "20"),
     }

@@ -16,6 +16,7 @@ from pathlib import Path
 from tempfile import mkdtemp
 from typing import Any
 
+import numpy as np
 import safetensors.torch
 import torch
 from rich.console import Console
@@ -29,6 +30,9 @@ from msvit_energy.pricing.protocols import all_choices
 from msvit_energy.pricing.published_rates import read_rates
 from msvit_energy.pricing.spikingformer_log import read_log
 from msvit_energy.pricing.technology import TECHNOLOGIES, get_technology, read_technology
+from msvit_energy.profiles import image_counts
+from msvit_energy.profiles.amounts import Moments
+from msvit_energy.profiles.image_counts import ImageCounts
 from msvit_energy.profiles.image_indices import read_ranges
 from msvit_energy.profiles.merge import merge
 from msvit_energy.reporting.layer_table import layer_table, protocol_table, stage_table
@@ -183,6 +187,11 @@ def read_safetensors(data: bytes) -> None:
     identify(read_weight_file(file("w.safetensors", data)).weights)
 
 
+def read_image_counts(data: bytes) -> None:
+    """What was counted of three images."""
+    image_counts.load(file("p.per_image.safetensors", data), THREE_IMAGES)
+
+
 def header_mutated(data: bytes, draw: random.Random) -> bytes:
     """Another header of a safetensors file."""
     size = int.from_bytes(data[:8], "little")
@@ -302,6 +311,15 @@ def nir_mutated(_: bytes, draw: random.Random) -> bytes:
     return path.read_bytes()
 
 
+THREE_IMAGES = Moments(("a#0 value", "a#0 nonzero"), (6, 3), ((14, 6), (3,)))
+
+
+def three_images() -> bytes:
+    counts = ImageCounts(THREE_IMAGES.keys, np.array([[1, 2, 3], [1, 1, 1]]), np.array([0, 2, 1]))
+    image_counts.save(counts, path := SCRATCH / "three.safetensors")
+    return path.read_bytes()
+
+
 def recipe_file() -> bytes:
     from dataclasses import asdict
 
@@ -356,6 +374,7 @@ PARSERS = {
     "per-image": Parser(
         per_image, lambda: [b"image,conv,fc\na,0.5,1.5\nb,25%,2\n", b"image,in\n1,-.5\n"], cells_mutated
     ),
+    "image-counts": Parser(read_image_counts, lambda: [three_images()], header_mutated),
     "xlsx": Parser(read_xlsx, lambda: [workbook()["xl/worksheets/sheet1.xml"]]),
     "rates": Parser(
         lambda data: read_rates(file("r.csv", data)),

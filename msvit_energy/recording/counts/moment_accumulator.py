@@ -10,6 +10,7 @@ from fractions import Fraction
 import numpy as np
 
 from msvit_energy.profiles.amounts import Moments
+from msvit_energy.profiles.image_counts import ImageCounts
 
 HALF_BITS = 20
 MOST = 1 << 2 * HALF_BITS
@@ -17,11 +18,13 @@ ROWS = 1024  # of products in memory at a time, beside their sums
 
 
 class MomentAccumulator:
-    """Accumulates Moments image by image. Counts are whole numbers from 0; one that is missing for an image is 0."""
+    """Accumulates Moments image by image, and with `per_image` keeps the counts themselves. They are whole numbers from
+    0; one that is missing for an image is 0."""
 
-    KEPT = ("_keys", "_combined", "_sums", "_gram")
+    KEPT = ("_keys", "_combined", "_sums", "_gram", "_batches")
 
-    def __init__(self) -> None:
+    def __init__(self, *, per_image: bool = False) -> None:
+        self._batches: list[np.ndarray] | None = [] if per_image else None  # `[keys, images]`, of the keys until then
         self._keys: dict[str, int] = {}
         self._combined: dict[str, Mapping[str, int]] = {}
         self._sums = np.zeros(0, np.int64)
@@ -47,6 +50,8 @@ class MomentAccumulator:
             for rows in range(0, len(part), ROWS):
                 self._gram[rows : rows + ROWS] += (part[rows : rows + ROWS] @ part.T).astype(np.int64)
         self._sums += values.sum(1)
+        if self._batches is not None:
+            self._batches.append(values)
 
     def combine(self, key: str, parts: Mapping[str, int]) -> None:
         """Have `key` be the sum of other counts, those that there are, each times a whole number."""
@@ -61,6 +66,19 @@ class MomentAccumulator:
         names = tuple(name for name in dict.fromkeys(name for each in parts for name in each) if name in self._keys)
         stored = self._stored(names)
         return stored if names == chosen else _sums(stored, chosen, parts)
+
+    def image_counts(self, keys: Sequence[str]) -> ImageCounts | None:
+        """Some of the counts of every image; None if they were not to be kept."""
+        if self._batches is None or not self._keys:
+            return None
+        every = np.concatenate([np.pad(part, ((0, len(self._keys) - len(part)), (0, 0))) for part in self._batches], 1)
+        stored = ImageCounts(tuple(self._keys), every)
+        return ImageCounts(tuple(keys), np.stack([self._combination(stored, key) for key in keys]))
+
+    def _combination(self, stored: ImageCounts, key: str) -> np.ndarray:
+        parts = {name: n for name, n in self._combined.get(key, {key: 1}).items() if name in self._keys}
+        counts = stored.select(list(parts), {}).multiplied(list(parts.values())).counts
+        return np.asarray(counts.sum(0))
 
     def _stored(self, keys: tuple[str, ...]) -> Moments:
         """The moments of counts as they were added."""

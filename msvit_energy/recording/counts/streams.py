@@ -70,9 +70,9 @@ class Streams:
 
     KEPT = ("counters", "_pairs")
 
-    def __init__(self) -> None:
+    def __init__(self, *, per_image: bool = False) -> None:
         self.counters: dict[StreamKey, StreamCounter] = {}
-        self.moments = MomentAccumulator()
+        self.moments = MomentAccumulator(per_image=per_image)
         self.stats = TensorStatsCache()  # of the tensors of the present batch
         self.lattices = LatticeSearch(self.stats)
         self._pairs: dict[str, dict[tuple[Fraction, ...], int]] = {}

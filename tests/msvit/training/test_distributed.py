@@ -297,7 +297,7 @@ def test_two_processes_give_the_profile_of_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    options = ("--images", "100", "--lemaire", "2", "--maps", "stage3*.attn_lif", "--format", "csv")
+    options = ("--images", "100", "--lemaire", "2", "--maps", "stage3*.attn_lif", "--format", "csv", "--per-image")
     assert run(monkeypatch, "profile", *options, "--out", "one") == 0
     end = torchrun(tmp_path, "profile", *options, "--out", "two")
     assert end.returncode == 0, end.stderr
@@ -305,7 +305,7 @@ def test_two_processes_give_the_profile_of_one(
     one, two = (json.loads((tmp_path / name / "profile.json").read_text()) for name in ("one", "two"))
     assert one.pop("provenance")["data"] == two.pop("provenance")["data"]
     assert one == two
-    for name in ("energy.csv", "maps.npz"):
+    for name in ("energy.csv", "maps.npz", "profile.per_image.safetensors"):
         assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes()
     monkeypatch.setenv("TORCHELASTIC_RUN_ID", "1")
     assert run(monkeypatch, "models") == 2

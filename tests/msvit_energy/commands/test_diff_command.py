@@ -26,8 +26,8 @@ def test_layers_that_differ_the_largest_difference_first(
     assert run(monkeypatch, "diff", "a.csv", "b.json", "--time-steps", "4", "--out", "out") == 1
     rows = json.loads(Path("out/diff.json").read_text())
     rows = rows["records"] if isinstance(rows, dict) else rows
-    assert [row["layer"] for row in rows] == ["b", "a", "c", "d"]
-    b, a, c, d = rows
+    assert [row["layer"] for row in rows] == ["b", "a", "c", "d", "total"]
+    b, a, c, d, total = rows
     assert (b["macs_a"], b["macs_b"], b["kind_a"], b["kind_b"]) == (3000, 1000, "binary", "integer")
     # 4 steps x 0.9 pJ x (500 - 1500), (500 - 250), -1 and +1 accumulates
     for row, accumulates in ((b, -1000), (a, 250), (c, -1), (d, 1)):
@@ -35,8 +35,12 @@ def test_layers_that_differ_the_largest_difference_first(
         assert row["share"] == pytest.approx(accumulates / -750)
     assert c["energy_b_mj"] is None
     assert d["energy_a_mj"] is None
+    # 250 + 250 + 1500 + 1 accumulates in A, 250 + 500 + 500 + 1 in B
+    energies = [total["energy_a_mj"], total["energy_b_mj"], total["difference_mj"]]
+    assert energies == pytest.approx([4 * 0.9 * n / 1e9 for n in (2001, 1251, -750)])
     printed = capsys.readouterr().out
     assert "B - A -2.7 nJ" in printed
+    assert "interval of B - A: unknown, since A or B has none" in printed
     assert "alike: 1 of 5 layers" in printed
 
 
