@@ -71,7 +71,7 @@ def test_commands_are_functions_too(tmp_path: Any) -> None:
     assert table.to_frame().name[0].endswith(" (1)")
     PLAIN.save(tmp_path / "profile.json")
     assert compare({"mine": Profile.load(tmp_path)}).to_frame().name.tolist() == ["mine"]
-    assert diff(PLAIN, PLAIN).to_frame().empty
+    assert diff(PLAIN, PLAIN).to_frame().layer.tolist() == ["total"]
     text = report(PLAIN, tmp_path / "page.html")
     assert (tmp_path / "page.html").read_text() == text
     assert "|" in repr(table)
