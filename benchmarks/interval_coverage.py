@@ -17,8 +17,8 @@ from msvit_energy import price, read_table
 from msvit_energy.profiles.amounts import CONFIDENCE, quantile
 from msvit_energy.profiles.student_t import student_t
 from msvit_energy.profiles.table_cells import read_cells
-from msvit_energy.workflows.evidence import FOLDER
-from msvit_energy.workflows.interval_stop import FEWEST_IMAGES
+from msvit_energy.workflows.measuring.interval_stop import FEWEST_IMAGES
+from msvit_energy.workflows.published.evidence import FOLDER
 
 DRAWS = 2000
 SIZES = (8, 16, 32, 64)

@@ -204,9 +204,9 @@ def planned(models: Sequence[str], seeds: Sequence[int], epochs: int) -> Iterato
 
 def profile_of(runs: Runs, run: Run) -> Profile:
     """The run's weights on all test images, measured once."""
-    from msvit_energy.workflows.measurement import DataOptions
-    from msvit_energy.workflows.model_loading import load_model
-    from msvit_energy.workflows.profiling import ProfilingOptions, profile_model
+    from msvit_energy.workflows.loading.model_loading import load_model
+    from msvit_energy.workflows.measuring.measurement import DataOptions
+    from msvit_energy.workflows.measuring.profiling import ProfilingOptions, profile_model
 
     folder = runs.folder(run)
     path = folder / "profile.json"

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from msvit_energy.reporting import figures
     from msvit_energy.workflows.comparison import compare
     from msvit_energy.workflows.difference import diff
-    from msvit_energy.workflows.evidence import evidence
+    from msvit_energy.workflows.published.evidence import evidence
     from msvit_energy.workflows.report_page import report
 
 __all__ = [
@@ -45,7 +45,7 @@ _WHERE = {
     "compare": "workflows.comparison",
     "diff": "workflows.difference",
     "energy_per_image": "pricing.image_energies",
-    "evidence": "workflows.evidence",
+    "evidence": "workflows.published.evidence",
     "figures": "reporting",
     "profile": "profiler",
     "report": "workflows.report_page",

@@ -14,7 +14,7 @@ from msvit_energy.commands.protocols import described
 from msvit_energy.commands.technologies import listed
 from msvit_energy.profiles.json_schema import profile_schema
 from msvit_energy.reporting.formatting import size_text
-from msvit_energy.workflows.shipped_geometry import model_records
+from msvit_energy.workflows.loading.shipped_geometry import model_records
 
 WIDTH = 88  # of help: what a page shows without scrolling
 MARK = re.compile(r"^<!-- generated: (\S+) -->$", flags=re.MULTILINE)

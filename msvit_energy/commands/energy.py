@@ -94,7 +94,7 @@ def energy(
 ) -> None:
     """Price without running anything: a saved profile, a table of layers (--table), or published rates (--model with
     --rates, --log or --rate)."""
-    from msvit_energy.workflows.published_pricing import (
+    from msvit_energy.workflows.published.published_pricing import (
         PublishedRates,
         price_by,
         profile_to_price,

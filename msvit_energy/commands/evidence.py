@@ -15,8 +15,8 @@ def evidence(
     force: Force = False,
 ) -> None:
     """Recompute every published energy whose rates are public, by its authors' convention and by Appendix C."""
-    from msvit_energy.workflows.evidence import evidence as recomputed
-    from msvit_energy.workflows.evidence import write_page
+    from msvit_energy.workflows.published.evidence import evidence as recomputed
+    from msvit_energy.workflows.published.evidence import write_page
 
     output = TableOutput("evidence", out, formats, force, also=["evidence.html"], columns=columns)
     output.show(recomputed(), also={"evidence.html": write_page})

@@ -45,8 +45,8 @@ def leak(
     """Measure MSViT or QKFormer twice: every sample for itself, and as the official code, whose attention has a neuron
     that runs from one sample of a batch into the next."""
     from msvit_energy.workflows.leak import compared
-    from msvit_energy.workflows.measurement import DataOptions
-    from msvit_energy.workflows.model_loading import load_model
+    from msvit_energy.workflows.loading.model_loading import load_model
+    from msvit_energy.workflows.measuring.measurement import DataOptions
 
     choice, prices = str(get_protocol(protocol)), get_technology(technology)
     output = TableOutput("leak", out, formats, force, columns=columns)

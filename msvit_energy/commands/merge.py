@@ -18,7 +18,7 @@ def merge(
     force: Annotated[bool, typer.Option("--force", help="Replace --out if it exists.")] = False,
 ) -> None:
     """Join profiles exactly, as if all images had been measured in one go. Images may be in one of them only."""
-    from msvit_energy.workflows.merging import merge_files
+    from msvit_energy.workflows.measuring.merging import merge_files
 
     joined = merge_files(profiles, out, force)
     print(f"{out}: {joined.images} images of {len(profiles)} profiles")

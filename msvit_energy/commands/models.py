@@ -20,7 +20,7 @@ def models(
     as_json: AsJson = False,
 ) -> None:
     """List models: name, family, parameters, input, T, dense GMACs of one time step, source."""
-    from msvit_energy.workflows.model_list import model_table, models_like
+    from msvit_energy.workflows.loading.model_list import model_table, models_like
 
     rows = models_like(pattern)
     if as_json:

@@ -24,8 +24,8 @@ def precision(
     seed: Seed = 0,
 ) -> None:
     """Run the same weights and images in float32 and float64 on the CPU and compare spikes and SOPs."""
-    from msvit_energy.workflows.measurement import DataOptions
-    from msvit_energy.workflows.model_loading import load_registered
+    from msvit_energy.workflows.loading.model_loading import load_registered
+    from msvit_energy.workflows.measuring.measurement import DataOptions
     from msvit_energy.workflows.precision import compare_number_formats
 
     loaded = load_registered(ckpt, model, {}, ema=False, time_steps=time_steps, seed=seed, device="cpu")

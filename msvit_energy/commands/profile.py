@@ -175,13 +175,13 @@ def profile(
 
     Ctrl-C ends after the present batch with the profile of the images so far; --resume goes on, after a kill too.
     """
-    from msvit_energy.workflows.firing_maps import requested_maps
-    from msvit_energy.workflows.interval_stop import IntervalStop
-    from msvit_energy.workflows.measurement import DataOptions
-    from msvit_energy.workflows.model_loading import load_model
-    from msvit_energy.workflows.preprocessing_options import preprocessing_changes
-    from msvit_energy.workflows.profile_files import output, stopped_line, write_files
-    from msvit_energy.workflows.profiling import ProfilingOptions, profile_model
+    from msvit_energy.workflows.loading.model_loading import load_model
+    from msvit_energy.workflows.measuring.firing_maps import requested_maps
+    from msvit_energy.workflows.measuring.interval_stop import IntervalStop
+    from msvit_energy.workflows.measuring.measurement import DataOptions
+    from msvit_energy.workflows.measuring.preprocessing_options import preprocessing_changes
+    from msvit_energy.workflows.measuring.profile_files import output, stopped_line, write_files
+    from msvit_energy.workflows.measuring.profiling import ProfilingOptions, profile_model
 
     get_protocol(protocol)  # before minutes of measuring
     prices, wanted = with_prices(get_technology(technology), e_mac, e_ac), parse_formats(formats)

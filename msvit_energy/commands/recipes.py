@@ -18,7 +18,7 @@ def recipes(
     as_json: AsJson = False,
 ) -> None:
     """List training recipes: model, data, epochs, and what they came from."""
-    from msvit_energy.workflows.recipe_list import recipe_description, recipe_settings
+    from msvit_energy.workflows.training.recipe_list import recipe_description, recipe_settings
 
     settings = recipe_settings(name)
     if as_json:

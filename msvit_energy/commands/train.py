@@ -37,7 +37,7 @@ def train(
     Ctrl-C writes the state of the run; --resume goes on from it, or from the last one before any other end. Where
     standard error is no terminal, a line says at least every minute how far the run is.
     """
-    from msvit_energy.workflows.training import TrainingRequest, train_recipe
+    from msvit_energy.workflows.training.run import TrainingRequest, train_recipe
 
     request = TrainingRequest(
         recipe,

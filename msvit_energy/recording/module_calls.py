@@ -32,6 +32,12 @@ def of_module(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor | No
     return None
 
 
+def dense_macs(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> int:
+    """Dense MACs of one call of a module, as a profile counts them; 0 if it is no operator."""
+    call = of_module(module, inputs, output)
+    return 0 if call is None else call.macs
+
+
 def is_operator(module: nn.Module) -> bool:
     """Whether a module is an operator by itself: what it is fed is what its formula applies to."""
     if getattr(module, "activation_op", None) == "matmul" or is_quantized(module):

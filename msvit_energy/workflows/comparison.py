@@ -25,8 +25,8 @@ from msvit_energy.reporting.comparison import (
 from msvit_energy.reporting.figures.look import USUAL, Look
 from msvit_energy.reporting.published import published_table, read_published
 from msvit_energy.reporting.table import Table
+from msvit_energy.workflows.loading.shipped_geometry import model_records
 from msvit_energy.workflows.paper_tables.table1_rows import ROWS
-from msvit_energy.workflows.shipped_geometry import model_records
 
 Writers = dict[str, Callable[[Path], object]]
 

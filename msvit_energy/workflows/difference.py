@@ -8,7 +8,7 @@ from msvit_energy.pricing.image_energies import difference_interval
 from msvit_energy.pricing.technology import Technology, get_technology
 from msvit_energy.reporting.difference_table import difference_table
 from msvit_energy.reporting.table import Table
-from msvit_energy.workflows.published_pricing import PublishedRates, from_rates
+from msvit_energy.workflows.published.published_pricing import PublishedRates, from_rates
 
 TABLES = (".csv", ".xlsx")
 

@@ -10,8 +10,8 @@ from msvit_energy.pricing.energy import PJ_PER_MJ
 from msvit_energy.pricing.energy_units import energy_unit
 from msvit_energy.pricing.technology import Technology
 from msvit_energy.reporting.table import Column, Table
-from msvit_energy.workflows.measurement import DataOptions, measure
-from msvit_energy.workflows.model_loading import LoadedModel
+from msvit_energy.workflows.loading.model_loading import LoadedModel
+from msvit_energy.workflows.measuring.measurement import DataOptions, measure
 from msvit_energy.workflows.progress import Progress, no_progress
 
 

@@ -7,8 +7,8 @@ from torch.utils.data import DataLoader
 from msvit.data.readable import Readable, Unreadable, joined, readable_batches
 from msvit_energy.precision import Precision, compare_formats, excite_
 from msvit_energy.profiles.diagnostics import skipped_files
-from msvit_energy.workflows.measurement import DataOptions
-from msvit_energy.workflows.model_loading import LoadedModel
+from msvit_energy.workflows.loading.model_loading import LoadedModel
+from msvit_energy.workflows.measuring.measurement import DataOptions
 
 
 @dataclass(frozen=True)

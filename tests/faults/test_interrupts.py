@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from msvit_energy import Profile, price
-from msvit_energy.workflows.measurement_state import MeasurementState
+from msvit_energy.workflows.measuring.measurement_state import MeasurementState
 from tests.support.command_line import run
 from tests.support.forked_runs import ended, printed, started, wait_for
 
@@ -108,7 +108,7 @@ def test_at_any_moment_it_ends_with_130_and_no_traceback(part: float, command: t
 def seconds_of_imports() -> float:
     """How long a command takes to begin, now."""
     begun = time.monotonic()
-    code = "import msvit_energy.workflows.profiling, msvit_energy.workflows.training"
+    code = "import msvit_energy.workflows.measuring.profiling, msvit_energy.workflows.training.run"
     subprocess.run([sys.executable, "-c", code], check=True)
     return time.monotonic() - begun
 

@@ -16,7 +16,7 @@ from msvit.data.digits import Digits
 from msvit.data.loading import loader
 from msvit.machine_faults import fault_in_words
 from msvit_energy import Profile
-from msvit_energy.workflows.measurement_state import MeasurementState
+from msvit_energy.workflows.measuring.measurement_state import MeasurementState
 from tests.support.command_line import run
 from tests.support.training_runs import images
 
@@ -31,7 +31,7 @@ def test_a_killed_process_that_loads_images_ends_the_run_in_words(
     whole = Profile.load("run/profile.json")
     with monkeypatch.context() as patch:
         patch.setattr("msvit.data.digits.Digits.__getitem__", _deadly(Digits.__getitem__))
-        patch.setattr("msvit_energy.workflows.measurement_state.SHARE", 1e9)
+        patch.setattr("msvit_energy.workflows.measuring.measurement_state.SHARE", 1e9)
         assert run(patch, *profile, "--force") == 2
     printed = capsys.readouterr().err
     assert (

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from msvit_energy import Profile
-from msvit_energy.workflows.measurement import profile_together
+from msvit_energy.workflows.measuring.measurement import profile_together
 from tests.support.command_line import run
 from tests.support.training_runs import images
 

@@ -15,8 +15,8 @@ from msvit_energy import EnergyError, Profile
 from msvit_energy.profiles.merge import merge
 from msvit_energy.recording.earlier_counts import CLASSES, EarlierCounts
 from msvit_energy.recording.firing_maps import FiringMaps
-from msvit_energy.workflows import measurement_state
-from msvit_energy.workflows.measurement_state import MeasurementState
+from msvit_energy.workflows.measuring import measurement_state
+from msvit_energy.workflows.measuring.measurement_state import MeasurementState
 from tests.support.command_line import run
 from tests.support.training_runs import network
 

@@ -12,8 +12,8 @@ from torch.utils.data import Dataset
 from msvit.errors import UnreadableFileError
 from msvit_energy import EnergyError
 from msvit_energy.recording.earlier_counts import EarlierCounts
-from msvit_energy.workflows.measurement import Together, profile_together
-from msvit_energy.workflows.measurement_state import MeasurementState
+from msvit_energy.workflows.measuring.measurement import Together, profile_together
+from msvit_energy.workflows.measuring.measurement_state import MeasurementState
 
 IMAGES, SIZE = 14, 2
 VALUES = torch.rand(IMAGES, 1, 4, 4, generator=torch.Generator().manual_seed(2))

@@ -38,11 +38,11 @@ from msvit_energy.profiles.merge import merge
 from msvit_energy.reporting.layer_table import layer_table, protocol_table, stage_table
 from msvit_energy.reporting.table import write
 from msvit_energy.reporting.terminal import TerminalTable
-from msvit_energy.workflows.model_loading import parse_arguments, parse_size, without_memory
-from msvit_energy.workflows.nir_files import read_nir
+from msvit_energy.workflows.loading.model_loading import parse_arguments, parse_size, without_memory
+from msvit_energy.workflows.loading.nir_files import read_nir
 from msvit_energy.workflows.share import parse_share
-from msvit_energy.workflows.stored_recipe import read_stored_recipe
-from msvit_energy.workflows.training import TrainingRequest, requested_recipe
+from msvit_energy.workflows.training.run import TrainingRequest, requested_recipe
+from msvit_energy.workflows.training.stored_recipe import read_stored_recipe
 from msvit_energy.workflows.user_errors import USER_ERRORS
 from tests.support.mutations import mutate
 

@@ -15,7 +15,7 @@ from playwright.sync_api import expect
 from msvit_energy.commands import app
 from msvit_energy.pricing.protocols import PROTOCOLS
 from msvit_energy.pricing.technology import TECHNOLOGIES
-from msvit_energy.workflows.shipped_geometry import model_records
+from msvit_energy.workflows.loading.shipped_geometry import model_records
 from tests.support.browser import launched
 from tests.support.documentation import ROOT
 

@@ -83,7 +83,8 @@ def test_what_prices_and_renders_imports_no_torch(path: Path) -> None:
 
 def test_saved_profiles_are_priced_compared_and_reported_without_torch() -> None:
     rooms = ["reporting.page", "reporting.comparison", "reporting.figures.tradeoff", "profiles.firing_maps"]
-    rooms += [f"workflows.{name}" for name in ("published_pricing", "comparison", "heatmaps", "merging", "report_page")]
+    rooms += [f"workflows.{name}" for name in ("published.published_pricing", "measuring.merging")]
+    rooms += [f"workflows.{name}" for name in ("comparison", "heatmaps", "report_page")]
     code = (
         f"import sys, {', '.join(f'msvit_energy.{room}' for room in rooms)}; "
         "from msvit_energy.commands import energy, compare, report, heatmap; assert 'torch' not in sys.modules"

@@ -7,9 +7,9 @@ from typing import Any
 import matplotlib.pyplot  # noqa: F401
 import torch
 
-import msvit_energy.workflows.profile_files
-import msvit_energy.workflows.profiling
-import msvit_energy.workflows.training  # noqa: F401
+import msvit_energy.workflows.measuring.profile_files
+import msvit_energy.workflows.measuring.profiling
+import msvit_energy.workflows.training.run  # noqa: F401
 from msvit import heartbeat
 from msvit_energy import profiler
 from msvit_energy.commands import main

@@ -67,8 +67,8 @@ def readers() -> dict[str, Callable[[Path], object]]:
     from msvit_energy.pricing.published_rates import read_rates
     from msvit_energy.pricing.spikingformer_log import read_log
     from msvit_energy.pricing.technology import read_technology
-    from msvit_energy.workflows.nir_files import read_nir
-    from msvit_energy.workflows.stored_recipe import read_stored_recipe
+    from msvit_energy.workflows.loading.nir_files import read_nir
+    from msvit_energy.workflows.training.stored_recipe import read_stored_recipe
 
     per_image = ROOT / "msvit_energy" / "reporting" / "data" / "rates" / "sdtrack_tiny.csv"
     return {

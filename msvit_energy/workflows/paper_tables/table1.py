@@ -13,9 +13,9 @@ from msvit_energy.pricing.protocols import PROTOCOLS, get_protocol
 from msvit_energy.pricing.technology import Technology
 from msvit_energy.reporting.published import published_table
 from msvit_energy.reporting.table import Column, Table
+from msvit_energy.workflows.loading.shipped_geometry import geometry_of
 from msvit_energy.workflows.paper_tables.table1_rows import ROWS, Row, appendix_models
 from msvit_energy.workflows.progress import Progress, no_progress
-from msvit_energy.workflows.shipped_geometry import geometry_of
 
 EVERY_STEP = ":first-layer=every-step"
 NO_RATES = "needs rates that are not public"
@@ -73,8 +73,8 @@ def measure_checkpoints(
     """The profiles of checkpoints on the same images, by model."""
     if not weights:
         return {}
-    from msvit_energy.workflows.measurement import DataOptions, measure
-    from msvit_energy.workflows.model_loading import load_model
+    from msvit_energy.workflows.loading.model_loading import load_model
+    from msvit_energy.workflows.measuring.measurement import DataOptions, measure
 
     options = DataOptions(data or "", images, batch_size, seed)
     found = {}

@@ -9,11 +9,11 @@ from msvit_energy.pricing.implied_rate import REPRODUCED
 from msvit_energy.pricing.technology import Technology
 from msvit_energy.reporting.published import published_table
 from msvit_energy.reporting.table import Column, Table
-from msvit_energy.workflows.evidence import FOLDER
 from msvit_energy.workflows.paper_tables.table1 import audited, energy_table
 from msvit_energy.workflows.paper_tables.table1_rows import APPENDIX, Row, appendix_models
 from msvit_energy.workflows.progress import Progress, no_progress
-from msvit_energy.workflows.published_pricing import PublishedRates, from_rates
+from msvit_energy.workflows.published.evidence import FOLDER
+from msvit_energy.workflows.published.published_pricing import PublishedRates, from_rates
 
 TITLE = "Table 1, appendix: rows that the paper does not have"
 NOT_PRINTED = "energy not printed"

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from msvit_energy.reporting.published import published_table
-from msvit_energy.workflows.shipped_geometry import model_records
+from msvit_energy.workflows.loading.shipped_geometry import model_records
 
 APPENDIX = "table1_appendix"
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from msvit_energy.reporting.published import published_table
 from msvit_energy.reporting.table import Column, Table
-from msvit_energy.workflows.model_loading import without_memory
+from msvit_energy.workflows.loading.model_loading import without_memory
 from msvit_energy.workflows.paper_tables.parameters import columns, compared, parameters, used_parameters
 
 CLASSES = {"CIFAR10": 10, "CIFAR100": 100, "DVS128 Gesture": 11, "CIFAR10-DVS": 10}

@@ -7,7 +7,7 @@ from typing import Any
 from msvit.classifier import SpikingClassifier
 from msvit_energy.reporting.published import published_table
 from msvit_energy.reporting.table import Column, Table
-from msvit_energy.workflows.model_loading import without_memory
+from msvit_energy.workflows.loading.model_loading import without_memory
 from msvit_energy.workflows.paper_tables.parameters import columns, compared, parameters
 
 # MSSA branches of the three stages and the attention of the third, in the order of the printed rows

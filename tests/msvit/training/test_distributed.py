@@ -42,7 +42,7 @@ from msvit.training.loop import Interrupted, Training
 from msvit.training.recipes import get_recipe
 from msvit.training.state import random_states
 from msvit_energy.commands import main
-from msvit_energy.workflows.measurement import profile_together
+from msvit_energy.workflows.measuring.measurement import profile_together
 from tests.support.command_line import run
 from tests.support.training_runs import TINY, Noisy, images, network, same
 

@@ -32,7 +32,7 @@ from msvit.training.optimisation import schedule
 from msvit.training.recipes import RECIPES, Recipe, about, get_recipe
 from msvit.training.sop_penalty import SOPPenalty
 from msvit.training.state import newest_state, save_state
-from msvit_energy.workflows.training import dense_macs
+from msvit_energy.recording.module_calls import dense_macs
 from tests.support.training_runs import TINY, Noisy, images, network, same, weights
 
 

@@ -56,7 +56,7 @@ def test_exit_code_says_whether_totals_differ(tolerance: str, code: int, monkeyp
 def test_a_log_is_compared_with_a_profile_of_its_rates(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from msvit_energy.workflows.evidence import FOLDER
+    from msvit_energy.workflows.published.evidence import FOLDER
 
     log = str(FOLDER / "spikingformer_8_512.log.txt")
     model = ("--model", "spikingformer_8_512")

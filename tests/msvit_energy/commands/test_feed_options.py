@@ -7,8 +7,8 @@ from PIL import Image
 
 from msvit_energy import Profile
 from msvit_energy.profiles.provenance import InputOrigin
-from msvit_energy.workflows.measurement import DataOptions, measure
-from msvit_energy.workflows.model_loading import load_registered
+from msvit_energy.workflows.loading.model_loading import load_registered
+from msvit_energy.workflows.measuring.measurement import DataOptions, measure
 from tests.support.command_line import run
 
 NET = """

@@ -16,7 +16,7 @@ from msvit.checkpoint import SHIPPED
 from msvit_energy import Profile, price
 from msvit_energy.errors import EnergyError
 from msvit_energy.workflows import progress_lines
-from msvit_energy.workflows.training_files import earlier_files
+from msvit_energy.workflows.training.training_files import earlier_files
 from tests.support.command_line import run
 
 pytestmark = pytest.mark.slow

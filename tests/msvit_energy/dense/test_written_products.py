@@ -16,7 +16,7 @@ from msvit_energy.meta_tensors import ShapesOnly
 from msvit_energy.profiles.coverage import Coverage, Unknown
 from msvit_energy.recording.neurons import is_neuron
 from msvit_energy.recording.overheads import overhead_name
-from msvit_energy.workflows.profiling import uncounted
+from msvit_energy.workflows.measuring.profiling import uncounted
 from tests.support.foreign_models import Forward, numbers, weight
 
 # images of 3 x 4, `k` and `v` linear layers of width 4 to 4, w [4, 5], gamma [4], shift [3, 1]

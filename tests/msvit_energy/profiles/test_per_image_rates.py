@@ -81,7 +81,7 @@ def test_what_cannot_be_is_one_line_with_its_place(text: str, message: str, file
 
 @pytest.mark.slow
 def test_a_tracker_on_320_sequences() -> None:
-    from msvit_energy.workflows.evidence import FOLDER
+    from msvit_energy.workflows.published.evidence import FOLDER
 
     rates = FOLDER / "spikefet_tiny_rates.csv.gz"
     report = price(read_table(FOLDER / "spikefet_tiny.csv", per_image=rates), "as-given")

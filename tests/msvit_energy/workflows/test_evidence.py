@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from msvit_energy.workflows.evidence import evidence
+from msvit_energy.workflows.published.evidence import evidence
 
 
 @pytest.fixture(scope="module")

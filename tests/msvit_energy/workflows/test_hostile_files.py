@@ -23,7 +23,7 @@ from msvit_energy.pricing.spikingformer_log import read_log
 from msvit_energy.profiles.image_indices import as_text, read_ranges
 from msvit_energy.profiles.json_format import profile_of
 from msvit_energy.profiles.table_cells import exact, number
-from msvit_energy.workflows.model_loading import parse_arguments
+from msvit_energy.workflows.loading.model_loading import parse_arguments
 from tests.support.isolated_reading import IsolatedReader, promised_mb
 
 DATA = Path(__file__).parents[2] / "data"

@@ -14,10 +14,10 @@ from msvit.data import DATASETS, PreprocessingChanges
 from msvit.errors import ModelError
 from msvit_energy import Profile
 from msvit_energy.errors import EnergyError
-from msvit_energy.workflows.measurement import DataOptions, measure
-from msvit_energy.workflows.model_loading import LoadedModel, load_model, without_memory
+from msvit_energy.workflows.loading.model_loading import LoadedModel, load_model, without_memory
+from msvit_energy.workflows.measuring.measurement import DataOptions, measure
 from msvit_energy.workflows.precision import compare_number_formats
-from msvit_energy.workflows.training_data import training_data
+from msvit_energy.workflows.training.training_data import training_data
 from tests.support.command_line import run
 
 REASON = "not an image file, or a damaged one"

@@ -13,7 +13,7 @@ from torch import nn
 
 import msvit_energy
 from msvit_energy import EnergyError, Profile
-from msvit_energy.workflows.nir_files import read_nir
+from msvit_energy.workflows.loading.nir_files import read_nir
 from tests.support.command_line import run
 from tests.support.foreign_models import numbers
 

@@ -1,6 +1,6 @@
 """What is shipped of the models is what counting says today.
 
-Where it is not: python -m msvit_energy.workflows.shipped_geometry
+Where it is not: python -m msvit_energy.workflows.loading.shipped_geometry
 """
 
 import subprocess
@@ -9,7 +9,13 @@ import sys
 import pytest
 
 import msvit
-from msvit_energy.workflows.shipped_geometry import _of_tables, counted, counted_record, geometry_of, model_records
+from msvit_energy.workflows.loading.shipped_geometry import (
+    _of_tables,
+    counted,
+    counted_record,
+    geometry_of,
+    model_records,
+)
 
 RECORDS = {row["name"]: row for row in model_records()}
 

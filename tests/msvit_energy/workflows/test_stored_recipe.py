@@ -9,7 +9,7 @@ import pytest
 
 from msvit.training.recipes import get_recipe
 from msvit_energy import EnergyError
-from msvit_energy.workflows.stored_recipe import StoredStart, read_stored_recipe
+from msvit_energy.workflows.training.stored_recipe import StoredStart, read_stored_recipe
 
 RECIPE = replace(get_recipe("digits"), model_args={"num_classes": 10}, sop_penalty=0.5)
 START = {"seed": 3, "data_folder": "data", "init": None}

@@ -17,6 +17,7 @@ import msvit_energy
 from msvit_energy import EnergyError, Profile, price
 from msvit_energy.pricing.implied_rate import line
 from msvit_energy.pricing.technology import get_technology
+from msvit_energy.workflows.loading.shipped_geometry import geometry_of
 from msvit_energy.workflows.paper_tables import table1, table1_appendix
 from msvit_energy.workflows.paper_tables.table1 import (
     NO_RATES,
@@ -26,7 +27,6 @@ from msvit_energy.workflows.paper_tables.table1 import (
     load_assigned,
 )
 from msvit_energy.workflows.paper_tables.table1_rows import ROWS, Row
-from msvit_energy.workflows.shipped_geometry import geometry_of
 from tests.support.command_line import run
 from tests.support.documentation import page_text
 

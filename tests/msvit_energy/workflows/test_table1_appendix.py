@@ -9,10 +9,10 @@ from msvit_energy import price
 from msvit_energy.errors import EnergyError
 from msvit_energy.pricing.technology import get_technology
 from msvit_energy.reporting.published import published_table
-from msvit_energy.workflows.evidence import FOLDER
 from msvit_energy.workflows.paper_tables import table1, table1_appendix
 from msvit_energy.workflows.paper_tables.table1 import assigned
-from msvit_energy.workflows.published_pricing import PublishedRates, from_rates
+from msvit_energy.workflows.published.evidence import FOLDER
+from msvit_energy.workflows.published.published_pricing import PublishedRates, from_rates
 
 REPORT = Path(__file__).parents[3] / "reports" / "table1"
 FP32 = get_technology("45nm-fp32")

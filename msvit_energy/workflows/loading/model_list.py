@@ -5,7 +5,7 @@ from typing import Any
 from msvit_energy.errors import EnergyError, did_you_mean
 from msvit_energy.reporting.formatting import size_text
 from msvit_energy.reporting.table import Column, Table
-from msvit_energy.workflows.shipped_geometry import model_records
+from msvit_energy.workflows.loading.shipped_geometry import model_records
 
 
 def models_like(pattern: str) -> list[dict[str, Any]]:

@@ -18,7 +18,7 @@ from msvit_energy.recording.feeding.mode_detection import find_mode
 from msvit_energy.recording.model_parameters import parameters_of
 from msvit_energy.recording.neurons import named_neurons
 from msvit_energy.recording.state.model_state import RestState
-from msvit_energy.workflows.model_loading import LoadedModel
+from msvit_energy.workflows.loading.model_loading import LoadedModel
 
 
 def speed_up(

@@ -10,13 +10,13 @@ from msvit_energy.errors import EnergyError
 from msvit_energy.profiles.firing_maps import Example
 from msvit_energy.recording.feeding import input_modes
 from msvit_energy.recording.firing_maps import FiringMaps
-from msvit_energy.workflows import firing_maps
-from msvit_energy.workflows.fast_inference import speed_up
-from msvit_energy.workflows.firing_maps import MapRequest
-from msvit_energy.workflows.interval_stop import IntervalStop
-from msvit_energy.workflows.measurement import DataOptions, measure
-from msvit_energy.workflows.measurement_state import MeasurementState, forget, states
-from msvit_energy.workflows.model_loading import LoadedModel
+from msvit_energy.workflows.loading.model_loading import LoadedModel
+from msvit_energy.workflows.measuring import firing_maps
+from msvit_energy.workflows.measuring.fast_inference import speed_up
+from msvit_energy.workflows.measuring.firing_maps import MapRequest
+from msvit_energy.workflows.measuring.interval_stop import IntervalStop
+from msvit_energy.workflows.measuring.measurement import DataOptions, measure
+from msvit_energy.workflows.measuring.measurement_state import MeasurementState, forget, states
 from msvit_energy.workflows.progress import Progress, no_progress
 
 

@@ -11,7 +11,7 @@ from msvit_energy.pricing.energy import PJ_PER_MJ
 from msvit_energy.pricing.technology import get_technology
 from msvit_energy.profiles.operators import Operator
 from msvit_energy.reporting.table import Column, Table
-from msvit_energy.workflows.published_pricing import PublishedRates, from_rates
+from msvit_energy.workflows.published.published_pricing import PublishedRates, from_rates
 
 FOLDER = Path(str(resources.files("msvit_energy.reporting"))) / "data" / "rates"
 TECHNOLOGY = "45nm-fp32"  # whose prices all sources have

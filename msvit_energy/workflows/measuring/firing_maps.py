@@ -9,8 +9,8 @@ from msvit_energy.errors import EnergyError
 from msvit_energy.profiles.firing_maps import Example, picture, save
 from msvit_energy.profiles.profile import Profile
 from msvit_energy.recording.firing_maps import FiringMaps
-from msvit_energy.workflows.measurement import DataOptions
-from msvit_energy.workflows.model_loading import LoadedModel
+from msvit_energy.workflows.loading.model_loading import LoadedModel
+from msvit_energy.workflows.measuring.measurement import DataOptions
 
 FILES = ("maps.npz", "maps.png", "maps.svg")
 

@@ -17,7 +17,7 @@ from msvit.errors import ModelError
 from msvit.machine_faults import is_out_of_memory
 from msvit_energy import Profile
 from msvit_energy.recording.model_parameters import parameters_of
-from msvit_energy.workflows.measurement_state import MeasurementState
+from msvit_energy.workflows.measuring.measurement_state import MeasurementState
 
 
 @dataclass(frozen=True)

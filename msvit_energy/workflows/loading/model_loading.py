@@ -18,10 +18,10 @@ from msvit.data import DatasetSpec
 from msvit.weight_files import read_weight_file
 from msvit_energy.errors import EnergyError, printable
 from msvit_energy.profiles.provenance import sha256
-from msvit_energy.workflows.device import choose
-from msvit_energy.workflows.model_arguments import parse_arguments, parse_size
-from msvit_energy.workflows.nir_files import SUFFIX, read_nir
-from msvit_energy.workflows.training_data import as_timm_says, training_data
+from msvit_energy.workflows.loading.device import choose
+from msvit_energy.workflows.loading.model_arguments import parse_arguments, parse_size
+from msvit_energy.workflows.loading.nir_files import SUFFIX, read_nir
+from msvit_energy.workflows.training.training_data import as_timm_says, training_data
 
 
 @dataclass(frozen=True)

@@ -26,9 +26,9 @@ from msvit_energy.profiles.provenance import Provenance, command_line
 from msvit_energy.recording.feeding.mode_detection import stated_time_steps
 from msvit_energy.recording.firing_maps import FiringMaps
 from msvit_energy.recording.weights_hash import weights_hash
-from msvit_energy.workflows.image_share import ImageShare
-from msvit_energy.workflows.measurement_state import MeasurementState
-from msvit_energy.workflows.model_loading import LoadedModel
+from msvit_energy.workflows.loading.model_loading import LoadedModel
+from msvit_energy.workflows.measuring.image_share import ImageShare
+from msvit_energy.workflows.measuring.measurement_state import MeasurementState
 from msvit_energy.workflows.progress import Progress, no_progress
 
 SIZES_READ = 1000  # of files, to tell whether data are the same

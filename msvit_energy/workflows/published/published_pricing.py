@@ -12,8 +12,8 @@ from msvit_energy.pricing.published_rates import fill, fill_uniform, read_rates
 from msvit_energy.pricing.spikingformer_log import read_log
 from msvit_energy.pricing.technology import Technology
 from msvit_energy.profiles.provenance import Provenance, command_line, sha256
-from msvit_energy.workflows.model_arguments import parse_arguments
-from msvit_energy.workflows.shipped_geometry import geometry_of
+from msvit_energy.workflows.loading.model_arguments import parse_arguments
+from msvit_energy.workflows.loading.shipped_geometry import geometry_of
 
 
 @dataclass(frozen=True)

@@ -12,9 +12,9 @@ from msvit_energy.reporting import table
 from msvit_energy.reporting.formatting import title
 from msvit_energy.reporting.layer_table import layer_table
 from msvit_energy.reporting.output_folder import check_free, held, written_together
-from msvit_energy.workflows import firing_maps
-from msvit_energy.workflows.measurement_state import forget, states
-from msvit_energy.workflows.profiling import Measurement
+from msvit_energy.workflows.measuring import firing_maps
+from msvit_energy.workflows.measuring.measurement_state import forget, states
+from msvit_energy.workflows.measuring.profiling import Measurement
 
 
 def files() -> tuple[str, ...]:

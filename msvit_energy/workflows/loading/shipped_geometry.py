@@ -1,8 +1,8 @@
 """Geometries that were counted once: what `models`, `table1` and published rates need of a model without building it.
 
 Two files of the package hold them: models.csv has size and cost of every registered model, geometries.json.gz the
-operators of those in the paper's Table 1 and its appendix. `python -m msvit_energy.workflows.shipped_geometry` counts
-all again and writes them; a test holds them against the models.
+operators of those in the paper's Table 1 and its appendix. `python -m msvit_energy.workflows.loading.shipped_geometry`
+counts all again and writes them; a test holds them against the models.
 """
 
 import csv
@@ -20,7 +20,7 @@ from typing import Any
 from msvit_energy.profiles.json_format import content_of, profile_of
 from msvit_energy.profiles.profile import Profile
 from msvit_energy.reporting.formatting import size_text
-from msvit_energy.workflows.model_arguments import parse_size
+from msvit_energy.workflows.loading.model_arguments import parse_size
 
 DATA = resources.files("msvit_energy.reporting") / "data"
 MODELS, GEOMETRIES = "models.csv", "geometries.json.gz"
@@ -49,7 +49,7 @@ def geometry_of(name: str, args: Mapping[str, Any], size: str | None = None) -> 
 def counted(name: str, args: Mapping[str, Any], size: str | None = None) -> Geometry:
     """The same, counted now on a model without memory."""
     from msvit_energy.geometry import geometry
-    from msvit_energy.workflows.model_loading import without_memory
+    from msvit_energy.workflows.loading.model_loading import without_memory
 
     model = without_memory(name, args)
     inputs = model.input_size if size is None else parse_size(size, model.input_size)

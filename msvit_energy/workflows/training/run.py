@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from timm.utils import random_seed
-from torch import Tensor, nn
+from torch import nn
 from torch.utils.data import Subset
 
 import msvit
@@ -24,13 +24,13 @@ from msvit.training.tensorboard_log import event_writer
 from msvit_energy.errors import EnergyError
 from msvit_energy.pricing.energy import price
 from msvit_energy.profiles.provenance import Provenance
-from msvit_energy.recording import module_calls
-from msvit_energy.workflows import training_files
-from msvit_energy.workflows.device import choose
-from msvit_energy.workflows.model_loading import without_memory
+from msvit_energy.recording.module_calls import dense_macs
+from msvit_energy.workflows.loading.device import choose
+from msvit_energy.workflows.loading.model_loading import without_memory
 from msvit_energy.workflows.progress import Progress, no_progress
 from msvit_energy.workflows.progress_lines import ProgressLines
-from msvit_energy.workflows.stored_recipe import read_stored_recipe
+from msvit_energy.workflows.training import training_files
+from msvit_energy.workflows.training.stored_recipe import read_stored_recipe
 
 Log = Callable[[str], None]  # gets each line that a user is to read
 PROFILE_BATCH = 32
@@ -186,18 +186,12 @@ def build_training(
     return run
 
 
-def dense_macs(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> int:
-    """Dense MACs of one call of an operator, as a profile counts them."""
-    call = module_calls.of_module(module, inputs, output)
-    return 0 if call is None else call.macs
-
-
 def energy_measurement(recipe: Recipe, batches: Batches, folder: Path, shown: ProgressLines | None = None) -> Measure:
     """A measurement of firing rate, SOPs and energy on a fixed sample of the test images; the profile stays in
     `folder`, named after the epoch."""
     # a run that measures nothing does not load what measuring needs
     from msvit_energy import Preparation
-    from msvit_energy.workflows.measurement import profile_together
+    from msvit_energy.workflows.measuring.measurement import profile_together
 
     images = len(batches.test_set)  # type: ignore[arg-type]
     stride = max(1, images // recipe.profile_images)

@@ -1,0 +1,1 @@
+"""Models: from a name, a checkpoint, a NIR file or somebody's factory, on a device."""

@@ -1,0 +1,1 @@
+"""Rates and energies that others published, priced and recomputed."""

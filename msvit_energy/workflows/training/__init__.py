@@ -1,0 +1,1 @@
+"""Training by a recipe: data, the run, its files."""
