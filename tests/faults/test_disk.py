@@ -31,7 +31,8 @@ def limited(most: int, *arguments: str) -> subprocess.CompletedProcess[str]:
     """A command in a process that can write no file of more than so many bytes: the kernel refuses the rest, as it does
     on a full disk and beyond a quota."""
     command = [sys.executable, "-c", LIMITED, str(most), *arguments]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE")}  # too large
+    return subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
 
 
 @pytest.mark.slow
