@@ -22,7 +22,8 @@ def energy_per_image(
     profile: Profile, protocol: str | Protocol = "appendix-c", technology: str | Technology = "45nm-fp32"
 ) -> "dict[str, np.ndarray]":
     """The energy of every image in pJ, `[images]`, by layer, in the order of `profile.image_counts`; their mean is what
-    `price` gives. Layers that the protocol leaves out are absent.
+    `price` gives. Layers that the protocol leaves out are absent. What a protocol decides by all images, such as which
+    side of a product is the busier one, holds for each.
 
     EnergyError if the profile does not keep the counts of single images, or the protocol needs others.
     """
@@ -31,14 +32,10 @@ def energy_per_image(
     counts = count(profile, protocol)
     prices = get_technology(counts.own_prices or technology)
     places = {key: place for place, key in enumerate(profile.image_counts.keys)}
-    energies = {}
-    for entry in counts.entries:
-        amount = entry.operations.energy_pj(prices)
-        if not amount.weights.keys() <= places.keys():
-            raise EnergyError(f"{counts.protocol} needs more than is kept of single images")
-        if entry.counted:
-            energies[entry.layer] = _of_images(amount, profile, places)
-    return energies
+    amounts = {entry.layer: entry.operations.energy_pj(prices) for entry in counts.entries if entry.counted}
+    if any(not amount.weights.keys() <= places.keys() for amount in amounts.values()):
+        raise EnergyError(f"{counts.protocol} needs more than is kept of single images")
+    return {layer: _of_images(amount, profile, places) for layer, amount in amounts.items()}
 
 
 def _of_images(amount: Amount, profile: Profile, places: Mapping[str, int]) -> "np.ndarray":
