@@ -122,6 +122,8 @@ def _images(
         opened = spec.open(_root(spec, folder), "test", transform)
         name = folder if in_folder else spec.name
     colours = colours_changed(opened, input_size[0]) if isinstance(opened, ImageFolder) else ""
+    beside = opened.beside if isinstance(opened, ImageFolder) else 0
+    left_out = [f"images beside the folders of classes, left out: {beside}"] if beside else []
     sized = in_folder or input_size[1:] != usual.input_size[1:] or changes.resizes
     words = chosen.words(sized=sized)
     return Samples(
@@ -132,7 +134,7 @@ def _images(
         input_size=input_size,
         preprocessing=", ".join(filter(None, (colours, words))),
         notes=_said(colours, input_size[0], words, usual, changes),
-        warnings=_doubts(chosen, input_size, made_for, in_folder=in_folder, changes=changes),
+        warnings=(*left_out, *_doubts(chosen, input_size, made_for, in_folder=in_folder, changes=changes)),
     )
 
 

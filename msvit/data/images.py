@@ -1,4 +1,7 @@
-"""Images from a folder: class folders (their names, sorted, are the classes) or, unlabelled, images side by side."""
+"""Images from a folder: class folders (their names, sorted, are the classes) or, unlabelled, images side by side.
+
+Folders whose names begin with a dot are what programs leave (.ipynb_checkpoints), and no classes.
+"""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -18,7 +21,8 @@ MOST_PIXELS = 178_956_970  # of an image, as Pillow opens it: its own limit agai
 
 
 class ImageFolder(LabelledDataset):
-    """Images of a folder as (image, label); label -1 where the folder has no class folders.
+    """Images of a folder as (image, label); label -1 where the folder has no class folders. Where it has, `beside` are
+    the images beside them, which are left out.
 
     `transform` is applied to a PIL image of `mode`, whatever the file holds: `read_image` says what becomes of it. A
     folder without images raises ModelError; a file that cannot be read raises UnreadableFileError when it is reached.
@@ -26,8 +30,9 @@ class ImageFolder(LabelledDataset):
 
     def __init__(self, folder: Path, transform: Callable[[Any], Any] | None = None, mode: str = "RGB") -> None:
         try:
-            self.classes = tuple(sorted(path.name for path in folder.iterdir() if path.is_dir()))
+            self.classes = tuple(_class_folders(folder))
             self.files = _image_files(folder, self.classes)
+            self.beside = sum(map(_is_image, folder.iterdir())) if self.classes else 0
         except OSError as error:
             raise ModelError(f"cannot list {error.filename or folder}: {error.strerror or error}") from error
         if not self.files:
@@ -105,7 +110,7 @@ def open_train_val(root: Path, split: str, transform: Callable[[Any], Any] | Non
     for part in parts.values():
         if not part.is_dir():
             raise ModelError(f"no folder {part}; expected {root}/train/CLASS/*.jpg and {root}/val/CLASS/*.jpg")
-    train, val = ({path.name for path in part.iterdir() if path.is_dir()} for part in parts.values())
+    train, val = map(set, map(_class_folders, parts.values()))
     if train != val:
         only = [f"only in {name}: {_some(names)}" for name, names in (("train", train - val), ("val", val - train))]
         raise ModelError(f"train and val in {root} have different classes; {'; '.join(only)}")
@@ -157,9 +162,12 @@ def _some(names: set[str]) -> str:
 def _image_files(folder: Path, classes: Sequence[str]) -> list[tuple[str, int]]:
     # text, not Paths: ImageNet has 1.3 million
     places = [(folder / name, label) for label, name in enumerate(classes)] or [(folder, UNKNOWN)]
-    return [
-        (str(path), label)
-        for place, label in places
-        for path in sorted(place.iterdir())
-        if path.suffix.lower() in IMG_EXTENSIONS
-    ]
+    return [(str(path), label) for place, label in places for path in sorted(place.iterdir()) if _is_image(path)]
+
+
+def _class_folders(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
+
+
+def _is_image(path: Path) -> bool:
+    return path.suffix.lower() in IMG_EXTENSIONS

@@ -73,6 +73,23 @@ def test_the_profile_is_that_of_the_images_that_can_be_read(workers: int, folder
     assert "skipped" not in expected.provenance.as_mapping()["data"]
 
 
+def test_what_programs_leave_is_no_class_and_images_beside_classes_are_announced(folder: Path, tmp_path: Path) -> None:
+    expected = profiled(folder)
+    (folder / ".ipynb_checkpoints").mkdir()
+    for place in (folder / ".ipynb_checkpoints", folder):
+        Image.new("L", (14, 16)).save(place / "more.png")
+    found = profiled(folder)
+    assert replace(found, provenance=expected.provenance) == expected
+    assert found.warnings() == ["images beside the folders of classes, left out: 1", *expected.warnings()]
+    loose = tmp_path / "loose"
+    (loose / ".thumbnails").mkdir(parents=True)
+    for place in (loose / ".thumbnails", loose):
+        Image.new("L", (14, 16)).save(place / "one.png")
+    alone = profiled(loose)
+    assert (alone.images, alone.labelled) == (1, 0)
+    assert not [warning for warning in alone.warnings() if "beside" in warning]
+
+
 @pytest.mark.slow
 def test_shards_of_a_damaged_folder_join_to_the_whole(folder: Path, tmp_path: Path) -> None:
     from msvit_energy.profiles.merge import merge
