@@ -9,7 +9,8 @@ annotations, documentation, and texts of several words, which are for people.
 The sample is drawn with a seed; without --sample all mutants
 are run, which takes days.
 
-Tests of the mutant's own room come first, then others, slow ones last, and the first that fails ends it. A mutant
+Tests of the mutant's own file come first, then those of its room, then others; of these the ones that run the fewest
+lines; slow ones last. The first that fails ends it. A mutant
 lives if all passed, or those within --seconds of processor time. It also dies by an error in importing or collecting,
 or in a test that takes more than --limit seconds of it. Each mutant is a fork of a process in which the
 libraries are loaded, in a copy of the checkout.
@@ -169,14 +170,19 @@ class Tests:
         data.read()
         # the names are relative to the root, by relative_files in pyproject.toml
         self._lines = {file: data.contexts_by_lineno(file) for file in data.measured_files()}
+        passed = (context for lines in self._lines.values() for known in lines.values() for context in known)
+        self._size = Counter(passed)  # lines that each test runs
 
     def of(self, mutant: Mutant) -> list[str]:
         """Tests that run a mutant's line, or its file where no test does, such as what runs on import."""
         lines = self._lines.get(mutant.path, {})
         contexts = set(filter(None, lines.get(mutant.line, ()))) or {each for known in lines.values() for each in known}
-        own = f"tests/msvit_energy/{Path(mutant.path).parts[1]}/"
-        found = {name for context in contexts if (name := node_id(context))}
-        return sorted(found, key=lambda name: (not name.startswith(own), name))
+        named, own = f"/test_{Path(mutant.path).stem}.py", f"tests/msvit_energy/{Path(mutant.path).parts[1]}/"
+        sizes: dict[str, int] = {}
+        for context in contexts:
+            if name := node_id(context):
+                sizes[name] = max(sizes.get(name, 0), self._size[context])
+        return sorted(sizes, key=lambda name: (named not in name, not name.startswith(own), sizes[name], name))
 
 
 def node_id(context: str) -> str:
