@@ -61,8 +61,14 @@ class ToolLog:
 def read_log(path: Path) -> ToolLog:
     """The log in a file; EnergyError where it has no tree of modules, or fewer rates of products than blocks."""
     text = COLOURS.sub("", read_text(path, MOST_BYTES, errors="replace"))
-    lines = [line[:LONGEST_LINE].rstrip() for line in re.split(r"[\r\n]+", text) if not BAR.match(line)]
-    rates = dict(_rates(lines, path))
+    numbered = [
+        (number, part[:LONGEST_LINE].rstrip())
+        for number, line in enumerate(text.split("\n"), 1)
+        for part in line.split("\r")  # as a progress bar is written over
+        if part and not BAR.match(part)
+    ]
+    lines = [line for _, line in numbered]
+    rates = dict(_rates(numbered, path))
     if not rates:
         raise EnergyError(
             f"{path} is no log of Spikingformer's tool: no line has '... Ops, ...% oriMACs, ... Spike Rate'"
@@ -73,10 +79,10 @@ def read_log(path: Path) -> ToolLog:
     return ToolLog(rates, float(printed[-1]) if printed else None, _tool_arguments(clean), _model_arguments(lines))
 
 
-def _rates(lines: Sequence[str], path: Path) -> Iterator[tuple[str, Rate]]:
+def _rates(lines: Sequence[tuple[int, str]], path: Path) -> Iterator[tuple[str, Rate]]:
     """Rates of layers with synapses and of neurons, from the tree of modules, whose depth is its indentation."""
     open_modules: list[tuple[int, str, str]] = []  # indentation, name, class
-    for number, line in enumerate(lines, 1):
+    for number, line in lines:
         if module := MODULE.match(line):
             indent = len(module[1])
             open_modules = [*(each for each in open_modules if each[0] < indent), (indent, module[2], module[3])]

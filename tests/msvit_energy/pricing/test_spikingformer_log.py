@@ -1,5 +1,6 @@
 """The raw logs of Spikingformer's tool, as it prints them and as terminals keep them."""
 
+import re
 from collections.abc import Callable
 from importlib import resources
 from pathlib import Path
@@ -56,10 +57,21 @@ def test_what_terminals_add_does_not_matter(kept: Callable[[str], str], tmp_path
 
 def test_a_log_that_breaks_off_has_rates_and_no_total(tmp_path: Path) -> None:
     path = tmp_path / "log.txt"
-    path.write_text(LOG.read_text().partition("Firing rate of Q/K/V")[0])
-    log = read_log(path)
-    assert log.printed_mj is None
-    assert log.rates["block.0.attn.q_lif"] == Rate(0.17230)
+    before, heading, _ = LOG.read_text().partition("Firing rate of Q/K/V")
+    for text in (before, before + heading + "\n"):
+        path.write_text(text)
+        log = read_log(path)
+        assert log.printed_mj is None
+        assert log.rates["block.0.attn.q_lif"] == Rate(0.17230)
+
+
+def test_a_rate_that_cannot_be_is_refused_with_its_line(tmp_path: Path) -> None:
+    lines = LOG.read_text().splitlines()
+    place = next(place for place, line in enumerate(lines) if "v_threshold" in line)
+    lines[place] = re.sub(r"[0-9.]+%(?= Spike Rate)", "250%", lines[place])
+    (tmp_path / "log.txt").write_text("\n".join(lines))
+    with pytest.raises(EnergyError, match=rf"log.txt, line {place + 1}: spike_rate_percent"):
+        read_log(tmp_path / "log.txt")
 
 
 def test_other_files_are_refused(tmp_path: Path) -> None:

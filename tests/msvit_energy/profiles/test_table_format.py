@@ -144,6 +144,14 @@ def test_what_was_read_is_kept_in_the_file(tmp_path: Path) -> None:
         ("\n\n", "is empty"),
         ("layer,macs,rate,nonzero_rate,runs\na,1,1.5,1.6,4\n", "a share of non-zero values is from 0 to 1, not 1.6"),
         ("layer,macs,rate,nonzero_rate,runs\na,1,0.5,0.6,4\n", "a binary input of rate 0.5 cannot have a share of 0.6"),
+        (
+            "layer,macs,rate,nonzero_rate,kind,runs\na,1,0.5,0.6,integer,4\n",
+            "an? integer input of rate 0.5 cannot have a share of 0.6",
+        ),
+        (
+            "layer,macs,rate,nonzero_rate,kind,runs\na,1,0.5,0,integer,4\n",
+            "an? integer input of rate 0.5 cannot have a share of 0.0",
+        ),
     ],
 )
 def test_what_cannot_be_is_one_line_with_its_place(text: str, message: str, tmp_path: Path) -> None:

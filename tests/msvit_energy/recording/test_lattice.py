@@ -7,7 +7,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from msvit_energy.recording.counts.lattice import Lattice, find, magnitudes
+from msvit_energy.recording.counts.lattice import Lattice, common_step, find, magnitudes
+from msvit_energy.recording.counts.tensor_stats import MOST_SPIKES
 
 RANDOM = torch.Generator().manual_seed(0)
 THRESHOLD = torch.tensor(0.37123487)  # no short decimal, and rounded to float32
@@ -172,3 +173,8 @@ def test_whole_numbers_are_divided_by_what_they_have_in_common_if_asked() -> Non
         lattice = find(values, None, (), divide=divide)
         assert lattice is not None
         assert lattice.step == step
+
+
+def test_whole_numbers_have_the_step_1_up_to_the_largest_that_is_counted() -> None:
+    assert common_step(torch.tensor([1.0, MOST_SPIKES]), ()) == 1
+    assert common_step(torch.tensor([1.0, MOST_SPIKES + 1.0], dtype=torch.float64), ()) is None

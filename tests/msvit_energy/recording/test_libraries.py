@@ -12,6 +12,7 @@ from torch import Tensor, nn
 import msvit_energy
 from msvit_energy import Profile
 from msvit_energy.recording.neurons import is_neuron, library_of, takes_sequences
+from msvit_energy.recording.vmap import with_hidden_axes
 from tests.support.foreign_models import Forward, numbers, with_weights
 
 T = 4
@@ -348,6 +349,17 @@ def test_containers_that_want_time_last_and_call_layers_under_vmap_are_their_twi
         assert mine.driver.events == plain.driver.events
     for protocol in ("appendix-c", "exact"):
         assert msvit_energy.price(profile, protocol).total_pj == msvit_energy.price(same, protocol).total_pj
+
+
+def test_axes_that_vmap_hides_are_shown_in_front() -> None:
+    seen: list[tuple[int, ...]] = []
+
+    def inner(x: Tensor) -> Tensor:
+        seen.append(tuple(with_hidden_axes([x, 0])[0].shape))
+        return x
+
+    torch.vmap(torch.vmap(inner, in_dims=1), in_dims=2)(torch.zeros(3, 4, 5, 6))
+    assert seen == [(5, 4, 3, 6)]
 
 
 def test_a_layer_under_vmap_over_images_is_the_layer() -> None:

@@ -2,6 +2,7 @@
 
 from collections import deque
 from collections.abc import Callable
+from itertools import count
 from typing import Any
 
 import numpy as np
@@ -301,6 +302,25 @@ class Unmarked(InClass):
 def test_a_leak_is_noticed_where_no_neuron_is_marked() -> None:
     with pytest.raises(EnergyError, match="the model gives another output"):
         measured(Unmarked())
+
+
+class Rolling(nn.Module):
+    """As many spikes each time, but others: the image with its two fronts of rows in turn."""
+
+    activation_op = "neuron"
+    turns = count()
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x.unflatten(-1, (2, -1, 2)).roll(next(Rolling.turns), -2).flatten(-3)
+
+
+def test_a_leak_that_moves_spikes_within_a_row_of_the_checksum_is_noticed() -> None:
+    """A row of the checksum are 64 words of two float32."""
+    images = torch.zeros(2, 256)
+    images[:, :2] = images[:, 128:130] = 1.0
+    model = nn.Sequential(Rolling(), nn.Linear(256, 3))
+    with pytest.raises(EnergyError, match="0 gives another output for the first image"):
+        msvit_energy.profile(model, [images], time_steps=1, feed="image")
 
 
 def writing(write: Callable[[nn.Parameter], Any]) -> nn.Module:
