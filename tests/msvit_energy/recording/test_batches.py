@@ -81,6 +81,7 @@ def test_a_batch_in_any_form_has_one_profile(batch: Any, options: dict[str, Any]
         {"image": IMAGES, "box": torch.rand(3, 4)},
         (IMAGES,),
         (IMAGES, torch.arange(6).view(3, 2)),
+        (IMAGES, torch.zeros_like(IMAGES)),  # a target for each pixel
     ],
 )
 def test_a_batch_may_have_no_labels(batch: Any) -> None:

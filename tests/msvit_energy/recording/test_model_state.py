@@ -304,6 +304,26 @@ def test_a_leak_is_noticed_where_no_neuron_is_marked() -> None:
         measured(Unmarked())
 
 
+class Clearing(nn.Module):
+    """No neuron: `reset` is its own, for something else."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.scale = 2.0
+
+    def reset(self) -> None:
+        self.scale = 0.0
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x * self.scale
+
+
+def test_a_method_called_reset_of_what_is_no_neuron_is_left_alone() -> None:
+    clearing = Clearing()
+    msvit_energy.profile(nn.Sequential(clearing, neuron.IFNode(), nn.Linear(4, 2)), BATCHES, time_steps=1, feed="image")
+    assert clearing.scale == 2.0
+
+
 class Rolling(nn.Module):
     """As many spikes each time, but others: the image with its two fronts of rows in turn."""
 

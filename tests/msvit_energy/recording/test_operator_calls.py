@@ -241,3 +241,11 @@ def test_rate_of_a_layer_used_at_two_sizes_is_that_of_all_its_inputs() -> None:
 
 def test_axes_of_length_one_are_spread() -> None:
     assert calls.einsum("ij,jk->ik", torch.ones(2, 3), torch.ones(1, 4)).macs == 2 * 3 * 4
+
+
+@pytest.mark.parametrize("groups", [1, 2, 4])
+def test_a_grouped_convolution_says_how_many_channels_an_input_reaches(groups: int) -> None:
+    x, weight = spikes(1, 4, 5, 5, seed=1), torch.ones(8, 4 // groups, 3, 3)
+    call = calls.convolution(x, weight, stride=(1, 1), padding=((1, 1), (1, 1)), dilation=(1, 1), groups=groups)
+    assert call.shape is not None
+    assert (call.shape.channels, call.shape.groups, call.shape.outputs) == (8 // groups, groups, 8 * 25)
