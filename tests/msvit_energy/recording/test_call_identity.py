@@ -110,11 +110,11 @@ def attend(s: Any, x: Tensor) -> Tensor:
     return s.head(s.out(s.product(s.product(q, k.mT), v)).mean(1))
 
 
-def attention(product: Callable[[Tensor, Tensor], Tensor]) -> nn.Module:
+def attention(product: Callable[[Tensor, Tensor], Tensor], steps: int = T) -> nn.Module:
     projections = nn.ModuleList(linear(8, 8) for _ in range(3))
     fires = nn.ModuleList(neuron.IFNode(v_threshold=0.5) for _ in range(3))
     model = Forward(
-        lambda s, x: sum(attend(s, x) for _ in range(T)),
+        lambda s, x: sum(attend(s, x) for _ in range(steps)),
         projections=projections, fires=fires, out=neuron.IFNode(v_threshold=0.5), head=linear(8, 3),
     )  # fmt: skip
     model.product = product  # type: ignore[assignment]
@@ -128,19 +128,19 @@ class Product(nn.Module):
         return left @ right
 
 
-def test_two_products_by_one_helper_are_two_operators() -> None:
+@pytest.mark.parametrize("steps", [2, T])
+def test_two_products_by_one_helper_are_two_operators(steps: int) -> None:
     images = numbers(3, 5, 8)
-    helper = msvit_energy.profile(attention(lambda a, b: a @ b), [images], time_steps=T)
+    helper = msvit_energy.profile(attention(lambda a, b: a @ b, steps), [images], time_steps=steps)
     products = [operator for operator in helper.operators if operator.op == "matmul"]
     assert [(o.layer, o.macs_per_image, o.runs_per_image) for o in products] == [
-        ("matmul", T * 5 * 5 * 8, T),
-        ("matmul_2", T * 5 * 5 * 8, T),
+        ("matmul", steps * 5 * 5 * 8, steps),
+        ("matmul_2", steps * 5 * 5 * 8, steps),
     ]
     # a module that is used for both is one operator, called twice in every step
-    (shared,) = [
-        o for o in msvit_energy.profile(attention(Product()), [images], time_steps=T).operators if o.op == "matmul"
-    ]
-    assert (shared.macs_per_image, shared.runs_per_image) == (2 * T * 5 * 5 * 8, T)
+    of_module = msvit_energy.profile(attention(Product(), steps), [images], time_steps=steps)
+    (shared,) = [operator for operator in of_module.operators if operator.op == "matmul"]
+    assert (shared.macs_per_image, shared.runs_per_image) == (2 * steps * 5 * 5 * 8, steps)
     for position in (0, 1):
         sums = [operator.operands[position].sums for operator in products]
         assert shared.operands[position].sums == tuple(a + b for a, b in zip(*sums, strict=True))
