@@ -132,6 +132,9 @@ def test_a_neuron_of_several_values_has_a_rival_of_more_bits(profile: Profile) -
     of_five = replace(fed, kind="integer", maximum=4.0, step=Fraction(1, 4))
     operators = (replace(profile.operators[0], operands=(of_five,)), *profile.operators[1:])
     assert rival_bits(replace(profile, operators=operators, time_steps=1)) == 3  # 0 to 4
+    real = replace(of_five, kind="analog", origin="spikes", step=1)  # of which nobody can say how many values there are
+    operators = (replace(profile.operators[0], operands=(real,)), *profile.operators[1:])
+    assert rival_bits(replace(profile, operators=operators, time_steps=1)) == 1
 
 
 @pytest.mark.parametrize("counting", ["operations", "memory"])
