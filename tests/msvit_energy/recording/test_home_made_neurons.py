@@ -249,6 +249,12 @@ ORIGINS: dict[str, tuple[nn.Module, str, str, str]] = {
     "summed and divided": (spiking(lambda s, x: x.sum((2, 3), True) / 16), "averaged", "analog", ""),
     "maximum": (spiking(lambda s, x: F.max_pool2d(x, 2)), "spikes", "binary", ""),
     "enlarged": (spiking(lambda s, x: F.interpolate(x, scale_factor=2.0)), "spikes", "binary", ""),
+    "enlarged by a named mode": (
+        spiking(lambda s, x: F.interpolate(x, scale_factor=2.0, mode="nearest-exact")), "spikes", "binary", "",
+    ),
+    "enlarged smoothly": (
+        spiking(lambda s, x: F.interpolate(x, scale_factor=2.0, mode="bilinear")), "other", "analog", "",
+    ),
     "as truth values": (spiking(lambda s, x: x.bool().float()), "spikes", "binary", ""),
     "inverted": (spiking(lambda s, x: 1 - x), "other", "binary", "comes from no spiking neuron"),
     "shifted": (spiking(lambda s, x: F.pad(x, (1, 1), value=2**-0.5)), "spikes", "analog", "no spike counts"),
