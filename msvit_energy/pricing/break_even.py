@@ -4,6 +4,7 @@ With everything else as it is, the energy of a spiking layer is a straight line 
 silent, and what spikes add. Where that line meets the rival's energy is the break-even rate.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -62,7 +63,7 @@ def break_even(
         if layer in costs
     ]
     macs = sum(count for _, count in rates.values())
-    mean = sum(rate * count for rate, count in rates.values()) / macs if macs else 0.0
+    mean = math.fsum(rate * count for rate, count in rates.values()) / macs if macs else 0.0
     return rows, BreakEven("total", mean, spiking.total_pj, rival.total_pj, silent.total_pj)
 
 

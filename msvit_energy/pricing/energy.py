@@ -1,5 +1,6 @@
 """Price: counted operations and a technology give an EnergyReport. Energy per image, pJ inside, mJ at the edge."""
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -40,7 +41,8 @@ class EnergyRow:
 
 @dataclass(frozen=True, repr=False)
 class EnergyReport:
-    """Energy of one image under one protocol and technology; every total is the sum of the rows.
+    """Energy of one image under one protocol and technology; every total is the sum of the rows, rounded once, so
+    that it is the same on every version of Python.
 
     The first rows are the profile's operators, in its order; others that a protocol counts follow. `spread` is the
     uncertainty of the total over images.
@@ -55,16 +57,16 @@ class EnergyReport:
     @property
     def macs(self) -> float:
         """Multiply-accumulates per image."""
-        return sum(row.macs for row in self.rows)
+        return math.fsum(row.macs for row in self.rows)
 
     @property
     def acs(self) -> float:
         """Accumulates per image."""
-        return sum(row.acs for row in self.rows)
+        return math.fsum(row.acs for row in self.rows)
 
     @property
     def total_pj(self) -> float:
-        return sum(row.energy_pj for row in self.rows)
+        return math.fsum(row.energy_pj for row in self.rows)
 
     @property
     def total_mj(self) -> float:
@@ -203,4 +205,4 @@ def as_accumulates_mj(
 def _otherwise_mj(report: EnergyReport, energies: Mapping[str, float]) -> float:
     """The total with other energies of some entries' operations, those that are counted, in pJ."""
     rows = (energies.get(row.layer, row.energy_pj) if row.counted else row.energy_pj for row in report.rows)
-    return sum(rows) / PJ_PER_MJ
+    return math.fsum(rows) / PJ_PER_MJ

@@ -1,5 +1,6 @@
 """Data that goes away under a run, and a process that loads images and is killed."""
 
+import functools
 import itertools
 import os
 import shutil
@@ -11,6 +12,7 @@ from typing import Any
 import pytest
 import torch
 from PIL import Image
+from torch.utils.data import DataLoader
 
 from msvit.data.digits import Digits
 from msvit.data.loading import loader
@@ -22,6 +24,7 @@ from tests.support.training_runs import images
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
 def test_a_killed_process_that_loads_images_ends_the_run_in_words(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -30,6 +33,8 @@ def test_a_killed_process_that_loads_images_ends_the_run_in_words(
     assert run(monkeypatch, *profile) == 0
     whole = Profile.load("run/profile.json")
     with monkeypatch.context() as patch:
+        # only a fork has what is patched here
+        patch.setattr("msvit.data.loading.DataLoader", functools.partial(DataLoader, multiprocessing_context="fork"))
         patch.setattr("msvit.data.digits.Digits.__getitem__", _deadly(Digits.__getitem__))
         patch.setattr("msvit_energy.workflows.measuring.measurement_state.SHARE", 1e9)
         assert run(patch, *profile, "--force") == 2

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Install a wheel or a source distribution into an environment of its own and use it from an empty folder:
 #   tests/project/smoke.sh dist/msvit_energy-0.2.0-py3-none-any.whl
-# PYTHON is the interpreter (python3), WITH further requirements, such as WITH="torch==2.6.* timm==1.0.3".
+# PYTHON is the interpreter (python3), WITH further requirements, such as WITH="torch==2.6.* timm==1.0.22".
 set -euo pipefail
 package=$(realpath "$1")
 place=$(mktemp -d)

@@ -48,7 +48,8 @@ def calling(inputs: Tensor) -> Iterator[None]:
     except EnergyError:
         raise
     except Exception as error:
-        if _observer_failed(error.__traceback__):
+        # torch raises for a killed process that loads images wherever the model is at that moment
+        if _observer_failed(error.__traceback__) or str(error).startswith("DataLoader worker"):
             raise
         raise RefusalError(error, shape) from error
 

@@ -30,10 +30,14 @@ from msvit_energy.recording.state.weight_writes import checksum
 KNOWN = (
     *("torch", "torchvision", "timm", "spikingjelly", "msvit"),
     *("abc", "builtins", "collections", "dataclasses", "math", "reprlib", "typing", "typing_extensions", "warnings"),
+    "_py_warnings",  # of warnings since Python 3.14
 )
 ANYWHERE = {"globals", "vars", "exec", "eval", "open", "compile", "__import__", "ops"}  # names that lead anywhere
 MOST = 1000  # items of one container
-NOT_RUN = {"__dict__", "__weakref__", "__doc__", "__annotations__", "_abc_impl"}
+NOT_RUN = {
+    *("__dict__", "__weakref__", "__doc__", "_abc_impl"),
+    *("__annotations__", "__annotate_func__", "__annotations_cache__"),  # the latter two since Python 3.14
+}
 OF_SLOTS = (GetSetDescriptorType, MemberDescriptorType)
 
 

@@ -1,5 +1,6 @@
 """The energy column of the paper's Table 1, recomputed from our own models and audited."""
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -175,7 +176,7 @@ def described(profile: Profile, protocol: str, prices: Technology) -> dict[str, 
     macs = sum(operator.macs_per_image for operator in inner)
     half = {"energy_mj_half": report.spread.half_width / PJ_PER_MJ} if report.spread else {}
     return half | {
-        "rate": sum(operator.sops for operator in inner) / macs,
+        "rate": math.fsum(operator.sops for operator in inner) / macs,
         "rate_source": f"measured on {profile.images} images{interval_text}",
         "warnings": profile.warnings(),
     }

@@ -20,7 +20,7 @@ COLUMNS = {
     "name": Column("network"),
     "printed_mj": Column("printed mJ", ".10g"),
     "ours_mj": Column("ours mJ", ".10g"),
-    "difference": Column("difference", "+.2%", rank=1),
+    "difference": Column("difference", "+z.2%", rank=1),
     "protocol": Column("their convention", rank=2),
     "appendix_c_mj": Column("appendix-c mJ", ".5g", rank=1),
     "explained": Column("appendix-c against it", rank=3),

@@ -171,13 +171,17 @@ def test_an_image_of_one_pixel_fills_the_input(tmp_path: Path) -> None:
     assert image[0].unique().tolist() == pytest.approx([(0.2 - 0.485) / 0.229], abs=1e-5)
 
 
+def _corner(image: Image.Image) -> torch.Tensor:
+    return torch.tensor(image.getpixel((0, 0)))
+
+
 @pytest.mark.parametrize("workers", [0, pytest.param(2, marks=pytest.mark.slow)])
 def test_batches_lose_what_cannot_be_read_and_say_what(workers: int, tmp_path: Path) -> None:
     for number in range(7):
         Image.new("RGB", (8, 8), (number,) * 3).save(tmp_path / f"{number}.png")
     for number in (1, 4, 5):
         (tmp_path / f"{number}.png").write_text("no image")
-    some = Subset(ImageFolder(tmp_path, lambda image: torch.tensor(image.getpixel((0, 0)))), [6, 5, 4, 3, 2, 1, 0])
+    some = Subset(ImageFolder(tmp_path, _corner), [6, 5, 4, 3, 2, 1, 0])
     loader = DataLoader(Readable(some), 2, num_workers=workers, collate_fn=joined)
     batches = [(None if batch is None else batch[0][:, 0].tolist(), missing) for batch, missing in loader]
     assert [values for values, _ in batches] == [[6], [3], [2], [0]]

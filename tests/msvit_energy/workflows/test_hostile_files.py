@@ -73,7 +73,7 @@ def layers(numbers: Sequence[int]) -> str:
     return profile(operators=f"[{','.join(written[number] for number in numbers)}]", moments=moments)
 
 
-TOO_MUCH, ENDLESS = r"would fill \d+ MiB", "maximum recursion depth"
+TOO_MUCH, ENDLESS = r"would fill \d+ MiB", "maximum recursion depth|Stack overflow"
 PROFILES: dict[str, tuple[Callable[[], str], str]] = {
     "a text of 40 MB": (lambda: fact(f'"{"a" * 40 * MIB}"'), ""),
     "a wide text of 40 MB": (lambda: fact(f'"{"a" * 40 * MIB}\U0001f600"'), TOO_MUCH),
