@@ -52,6 +52,8 @@ def test_objects_show_themselves_in_a_few_lines() -> None:
         assert repr(shown).startswith(f"<{type(shown).__name__}: {shown.summary().splitlines()[0]}")
     assert f"{PLAIN.images} images, T = {PLAIN.time_steps}" in PLAIN.summary()
     assert re.findall("<tr><td>(.*?)</td>", PLAIN._repr_html_()) == [operator.layer for operator in PLAIN.operators]
+    headings = re.findall("<th>(.*?)</th>", PLAIN._repr_html_())
+    assert headings == ["layer", "input", "rate", "MACs per step", "SOPs"]
     assert re.findall("<tr><td>(.*?)</td>", priced._repr_html_()) == [row.layer for row in priced.rows]
 
 

@@ -223,6 +223,10 @@ def test_an_old_and_a_new_name_of_one_layer_are_refused(
         fill(spikingformer[0], read_rates(tmp_path / "r.csv"), spikingformer[1], "r")
 
 
+def test_networks_may_be_silent(spikingformer: tuple[Profile, list[str]]) -> None:
+    assert price(fill_uniform(spikingformer[0], 0.0)).acs == 0
+
+
 def test_a_rate_of_spikes_is_at_most_1(spikingformer: tuple[Profile, list[str]]) -> None:
     with pytest.raises(EnergyError, match=r"its input is spikes, so its rate is at most 1, not 1\.5"):
         fill_uniform(spikingformer[0], 1.5)

@@ -4,6 +4,7 @@ import json
 import random
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -200,3 +201,15 @@ def test_a_mutated_file_is_refused_by_name_or_works(tmp_path: Path, monkeypatch:
             continue
         use(profile, tmp_path)
     assert 300 < refused < 570
+
+
+def test_an_operand_of_a_product_may_be_the_same_at_every_step(tmp_path: Path) -> None:
+    profile = plain_profile()
+    first, second = profile.operators[2].operands
+    constant = replace(second, elements=12, sums=(4,), nonzeros=(4,))
+    operators = tuple(
+        replace(each, operands=(first, constant)) if each.layer == "qk" else each for each in profile.operators
+    )
+    whole = replace(profile, operators=operators)
+    whole.save(tmp_path / "p.json")
+    assert Profile.load(tmp_path / "p.json") == whole
