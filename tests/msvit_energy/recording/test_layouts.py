@@ -1,6 +1,9 @@
 """One network written in many ways has one profile, even where all sizes coincide."""
 
 import pytest
+import torch
+from spikingjelly.activation_based import neuron
+from torch import Tensor, nn
 
 import msvit_energy
 from msvit_energy.errors import EnergyError
@@ -49,3 +52,28 @@ def test_images_that_come_after_a_single_one_are_placed_anew(reference: msvit_en
         profile = msvit_energy.profile(spelled(ALIKE, name), [images[:1], images[1:]])
         assert facts(profile) == facts(reference)
         assert energies(profile) == pytest.approx(energies(reference), rel=1e-12)
+
+
+class Folded(nn.Module):
+    """Time steps, tokens and images in one axis, in either order of the first two."""
+
+    time_steps = 2
+
+    def __init__(self, *order: int) -> None:
+        super().__init__()
+        self.order = order
+        self.fire, self.fc = neuron.IFNode(step_mode="m"), nn.Linear(3, 4, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        spikes = self.fire(x.expand(2, *x.shape))
+        folded = self.fc(spikes.permute(*self.order, 1, 3).flatten(0, 2))
+        return folded.view(-1, len(x), 4).mean(0)
+
+
+@pytest.mark.parametrize("order", [(0, 2), (2, 0)])
+def test_an_order_that_no_value_shows_is_announced_also_where_a_step_is_silent(order: tuple[int, int]) -> None:
+    images = torch.zeros(3, 2, 3)  # of two tokens the second fires, at the second of two steps: the same either way
+    images[:, 1] = 0.5
+    profile = msvit_energy.profile(Folded(*order), [images])
+    assert profile.operators[0].driver.sums == (0, 9)
+    assert profile.coverage.assumed_order == ("fc",)
