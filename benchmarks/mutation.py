@@ -5,15 +5,13 @@
 
 A mutant is one change of one expression or statement: a comparison, an arithmetic or boolean operator, a number, a
 word, a condition, a returned value, a call or a raise that is left out, a break for a continue. Left alone are
-annotations, documentation, and texts of several words, which are for people.
-The sample is drawn with a seed; without --sample all mutants
-are run, which takes days.
+annotations, documentation, texts of several words, which are for people, and whether zip is strict. The sample is drawn
+with a seed; without --sample all mutants are run, which takes days.
 
 Tests of the mutant's own file come first, then those of its room, then others; of these the ones that run the fewest
-lines; slow ones last. The first that fails ends it. A mutant
-lives if all passed, or those within --seconds of processor time. It also dies by an error in importing or collecting,
-or in a test that takes more than --limit seconds of it. Each mutant is a fork of a process in which the
-libraries are loaded, in a copy of the checkout.
+lines; slow ones last. The first that fails ends it. A mutant lives if all passed, or those within --seconds of
+processor time. It also dies by an error in importing or collecting, or in a test that takes more than --limit seconds of
+it. Each mutant is a fork of a process in which the libraries are loaded, in a copy of the checkout.
 
 mutation.csv has the mutants that lived, with a column `reason`: what somebody found out about a mutant stays when the
 command is run again.
@@ -83,6 +81,8 @@ def mutable(node: ast.AST) -> Iterator[Any]:
         for child in value if isinstance(value, list) else [value]:
             if not isinstance(child, ast.AST) or is_text(child) or isinstance(child, ast.JoinedStr):
                 continue
+            if isinstance(child, ast.keyword) and child.arg == "strict":
+                continue  # of zip: a guard against mistakes
             if isinstance(child, ast.expr | ast.stmt):
                 yield child
             if isinstance(child, ast.Raise):
