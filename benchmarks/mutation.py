@@ -10,8 +10,8 @@ with a seed; without --sample all mutants are run, which takes days.
 
 Tests of the mutant's own file come first, then those of its room, then others; of these the ones that run the fewest
 lines; slow ones last. The first that fails ends it. A mutant lives if all passed, or those within --seconds of
-processor time. It also dies by an error in importing or collecting, or in a test that takes more than --limit seconds of
-it. Each mutant is a fork of a process in which the libraries are loaded, in a copy of the checkout.
+processor time. It also dies by an error in importing or collecting, or in a test that takes more than --limit seconds.
+Each mutant is a fork of a process in which the libraries are loaded, in a copy of the checkout.
 
 mutation.csv has the mutants that lived, with a column `reason`: what somebody found out about a mutant stays when the
 command is run again.

@@ -279,3 +279,26 @@ def test_an_image_that_happens_to_be_whole_numbers_is_pointed_out(level: float, 
     profile = msvit_energy.profile(model, [level * (numbers(2, 1, 4, 4) > 0)], time_steps=2)
     assert (only(profile).origin, only(profile).kind) == ("input", kind)
     assert any(f"the model's input is {kind}" in note for note in profile.warnings()) == (kind != "analog")
+
+
+class OverSequences(nn.Module):
+    """Integrate and fire over `[T, B, ...]` at a threshold that it is handed."""
+
+    activation_op = "neuron"
+
+    def forward(self, x: Tensor, threshold: float) -> Tensor:
+        potential, spikes = torch.zeros_like(x[0]), []
+        for step in x:
+            potential = potential + step
+            spikes.append((potential >= threshold).to(x.dtype))
+            potential = potential - spikes[-1] * threshold
+        return torch.stack(spikes)
+
+
+def test_t_is_found_of_a_neuron_that_is_handed_more_than_its_input() -> None:
+    model = Forward(
+        lambda s, x: s.head(s.fire(x.expand(3, *x.shape), 1.0)).mean(0), fire=OverSequences(), head=nn.Linear(4, 2)
+    )
+    profile = msvit_energy.profile(model, [torch.full((2, 4), 0.375)])
+    assert profile.time_steps == 3
+    assert profile.operators[-1].driver.sums == (0, 0, 8)  # 3/8, 3/4, 9/8
