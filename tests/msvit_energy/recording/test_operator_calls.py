@@ -108,6 +108,17 @@ def test_contractions_equal_loops_over_all_indices(equation: str) -> None:
     assert call.pairs is not None
     assert call.pairs.count(a, b, 9).sum() == sum(x * y for x, y in values) == torch.einsum(equation, a, b).sum()
     assert FUNCTIONS[torch.einsum](equation, [a, b]).macs == call.macs
+    assert call.shape is not None
+    assert call.shape.outputs == torch.einsum(equation, a, b).numel()
+
+
+@pytest.mark.parametrize("equation", ["...i,oi->...o", "...i,oi", "...i,oi->o"])
+def test_outputs_of_contractions_with_an_ellipsis_are_those_of_torch(equation: str) -> None:
+    a, b = torch.ones(2, 3, 4), torch.ones(5, 4)
+    call = calls.einsum(equation, a, b)
+    assert call is not None
+    assert call.shape is not None
+    assert call.shape.outputs == torch.einsum(equation, a, b).numel()
 
 
 @pytest.mark.parametrize("equation", ["ii,ij->j", "ij,jk,kl->il"])
