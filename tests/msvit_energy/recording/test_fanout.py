@@ -197,6 +197,8 @@ def test_bare_convolutions_with_options_by_name_single_numbers_or_no_batch(
     x, weight = one_spike_each(4, 5, 6), torch.ones(4, inside, 3, 2, dtype=torch.float64)
     call = FUNCTIONS[function](x, weight, **options)
     assert torch.equal(events_per_sample(call), outputs_per_sample(function, x, weight, **options))
+    assert call.shape is not None
+    assert call.shape.outputs == function(x, weight, **options).numel()
     single = FUNCTIONS[function](x[7], weight, **options)
     assert single.macs == torch_macs(function, x[7], weight, **options) == call.macs / len(x)
     assert torch.equal(torch.as_tensor(single.streams[0].reached), torch.as_tensor(call.streams[0].reached))
