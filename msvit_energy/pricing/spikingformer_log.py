@@ -7,6 +7,7 @@ progress bars and other lines in between are passed over.
 
 import json
 import re
+from array import array
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -61,14 +62,14 @@ class ToolLog:
 def read_log(path: Path) -> ToolLog:
     """The log in a file; EnergyError where it has no tree of modules, or fewer rates of products than blocks."""
     text = COLOURS.sub("", read_text(path, MOST_BYTES, errors="replace"))
-    numbered = [
-        (number, part[:LONGEST_LINE].rstrip())
-        for number, line in enumerate(text.split("\n"), 1)
-        for part in line.split("\r")  # as a progress bar is written over
-        if part and not BAR.match(part)
-    ]
-    lines = [line for _, line in numbered]
-    rates = dict(_rates(numbered, path))
+    lines: list[str] = []
+    numbers = array("L")  # of these lines in the file
+    for number, line in enumerate(text.split("\n"), 1):
+        for part in line.split("\r"):  # as a progress bar is written over
+            if part and not BAR.match(part):
+                lines.append(part[:LONGEST_LINE].rstrip())
+                numbers.append(number)
+    rates = dict(_rates(lines, numbers, path))
     if not rates:
         raise EnergyError(
             f"{path} is no log of Spikingformer's tool: no line has '... Ops, ...% oriMACs, ... Spike Rate'"
@@ -79,10 +80,10 @@ def read_log(path: Path) -> ToolLog:
     return ToolLog(rates, float(printed[-1]) if printed else None, _tool_arguments(clean), _model_arguments(lines))
 
 
-def _rates(lines: Sequence[tuple[int, str]], path: Path) -> Iterator[tuple[str, Rate]]:
+def _rates(lines: Sequence[str], numbers: Sequence[int], path: Path) -> Iterator[tuple[str, Rate]]:
     """Rates of layers with synapses and of neurons, from the tree of modules, whose depth is its indentation."""
     open_modules: list[tuple[int, str, str]] = []  # indentation, name, class
-    for number, line in lines:
+    for number, line in zip(numbers, lines, strict=True):
         if module := MODULE.match(line):
             indent = len(module[1])
             open_modules = [*(each for each in open_modules if each[0] < indent), (indent, module[2], module[3])]
