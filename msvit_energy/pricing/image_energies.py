@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from msvit_energy.errors import EnergyError
-from msvit_energy.pricing.energy import EnergyReport, price
+from msvit_energy.pricing.energy import EnergyReport
 from msvit_energy.pricing.operation_counts import count
 from msvit_energy.pricing.protocol import Protocol
 from msvit_energy.pricing.technology import Technology, get_technology
@@ -62,31 +62,31 @@ class DifferenceInterval:
 
 
 def difference_interval(
-    a: Profile,
-    b: Profile,
-    protocol: str | Protocol = "appendix-c",
-    technology: str | Technology = "45nm-fp32",
+    a: tuple[Profile, EnergyReport],
+    b: tuple[Profile, EnergyReport],
+    protocol: str | Protocol,
     *,
     same_images: bool = False,
 ) -> DifferenceInterval | None:
-    """The interval of the difference of two energies; None if one of them has no interval itself.
+    """The interval of the difference of two profiles that were priced by one protocol; None if one of them has none
+    itself.
 
     Images are paired by their places in one data set. With `same_images` they are paired in the order of measurement,
     by the caller's word; EnergyError if that cannot be.
     """
-    reports = price(a, protocol, technology), price(b, protocol, technology)
-    if any(report.spread is None for report in reports):
+    (first, own), (second, other) = a, b
+    if own.spread is None or other.spread is None:
         return None
     if same_images:
-        if a.images != b.images:
-            raise EnergyError(f"A and B cannot be of the same images: {a.images} and {b.images}")
-        return _paired(a, b, protocol, technology)
-    if reason := why_unpaired(a, b):
-        return _at_most(*reports, reason)
+        if first.images != second.images:
+            raise EnergyError(f"A and B cannot be of the same images: {first.images} and {second.images}")
+        return _paired(first, second, protocol, own.technology)
+    if reason := why_unpaired(first, second):
+        return _at_most(own, other, reason)
     try:
-        return _paired(_in_order(a), _in_order(b), protocol, technology)
+        return _paired(_in_order(first), _in_order(second), protocol, own.technology)
     except EnergyError as error:  # other protocols can be told by images
-        return _at_most(*reports, str(error))
+        return _at_most(own, other, str(error))
 
 
 def why_unpaired(a: Profile, b: Profile) -> str:
@@ -111,7 +111,7 @@ def _in_order(profile: Profile) -> Profile:
     return replace(profile, image_counts=profile.image_counts.in_order())
 
 
-def _paired(a: Profile, b: Profile, protocol: str | Protocol, technology: str | Technology) -> DifferenceInterval:
+def _paired(a: Profile, b: Profile, protocol: str | Protocol, technology: Technology) -> DifferenceInterval:
     import numpy as np
 
     first, second = (energy_per_image(profile, protocol, technology) for profile in (a, b))

@@ -55,7 +55,7 @@ def compared(
     same_images: bool = False,
 ) -> tuple[Table, bool]:
     """The table of layers that differ, and whether the totals differ by more than `tolerance` of the first."""
-    first, second = (price(profile, protocol, technology) for profile in (a, b))
-    differ = abs(second.total_mj - first.total_mj) > tolerance * first.total_mj
-    interval = difference_interval(a, b, protocol, technology, same_images=same_images)
-    return difference_table((a, first), (b, second), names, interval), differ
+    first, second = ((profile, price(profile, protocol, technology)) for profile in (a, b))
+    differ = abs(second[1].total_mj - first[1].total_mj) > tolerance * first[1].total_mj
+    interval = difference_interval(first, second, protocol, same_images=same_images)
+    return difference_table(first, second, names, interval), differ

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 import msvit_energy
 from msvit.classifier import SpikingClassifier
 from msvit_energy import EnergyError, Profile, energy_per_image, price
-from msvit_energy.pricing.image_energies import difference_interval
+from msvit_energy.pricing.image_energies import DifferenceInterval, difference_interval
 from msvit_energy.profiles.image_indices import write_ranges
 from msvit_energy.profiles.merge import merge
 from tests.support.scaled_networks import STEPS, Converted
@@ -30,6 +30,12 @@ def measured(model: nn.Module, indices: Sequence[int] = range(9), images: Tensor
     profile = msvit_energy.profile(model, chosen.split(4), per_image=True, provenance={"data": data})
     assert profile.image_counts is not None
     return replace(profile, image_counts=replace(profile.image_counts, indices=np.array(indices)))
+
+
+def interval_of(a: Profile, b: Profile, protocol: str = "appendix-c", **how: bool) -> DifferenceInterval | None:
+    """Of the difference of both when priced by a protocol."""
+    first, second = ((profile, price(profile, protocol)) for profile in (a, b))
+    return difference_interval(first, second, protocol, **how)
 
 
 @pytest.fixture
@@ -55,7 +61,7 @@ def test_an_image_costs_what_it_costs_alone(kind: str, model: SpikingClassifier)
 def test_the_interval_is_that_of_the_differences_of_images(model: SpikingClassifier) -> None:
     dimmed = IMAGES * torch.linspace(0.4, 0.9, 9).view(-1, 1, 1, 1)
     a, b = measured(model), measured(model, images=dimmed)
-    interval = difference_interval(a, b, "exact")
+    interval = interval_of(a, b, "exact")
     assert interval is not None
     totals = [
         [price(msvit_energy.profile(model, [image[None]]), "exact").total_pj for image in images]
@@ -65,7 +71,7 @@ def test_the_interval_is_that_of_the_differences_of_images(model: SpikingClassif
     # Student's t with the root of 9 degrees of freedom, and the error of a mean of 9
     assert interval.total == pytest.approx(stats.t.ppf(0.975, 3) * differences.std(ddof=1) / 3, rel=1e-9)
     assert (interval.images, interval.unpaired) == (9, "")
-    apart = difference_interval(replace(a, image_counts=None), b, "exact")
+    apart = interval_of(replace(a, image_counts=None), b, "exact")
     assert apart is not None
     spreads = [report.spread for report in (price(a, "exact"), price(b, "exact"))]
     assert all(spread is not None for spread in spreads)
@@ -78,11 +84,11 @@ def test_the_interval_is_that_of_the_differences_of_images(model: SpikingClassif
 
 def test_images_are_paired_by_their_places(model: SpikingClassifier) -> None:
     order = [4, 0, 8, 2, 6, 1, 7, 3, 5]
-    interval = difference_interval(measured(model), measured(model, order))
+    interval = interval_of(measured(model), measured(model, order))
     assert interval is not None
     assert interval.unpaired == ""
     assert interval.total == pytest.approx(0, abs=1e-6)
-    shuffled = difference_interval(measured(model), measured(model, order), same_images=True)  # which is not so
+    shuffled = interval_of(measured(model), measured(model, order), same_images=True)  # which is not so
     assert shuffled is not None
     assert shuffled.total > 1000
 
@@ -95,12 +101,12 @@ def test_other_images_are_not_paired(model: SpikingClassifier) -> None:
         (replace(a, image_counts=replace(a.image_counts, indices=None)), "nothing says which images A and B are of"),
     ]
     for b, reason in reasons:
-        interval = difference_interval(a, b)
+        interval = interval_of(a, b)
         assert interval is not None
         assert interval.unpaired == reason
     with pytest.raises(EnergyError, match="cannot be of the same images: 9 and 8"):
-        difference_interval(a, reasons[0][0], same_images=True)
-    assert difference_interval(a, measured(model, [0])) is None  # one image has no spread
+        interval_of(a, reasons[0][0], same_images=True)
+    assert interval_of(a, measured(model, [0])) is None  # one image has no spread
 
 
 def test_a_protocol_that_needs_more_is_not_paired(model: SpikingClassifier) -> None:
